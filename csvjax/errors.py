@@ -1,0 +1,17 @@
+"""Errors that a user can act on: one sentence that says what was expected, what was found, where, and what to do."""
+
+from __future__ import annotations
+
+__all__ = ["CsvjaxError", "FitWarning", "InputError"]
+
+
+class CsvjaxError(Exception):
+    """Base of every error that csvjax raises on purpose; the command line prints its sentence and exits with 2."""
+
+
+class InputError(CsvjaxError):
+    """A file, table, column, name or option is not what was expected."""
+
+
+class FitWarning(UserWarning):
+    """A fit ended in a state that its user should know: the sentence is the result's status."""

@@ -1,0 +1,149 @@
+"""Where the ladder's text comes from: packages that a fresh machine can install, and how each is read as plain text."""
+
+from __future__ import annotations
+
+import gzip
+import html.parser
+import re
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from csvjax.errors import InputError
+
+__all__ = ["DEBIAN", "STDLIB", "Source", "fetch", "read"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A package of text: `pattern` globs its files below `root`, `reader` turns one file's text into plain text."""
+
+    domain: str
+    package: str
+    pattern: str
+    reader: str
+    licence: str
+    root: str = "debian"
+    largest_file: int = 400_000  # bytes; longer files are change logs, character tables and the like
+
+
+# Debian 12. The licences are those of the package's copyright file.
+DEBIAN = (
+    Source("english", "anarchism", "usr/share/doc/anarchism/html/*.html", "html", "GPL-2"),
+    Source("code", "libpython3.11-stdlib", "usr/lib/python3.11/**/*.py", "plain", "PSF-2.0"),
+    Source("code", "libpython3.11-testsuite", "usr/lib/python3.11/**/*.py", "plain", "PSF-2.0"),
+    Source("docs", "python3.11-doc", "usr/share/doc/python3.11/html/_sources/**/*.rst.txt", "plain", "PSF-2.0"),
+    Source("german", "manpages-de", "usr/share/man/de/man*/*.gz", "roff", "GPL-3+"),
+)
+
+# What the running interpreter carries: enough for a ladder of minutes, with no download at all.
+STDLIB = (
+    Source("code", "python", "[a-z]*.py", "plain", "PSF-2.0", root="stdlib"),
+    Source("docs", "python", "pydoc_data/topics.py", "topics", "PSF-2.0", root="stdlib", largest_file=2_000_000),
+)
+
+
+def fetch(sources: tuple[Source, ...], folder: Path) -> None:
+    """Download and unpack the Debian packages that `sources` name into `folder`; what is there already is kept."""
+    packages = sorted({s.package for s in sources if s.root == "debian"})
+    missing = [p for p in packages if not (folder / p).exists()]
+    if not missing:
+        return
+    if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+        raise InputError(
+            f"the full ladder reads the Debian packages {', '.join(missing)} and found no apt-get on this machine: "
+            "run it on Debian 12, or use --quick, which needs no download"
+        )
+    downloads = folder / "downloads"
+    downloads.mkdir(parents=True, exist_ok=True)
+    got = subprocess.run(["apt-get", "download", *missing], cwd=downloads, capture_output=True, text=True)
+    if got.returncode:
+        last = (got.stderr.strip().splitlines() or ["no message"])[-1]
+        raise InputError(
+            f"apt-get download {' '.join(missing)} failed ({last}): run `apt-get update`, and check that this is Debian 12"
+        )
+    for package in missing:
+        archive = sorted(downloads.glob(f"{package}_*.deb"))[-1]
+        unpacked = folder / f"{package}.part"
+        subprocess.run(["dpkg-deb", "-x", str(archive), str(unpacked)], check=True)
+        unpacked.rename(folder / package)  # only a whole package carries its name
+
+
+class _Prose(html.parser.HTMLParser):
+    """The running text of an HTML page: paragraphs and headings, one to a block."""
+
+    block = frozenset({"p", "h1", "h2", "h3", "h4", "h5", "li", "br", "div", "td", "blockquote"})
+    silent = frozenset({"script", "style", "head", "nav"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[str] = []
+        self.depth = 0
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.depth += tag in self.silent
+        if tag in self.block:
+            self.parts.append("\n\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.depth -= tag in self.silent
+        if tag in self.block:
+            self.parts.append("\n\n")
+
+    def handle_data(self, data: str) -> None:
+        if not self.depth:
+            self.parts.append(data)
+
+
+def _html(text: str) -> str:
+    parser = _Prose()
+    parser.feed(text)
+    blocks = re.split(r"\n\s*\n", "".join(parser.parts))
+    return "\n\n".join(filter(None, (" ".join(b.split()) for b in blocks)))
+
+
+def _roff(text: str) -> str:
+    """Manual page source without its markup: macros, font changes and escapes go, their words stay."""
+    lines = []
+    for line in text.splitlines():
+        if line.startswith((".\\\"", "'\\\"", ".TH", ".ie", ".el", ".if", ".de", ".nr", ".ds", ".so")):
+            continue
+        macro = re.match(r"[.'][ \t]*([A-Za-z]{1,3})\b[ \t]*(.*)", line)
+        if macro:
+            name, words = macro.groups()
+            lines.append("\n" + words.replace('"', "") if name in {"SH", "SS", "PP", "TP", "IP", "P"} else words.replace('"', ""))
+        else:
+            lines.append(line)
+    plain = re.sub(r"\\f(\[[^\]]*\]|\(..|.)", "", "\n".join(lines))
+    plain = re.sub(r"\\[,/&|^:%]|\\s[-+]?\d", "", plain)
+    plain = re.sub(r"\\\(([a-z]q)", '"', plain).replace("\\-", "-").replace("\\e", "\\")
+    return re.sub(r"\\[\[(].{2,8}?\]?", "", plain)
+
+
+def _topics(text: str) -> str:
+    """The texts of the interpreter's help topics, out of the module that holds them as one dictionary."""
+    names: dict[str, dict[str, str]] = {}
+    exec(compile(text, "topics", "exec"), names)
+    return "\f".join(names["topics"].values())
+
+
+READERS: dict[str, Callable[[str], str]] = {"plain": str, "html": _html, "roff": _roff, "topics": _topics}
+
+
+def read(source: Source, folder: Path) -> Iterator[tuple[str, str]]:
+    """(name, plain text) of every document of a source, in the order of their names. A form feed divides documents."""
+    root = folder / source.package if source.root == "debian" else Path(sysconfig.get_paths()["stdlib"])
+    for path in sorted(root.glob(source.pattern)):
+        if path.is_symlink() or not path.is_file() or "site-packages" in path.parts:
+            continue
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        try:
+            text = READERS[source.reader](raw.decode("utf-8")) if len(raw) <= source.largest_file else ""
+        except UnicodeDecodeError:
+            continue
+        for i, part in enumerate(text.split("\f")):
+            if len(part) >= 400:
+                yield f"{source.package}/{path.relative_to(root)}#{i}", part.replace("\r\n", "\n").strip() + "\n"
