@@ -1,0 +1,117 @@
+"""Errors, proper scores and calibration of predictions, over whatever cells were observed.
+
+One rule for gaps: a cell whose *observation* is NaN is left out. An observed cell whose *prediction* is NaN makes the
+result NaN, because a method must not look better for the cells on which it gave up.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import logsumexp
+
+__all__ = ["coverage", "crps", "interval", "log_score", "mae", "pit", "r2", "rmse", "width"]
+
+Floats = NDArray[np.float64]
+
+# A score k / n and a bound k / n may differ by rounding (float32, text files); no benchmark has a million items.
+ROUNDING = 1e-6
+
+
+def _observed(observed: ArrayLike, *others: ArrayLike) -> tuple[Floats, ...]:
+    """The cells that were observed, flattened, of every array: shapes [...] -> [cell]."""
+    first = np.asarray(observed, float)
+    known = ~np.isnan(first)
+    return (first[known], *(np.broadcast_to(np.asarray(o, float), first.shape)[known] for o in others))
+
+
+def _mean(values: Floats) -> float:
+    return float(values.mean()) if values.size else float("nan")
+
+
+def rmse(observed: ArrayLike, predicted: ArrayLike) -> float:
+    """sqrt(mean((y - yhat)^2)), in the unit of y; shapes [...]. The point that it rewards is the mean."""
+    y, yhat = _observed(observed, predicted)
+    return float(np.sqrt(_mean((y - yhat) ** 2)))
+
+
+def mae(observed: ArrayLike, predicted: ArrayLike) -> float:
+    """mean(|y - yhat|), in the unit of y; shapes [...]. The point that it rewards is the median."""
+    y, yhat = _observed(observed, predicted)
+    return _mean(np.abs(y - yhat))
+
+
+def r2(observed: ArrayLike, predicted: ArrayLike) -> float:
+    """1 - sum((y - yhat)^2) / sum((y - mean(y))^2), sums and mean over the observed cells; shapes [...].
+
+    The reference is the mean of the *held-out* observations, which no method could know: 0 is a strict hurdle. NaN
+    where the held-out observations do not differ.
+    """
+    y, yhat = _observed(observed, predicted)
+    total = float(np.sum((y - y.mean()) ** 2)) if y.size else 0.0
+    return 1.0 - float(np.sum((y - yhat) ** 2)) / total if total > 0 else float("nan")
+
+
+def crps(observed: ArrayLike, samples: ArrayLike) -> Floats:
+    """Continuous ranked probability score of each cell, in the unit of y; less is better.
+
+        CRPS(F, y) = E|X - y| - E|X - X'| / 2,   X, X' independent draws from F
+
+    The second term is the mean over the S (S - 1) pairs of *different* draws, so that the estimate is unbiased for any
+    number of draws; after sorting it costs S log S:  sum_{i<j} (x_(j) - x_(i)) = sum_i (2 i - S - 1) x_(i).
+
+    Args: observed [...]; samples [draw, ...], at least two draws. Returns: [...], NaN where the observation is NaN.
+    Source: Gneiting and Raftery 2007, J. Am. Stat. Assoc. 102, eqs. 20-21; Ferro 2014 for the unbiased form.
+    """
+    y, x = np.asarray(observed, float), np.sort(np.asarray(samples, float), axis=0)
+    draws = x.shape[0]
+    rank = np.arange(1 - draws, draws, 2, dtype=float)  # 2 i - S - 1 for i = 1..S
+    spread = np.tensordot(rank, x, axes=(0, 0)) / (draws * (draws - 1))
+    return np.asarray(np.abs(x - y).mean(axis=0) - spread)
+
+
+def interval(samples: ArrayLike, level: float) -> tuple[Floats, Floats]:
+    """Equal-tailed interval of probability `level` of each cell: samples [draw, ...] -> (lower, upper), each [...].
+
+    The bounds are draws, not points between them: scores are k / n, so a bound is a score that can occur. The closed
+    interval of a discrete prediction holds *at least* `level`; with few items a calibrated 90 % interval covers more.
+    """
+    tail = (1.0 - level) / 2.0
+    lower, upper = np.quantile(np.asarray(samples, float), [tail, 1.0 - tail], axis=0, method="inverted_cdf")
+    return lower, upper
+
+
+def coverage(observed: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> float:
+    """Share of the observed cells inside their closed interval; shapes [...]."""
+    y, low, high = _observed(observed, lower, upper)
+    inside = ((y >= low - ROUNDING) & (y <= high + ROUNDING)).astype(float)
+    return _mean(np.where(np.isnan(low + high), np.nan, inside))
+
+
+def width(observed: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> float:
+    """Mean width of the intervals of the observed cells, in the unit of y; shapes [...]."""
+    _, low, high = _observed(observed, lower, upper)
+    return _mean(high - low)
+
+
+def log_score(log_density: ArrayLike) -> Floats:
+    """-log mean_s p(y | draw s) in nats; less is better. log_density [draw, ...] of the observed y -> [...]."""
+    log_p = np.asarray(log_density, float)
+    return np.asarray(np.log(log_p.shape[0]) - logsumexp(log_p, axis=0))
+
+
+def pit(observed: ArrayLike, samples: ArrayLike, rng: np.random.Generator) -> Floats:
+    """Probability integral transform of each cell, randomised where draws tie with the observation.
+
+        u = (#{x < y} + V (#{x = y} + 1)) / (S + 1),   V ~ Uniform(0, 1)
+
+    If the observation is exchangeable with the S draws, u is exactly uniform, for discrete scores as well.
+
+    Args: observed [...]; samples [draw, ...]; rng gives V. Returns: [...], NaN where the observation is NaN.
+    Source: Czado, Gneiting and Held 2009, Biometrics 65 (the randomised transform), with the rank of y among S + 1.
+    """
+    y, x = np.asarray(observed, float), np.asarray(samples, float)
+    equal = np.isclose(x, y, rtol=0.0, atol=ROUNDING)
+    below = np.sum((x < y) & ~equal, axis=0)
+    u = (below + rng.uniform(size=y.shape) * (equal.sum(axis=0) + 1)) / (x.shape[0] + 1)
+    return np.where(np.isnan(y) | np.isnan(x).any(axis=0), np.nan, u)

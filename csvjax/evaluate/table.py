@@ -1,0 +1,67 @@
+"""From a long table of predictions of held-out cells to one row of figures for each split, law and benchmark."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from csvjax.errors import InputError
+from csvjax.evaluate import metrics
+
+__all__ = ["METRICS", "POOLED", "score_table"]
+
+POOLED = "all"
+LEVELS = (50, 80, 90)
+METRICS = ("n", "r2", "mae", "rmse", "crps", *(f"coverage{level}" for level in LEVELS), "width90")
+KEY = ["split", "law", "benchmark"]
+NUMBERS = ["observed", "mean", "median", "crps", *(f"{side}{level}" for level in LEVELS for side in ("lower", "upper"))]
+
+
+def _check(predictions: pd.DataFrame) -> None:
+    missing = [c for c in [*KEY, "lm", *NUMBERS] if c not in predictions.columns]
+    if missing:
+        found = ", ".join(str(c) for c in predictions.columns)
+        raise InputError(f"a table of predictions needs the columns {', '.join(missing)}, and has only {found}")
+    if (predictions["benchmark"] == POOLED).any():
+        raise InputError(f"the name '{POOLED}' is kept for the rows over all benchmarks: rename that benchmark")
+    repeated = predictions[predictions.duplicated([*KEY, "lm"])]
+    if len(repeated):
+        where = ", ".join(str(v) for v in repeated[[*KEY, "lm"]].iloc[0])
+        raise InputError(f"each model is predicted once for a split, law and benchmark, and ({where}) occurs twice")
+    gaps = predictions[predictions["observed"].notna() & predictions[NUMBERS].isna().any(axis=1)]
+    if len(gaps):
+        where = ", ".join(str(v) for v in gaps[[*KEY, "lm"]].iloc[0])
+        raise InputError(
+            f"an observed cell needs a whole prediction, and {len(gaps)} of them have gaps, the first at ({where})"
+        )
+
+
+def _row(cells: pd.DataFrame) -> dict[str, int | float]:
+    y = cells["observed"]
+    row: dict[str, int | float] = {
+        "n": int(y.notna().sum()),
+        "r2": metrics.r2(y, cells["mean"]),
+        "mae": metrics.mae(y, cells["median"]),
+        "rmse": metrics.rmse(y, cells["mean"]),
+        "crps": float(cells["crps"][y.notna()].mean()),
+    }
+    for level in LEVELS:
+        row[f"coverage{level}"] = metrics.coverage(y, cells[f"lower{level}"], cells[f"upper{level}"])
+    return row | {"width90": metrics.width(y, cells["lower90"], cells["upper90"])}
+
+
+def score_table(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Columns `split, law, benchmark, n, r2, mae, rmse, crps, coverage50, coverage80, coverage90, width90`.
+
+    One row for each split, law and benchmark over the cells of all its folds: R2 and RMSE of the predicted mean, MAE of
+    the median (the point that each of them rewards: Gneiting 2011, J. Am. Stat. Assoc. 106). Then one row with the
+    benchmark "all": R2, MAE, RMSE and CRPS are means over the benchmarks (R2 over those whose held-out scores differ),
+    coverage and width are those of all cells together, n is their sum.
+    """
+    _check(predictions)
+    rows: list[dict[str, object]] = []
+    for (split, law), cells in predictions.groupby(KEY[:2], sort=False, observed=True):
+        found = {b: _row(c) for b, c in cells.groupby("benchmark", sort=False, observed=True)}
+        means = pd.DataFrame(found.values())[["r2", "mae", "rmse", "crps"]].mean()  # skips an R2 that is not defined
+        found[POOLED] = _row(cells) | {str(name): float(value) for name, value in means.items()}
+        rows += [{"split": split, "law": law, "benchmark": b, **row} for b, row in found.items()]
+    return pd.DataFrame(rows, columns=[*KEY, *METRICS])
