@@ -1,0 +1,30 @@
+"""Shared by all tests: shapes and types checked at run time, the same hypothesis examples every time, public tables."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+from jaxtyping import install_import_hook
+
+install_import_hook("csvjax", "beartype.beartype")  # before anything imports csvjax
+
+hypothesis.settings.register_profile("csvjax", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("csvjax")
+
+
+@pytest.fixture(scope="session")
+def public_data() -> Path:
+    """The folder of public benchmark tables that CSVJAX_DATA names; without it a test is skipped, or fails under CI."""
+    named = os.environ.get("CSVJAX_DATA")
+    if named is None:
+        reason = "CSVJAX_DATA is not set: it should name the folder of public benchmark tables"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    folder = Path(named)
+    if not folder.is_dir():
+        pytest.fail(f"CSVJAX_DATA is {named!r}, which is no folder: it should name the folder of public benchmark tables")
+    return folder
