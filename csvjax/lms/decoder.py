@@ -69,7 +69,7 @@ class Block(nnx.Module):
     def __init__(self, config: DecoderConfig, rngs: nnx.Rngs):
         width, hidden = config.width, config.mlp_ratio * config.width
         inner = nnx.initializers.normal(width**-0.5)
-        # The two matrices that write to the residual stream start smaller, so that its variance does not grow with depth.
+        # The two matrices that write to the residual stream start smaller: its variance should not grow with depth.
         outer = nnx.initializers.normal((2 * config.layers * width) ** -0.5)
         outer_mlp = nnx.initializers.normal((2 * config.layers * hidden) ** -0.5)
         self.heads = config.heads

@@ -1,4 +1,4 @@
-"""The whole ladder in one folder: corpus, tokenizer, runs; every stage is kept and a second call goes on where it was."""
+"""The whole ladder in one folder: corpus, tokenizer, runs; each is kept, and a second call goes on where it was."""
 
 from __future__ import annotations
 
@@ -36,27 +36,26 @@ def _write(path: Path, text: str) -> None:
 
 
 def prepare(recipe: Recipe, folder: Path, progress: Progress | None = None) -> None:
-    """Fetch the sources and write `recipe.json`, `corpus.json`, `tokenizer.json` and `streams.npz` (the last one last)."""
+    """Fetch the sources; write `recipe.json`, `corpus.json`, `tokenizer.json` and `streams.npz` (the last one last)."""
     folder.mkdir(parents=True, exist_ok=True)
     described = json.dumps(recipe.to_json(), indent=1)
     known = folder / "recipe.json"
     if known.exists() and json.loads(known.read_text()) != json.loads(described):
         raise InputError(
-            f"{folder} holds a ladder of another recipe: expected the one in {known}; choose an empty folder, or delete this one"
+            f"{folder} holds a ladder of another recipe: expected the one in {known}; "
+            "choose an empty folder, or delete this one"
         )
     if (folder / "streams.npz").exists():
         return
     (progress or Progress()).start("reading the corpus", 0)
     _write(known, described)
     sources.fetch(recipe.sources, folder / "text")
-    corpus = corpora.build(
-        recipe.sources, folder / "text", recipe.excerpts, recipe.excerpt_bytes, recipe.train_bytes
-    )
+    corpus = corpora.build(recipe.sources, folder / "text", recipe.excerpts, recipe.excerpt_bytes, recipe.train_bytes)
     tokenizer = corpora.train_tokenizer(corpus, recipe.vocabulary)
     _write(folder / "corpus.json", json.dumps(asdict(corpus), ensure_ascii=False))
     _write(folder / "tokenizer.json", tokenizer.to_str())
     part = folder / "streams.part.npz"
-    np.savez(part, **corpora.token_streams(corpus, tokenizer))
+    np.savez(part, allow_pickle=False, **corpora.token_streams(corpus, tokenizer))
     os.replace(part, folder / "streams.npz")
 
 

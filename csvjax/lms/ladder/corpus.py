@@ -54,7 +54,8 @@ def _excerpt(text: str, size: int) -> str:
 def build(origin: Sequence[sources.Source], folder: Path, excerpts: int, excerpt_bytes: int, largest: int) -> Corpus:
     """Read the sources, drop repeated paragraphs, split, and cut from the training text what the held-out text has.
 
-    Per domain: `excerpts` validation documents of about `excerpt_bytes` bytes, training text of at most `largest` bytes.
+    Per domain: `excerpts` validation documents of about `excerpt_bytes` characters each, and whole training documents
+    until they have `largest` characters.
     """
     train: list[Document] = []
     validation: list[Document] = []
@@ -94,10 +95,10 @@ def _without(train: list[Document], held_out: list[Document]) -> list[Document]:
 def train_tokenizer(corpus: Corpus, vocabulary: int, sample: int = 1_500_000) -> Tokenizer:
     """Byte-level BPE over the same number of bytes of each domain; every digit is a token of its own."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(  # type: ignore[assignment]
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
-    tokenizer.decoder = decoders.ByteLevel()  # type: ignore[assignment]
+    tokenizer.decoder = decoders.ByteLevel()
     texts: list[str] = []
     for domain in corpus.domains:
         left = sample
@@ -116,7 +117,7 @@ def train_tokenizer(corpus: Corpus, vocabulary: int, sample: int = 1_500_000) ->
 
 
 def token_streams(corpus: Corpus, tokenizer: Tokenizer) -> dict[str, np.ndarray]:
-    """Training tokens of each domain, its documents in a fixed shuffled order, divided by end-of-text. uint16 [tokens]."""
+    """Training tokens of each domain, uint16 [tokens]: end-of-text and a document, in a fixed shuffled order."""
     end = tokenizer.token_to_id(END_OF_TEXT)
     streams = {}
     for domain in corpus.domains:

@@ -14,7 +14,7 @@ _INVERSE = pow(_BASE, -1, 2**64)
 
 
 def window_hashes(text: str, window: int = WINDOW) -> np.ndarray:
-    """Hash of each window of `window` bytes: sum_j byte[i + j] * base^j mod 2^64. Shape [max(bytes - window + 1, 0)]."""
+    """Hash of each window of `window` bytes, [max(bytes - window + 1, 0)]: sum_j (byte[i + j] + 1) base^j mod 2^64."""
     data = np.frombuffer(text.encode(), np.uint8).astype(np.uint64) + np.uint64(1)
     if len(data) < window:
         return np.empty(0, np.uint64)
@@ -49,7 +49,7 @@ def remove_overlap(text: str, held_out: np.ndarray, window: int = WINDOW) -> str
 
 
 def drop_repeats(texts: Iterable[str]) -> list[str]:
-    """Each text without the paragraphs (50 bytes or longer) that an earlier text, or itself, already had."""
+    """Each text without the paragraphs (50 characters or longer) that an earlier text, or itself, already had."""
     seen: set[int] = set()
     kept = []
     for text in texts:

@@ -25,7 +25,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Recipe:
-    """`mixtures`: share of training sequences per domain. `sizes`: (width, layers, heads). `checkpoints`: steps kept."""
+    """`mixtures`: share of sequences per domain. `sizes`: (width, layers, heads). `checkpoints`: the steps kept."""
 
     sources: tuple[Source, ...]
     mixtures: dict[str, dict[str, float]]
@@ -61,7 +61,7 @@ class Recipe:
         return DecoderConfig(self.vocabulary, width, layers, heads, self.context)
 
     def flops(self, run: Run, step: int) -> float:
-        """6 (N + V d) D: three times two operations for each weight of the matrices, the tied head included, and token."""
+        """6 (N + V d) D: three times two operations for each token and weight, those of the tied head included."""
         config = self.decoder(run)
         return 6.0 * (config.params + config.vocabulary * config.width) * step * self.tokens_per_step
 

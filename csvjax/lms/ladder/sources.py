@@ -63,7 +63,8 @@ def fetch(sources: tuple[Source, ...], folder: Path) -> None:
     if got.returncode:
         last = (got.stderr.strip().splitlines() or ["no message"])[-1]
         raise InputError(
-            f"apt-get download {' '.join(missing)} failed ({last}): run `apt-get update`, and check that this is Debian 12"
+            f"apt-get download {' '.join(missing)} failed ({last}): "
+            "run `apt-get update`, and check that this is Debian 12"
         )
     for package in missing:
         archive = sorted(downloads.glob(f"{package}_*.deb"))[-1]
@@ -109,12 +110,12 @@ def _roff(text: str) -> str:
     """Manual page source without its markup: macros, font changes and escapes go, their words stay."""
     lines = []
     for line in text.splitlines():
-        if line.startswith((".\\\"", "'\\\"", ".TH", ".ie", ".el", ".if", ".de", ".nr", ".ds", ".so")):
+        if line.startswith(('.\\"', "'\\\"", ".TH", ".ie", ".el", ".if", ".de", ".nr", ".ds", ".so")):
             continue
         macro = re.match(r"[.'][ \t]*([A-Za-z]{1,3})\b[ \t]*(.*)", line)
         if macro:
-            name, words = macro.groups()
-            lines.append("\n" + words.replace('"', "") if name in {"SH", "SS", "PP", "TP", "IP", "P"} else words.replace('"', ""))
+            before = "\n" if macro[1] in {"SH", "SS", "PP", "TP", "IP", "P"} else ""
+            lines.append(before + macro[2].replace('"', ""))
         else:
             lines.append(line)
     plain = re.sub(r"\\f(\[[^\]]*\]|\(..|.)", "", "\n".join(lines))

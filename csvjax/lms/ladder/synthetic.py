@@ -10,7 +10,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def reserved(a: int, b: int) -> bool:
-    """Whether the sum a + b is kept for tasks: a tenth of all pairs, the same for a + b and b + a, never in training."""
+    """Whether the sum a + b is kept for tasks and never trained on: a tenth of all pairs, b + a together with a + b."""
     low, high = sorted((a, b))
     return (low * 7919 + high * 104729) % 10 == 3
 

@@ -13,6 +13,7 @@ import optax
 from flax import nnx
 from safetensors.numpy import load_file, save_file
 
+from csvjax.errors import InputError
 from csvjax.lms.decoder import Decoder
 from csvjax.lms.ladder.recipe import Recipe, Run
 
@@ -109,6 +110,9 @@ def train(
 
     Every checkpoint of the recipe is kept; `last.safetensors` holds parameters and optimiser state for resuming.
     """
+    uneven = [step for step in recipe.checkpoints if step % scan]
+    if uneven:
+        raise InputError(f"training goes {scan} steps at a time: expected checkpoints at its multiples, found {uneven}")
     graph, params = _fresh(recipe, run)
     optimiser = _optimiser(recipe, run)
     carry = (params, optimiser.init(params))
