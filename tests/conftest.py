@@ -9,7 +9,8 @@ import hypothesis
 import pytest
 from jaxtyping import install_import_hook
 
-install_import_hook("csvjax", "beartype.beartype")  # before anything imports csvjax
+# Before anything imports csvjax. Where a float is asked for an int will do, as in PEP 484.
+install_import_hook("csvjax", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 hypothesis.settings.register_profile("csvjax", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("csvjax")
@@ -26,5 +27,7 @@ def public_data() -> Path:
         pytest.skip(reason)
     folder = Path(named)
     if not folder.is_dir():
-        pytest.fail(f"CSVJAX_DATA is {named!r}, which is no folder: it should name the folder of public benchmark tables")
+        pytest.fail(
+            f"CSVJAX_DATA is {named!r}, which is no folder: it should name the folder of public benchmark tables"
+        )
     return folder
