@@ -1,0 +1,1 @@
+"""Benchmark tables in, `ScoreTable` out."""

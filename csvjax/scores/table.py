@@ -1,0 +1,99 @@
+"""Benchmark scores of language models as one checked, labelled matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from csvjax import names
+from csvjax.errors import InputError
+
+__all__ = ["ScoreTable"]
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreTable:
+    """What each language model scored on each benchmark; checked when made, read-only afterwards.
+
+    `score` [lm, benchmark]: fraction in [0, 1], NaN where missing. Per benchmark: `n_items`, the number of test items,
+    NaN where unknown; `floor`, the score of guessing; `ceiling`, the best score that can be reached.
+
+    Raises: InputError for repeated names, wrong shapes, a score that is infinite or outside [0, 1], a floor that is
+    not below its ceiling, either of them outside [0, 1], and fewer items than one.
+    """
+
+    lms: tuple[str, ...]
+    benchmarks: tuple[str, ...]
+    score: Float[np.ndarray, "lm benchmark"]
+    n_items: Float[np.ndarray, " benchmark"] = field(default_factory=lambda: np.array(np.nan))
+    floor: Float[np.ndarray, " benchmark"] = field(default_factory=lambda: np.array(0.0))
+    ceiling: Float[np.ndarray, " benchmark"] = field(default_factory=lambda: np.array(1.0))
+
+    def __post_init__(self) -> None:
+        keep = object.__setattr__
+        keep(self, "lms", names.checked(self.lms, "lm"))
+        keep(self, "benchmarks", names.checked(self.benchmarks, "benchmark"))
+        size = len(self.benchmarks)
+        keep(self, "score", _array("score", self.score, (len(self.lms), size)))
+        for name in ("n_items", "floor", "ceiling"):
+            value = np.asarray(getattr(self, name), dtype=np.float64)
+            keep(self, name, _array(name, np.full(size, value) if value.ndim == 0 else value, (size,)))
+        self._check_scores()
+        self._check_benchmarks()
+
+    def _check_scores(self) -> None:
+        wrong = ~np.isnan(self.score) & ~((self.score >= 0) & (self.score <= 1))
+        if wrong.any():
+            m, b = np.argwhere(wrong)[0]
+            raise InputError(
+                f"expected scores in [0, 1] (NaN where missing), found {self.score[m, b]:g} for lm {self.lms[m]!r} on "
+                f"benchmark {self.benchmarks[b]!r}; divide percentages by 100"
+            )
+
+    def _check_benchmarks(self) -> None:
+        for b, name in enumerate(self.benchmarks):
+            floor, ceiling, n_items = self.floor[b], self.ceiling[b], self.n_items[b]
+            if not 0 <= floor < ceiling <= 1:
+                raise InputError(
+                    f"expected 0 <= floor < ceiling <= 1, found floor {floor:g} and ceiling {ceiling:g} for benchmark "
+                    f"{name!r}; give both as fractions"
+                )
+            if n_items < 1 or np.isinf(n_items):
+                raise InputError(
+                    f"expected at least 1 test item, found {n_items:g} for benchmark {name!r}; give NaN if unknown"
+                )
+
+    def select(self, lms: Sequence[str] | None = None, benchmarks: Sequence[str] | None = None) -> ScoreTable:
+        """The table of these models and benchmarks, in this order; None keeps all.
+
+        Raises: InputError for a name that the table does not have, or the same name twice.
+        """
+        m = slice(None) if lms is None else names.positions(lms, self.lms, "lm")
+        b = slice(None) if benchmarks is None else names.positions(benchmarks, self.benchmarks, "benchmark")
+        return ScoreTable(
+            self.lms if lms is None else tuple(lms),
+            self.benchmarks if benchmarks is None else tuple(benchmarks),
+            self.score[m][:, b],
+            self.n_items[b],
+            self.floor[b],
+            self.ceiling[b],
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """The scores as a frame: index `lm`, one column for each benchmark, NaN where missing."""
+        index = pd.Index(self.lms, name="lm")
+        return pd.DataFrame(self.score.copy(), index, pd.Index(self.benchmarks, name="benchmark"))
+
+
+def _array(name: str, value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A read-only float64 copy of `value`, which must have `shape`."""
+    copy = np.array(value, dtype=np.float64)
+    if copy.shape != shape:
+        names_of = "[lm, benchmark]" if len(shape) == 2 else "[benchmark]"
+        raise InputError(f"expected {name} {names_of} of shape {shape}, found {copy.shape}; give a value for each name")
+    copy.flags.writeable = False
+    return copy
