@@ -1,0 +1,128 @@
+"""Losses of language models on the units of a text as one checked, labelled matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from csvjax import names
+from csvjax.errors import InputError
+
+__all__ = ["UNIT_COLUMNS", "LossTable"]
+
+UNIT_COLUMNS = ("token", "document", "domain", "start", "bytes")
+
+_ROUNDING = 1e-4  # nats; a float32 log softmax of a certain token may come out this far above 0
+
+
+@dataclass(frozen=True, eq=False)
+class LossTable:
+    """What each unit of a text costs each language model; checked when made, read-only afterwards.
+
+    `loss` [lm, unit]: nats, float32 or float64 (other types are converted), none missing. `units`: a frame with one row
+    for each unit, in the order of `loss`: `token` (its text), `document` and `domain` (names), `start` (offset in the
+    document's UTF-8) and `bytes` (at least 1); other columns are kept. `texts`: the text of the documents, where known.
+    A token is the bytes start to start + bytes of its document, decoded with errors="replace".
+
+    Raises: InputError for repeated names, wrong shapes, missing columns, a loss that is missing, infinite or negative,
+    offsets that are no offsets, and tokens that are not in the text of their document.
+    """
+
+    lms: tuple[str, ...]
+    loss: Float[np.ndarray, "lm unit"]
+    units: pd.DataFrame
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        keep = object.__setattr__
+        keep(self, "lms", names.checked(self.lms, "lm"))
+        keep(self, "units", _checked_units(self.units))
+        loss = np.asarray(self.loss)
+        if loss.dtype not in (np.float32, np.float64):
+            loss = loss.astype(np.float32 if loss.dtype == np.float16 else np.float64)
+        loss = loss.view()
+        loss.flags.writeable = False
+        keep(self, "loss", loss)
+        if loss.shape != (len(self.lms), len(self.units)):
+            raise InputError(
+                f"expected loss [lm, unit] of shape {(len(self.lms), len(self.units))}, as there are lms and units, "
+                f"found {loss.shape}; give a row for each lm and a column for each unit"
+            )
+        self._check_losses()
+        self._check_texts()
+
+    def _check_losses(self) -> None:
+        wrong = ~(np.isfinite(self.loss) & (self.loss >= -_ROUNDING))
+        if wrong.any():
+            m, u = np.argwhere(wrong)[0]
+            token, document = self.units.iloc[u][["token", "document"]]
+            raise InputError(
+                f"expected losses that are finite and not negative, found {self.loss[m, u]:g} for lm {self.lms[m]!r} "
+                f"at token {token!r} (unit {u}) of document {document!r}; compute it again, or leave out the model "
+                f"or the unit"
+            )
+
+    def _check_texts(self) -> None:
+        if unknown := sorted(set(self.texts) - set(self.units["document"].unique())):
+            raise InputError(
+                f"expected texts of documents that have units, found {names.some(unknown)}; leave them out"
+            )
+        encoded = {name: text.encode() for name, text in self.texts.items()}
+        columns = (self.units[column].tolist() for column in ("document", "start", "bytes", "token"))
+        for u, (document, start, size, token) in enumerate(zip(*columns, strict=True)):
+            if document in encoded:
+                found = encoded[document][start : start + size]
+                if len(found) < size or found.decode(errors="replace") != token:
+                    raise InputError(
+                        f"expected token {token!r} (unit {u}) at bytes {start} to {start + size} of document "
+                        f"{document!r}, found {found.decode(errors='replace')!r}; give the text that was scored"
+                    )
+
+    @property
+    def base_weight(self) -> Float[np.ndarray, " unit"]:
+        """pi[u] = bytes[u] / sum over v of bytes[v], the share of bytes of each unit."""
+        size = self.units["bytes"].to_numpy(float)
+        return size / size.sum()
+
+    @property
+    def mean_loss(self) -> Float[np.ndarray, " lm"]:
+        """Nats per byte: sum over u of pi[u] loss[m, u] / bytes[u], which is all nats by all bytes."""
+        return self.loss.sum(axis=1, dtype=np.float64) / self.units["bytes"].sum()
+
+    def select(self, lms: Sequence[str]) -> LossTable:
+        """The table of these models, in this order.
+
+        Raises: InputError for a name that the table does not have, or the same name twice.
+        """
+        return LossTable(tuple(lms), self.loss[names.positions(lms, self.lms, "lm")], self.units, self.texts)
+
+
+def _checked_units(units: pd.DataFrame) -> pd.DataFrame:
+    """The units with text columns of str and offsets of int64, numbered from 0."""
+    for column in UNIT_COLUMNS:
+        if column not in units.columns:
+            raise InputError(
+                f"expected units with the columns {', '.join(UNIT_COLUMNS)}, found none named {column!r}: "
+                f"{names.hint(column, map(str, units.columns))}"
+            )
+    if units.empty:
+        raise InputError("expected at least one unit, found none; give the tokens or spans that were scored")
+    kept = units.reset_index(drop=True)
+    for column in ("token", "document", "domain"):
+        for u, value in enumerate(kept[column].tolist()):
+            if not isinstance(value, str):
+                raise InputError(f"expected a string as {column} of unit {u}, found {value!r}; give it as text")
+        kept[column] = kept[column].astype(str)
+    for column, least in (("start", 0), ("bytes", 1)):
+        values = pd.to_numeric(kept[column], errors="coerce").to_numpy(float)
+        for u in np.flatnonzero(~((values >= least) & (values == np.floor(values)) & np.isfinite(values)))[:1]:
+            raise InputError(
+                f"expected {column} of unit {u} to be a whole number of at least {least}, found "
+                f"{kept[column].iloc[u]!r}; give offsets and lengths in bytes"
+            )
+        kept[column] = values.astype(np.int64)
+    return kept
