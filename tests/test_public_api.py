@@ -1,0 +1,23 @@
+import subprocess
+import sys
+
+import pytest
+
+import csvjax
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    program = (
+        "import sys, csvjax; print(*sorted({'jax', 'numpyro', 'flax', 'pandas', 'numpy', 'zarr'} & set(sys.modules))); "
+        "assert set(csvjax.__all__) <= set(dir(csvjax))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_every_public_name_is_there() -> None:
+    for name in csvjax.__all__:
+        assert getattr(csvjax, name).__name__ == name
+    assert set(csvjax.__all__) <= set(dir(csvjax))
+    with pytest.raises(AttributeError, match="has no attribute 'read_score'"):
+        csvjax.read_score  # noqa: B018
