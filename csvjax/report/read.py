@@ -1,0 +1,124 @@
+"""The folder of a run, read and checked once: after this the report knows that its columns and numbers are there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from csvjax.errors import InputError
+from csvjax.evaluate.table import METRICS
+
+__all__ = ["Run", "read_run"]
+
+TEXT = {"predictions": ("split", "law", "benchmark", "lm", "family"), "salience": ("benchmark", "token", "domain")}
+NUMBERS = {
+    "predictions": ("observed", "floor", "mean", "lower90", "upper90", "mean_loss", "salient_loss"),
+    "metrics": METRICS,
+    "salience": ("start", "bytes", "base_weight", "salience"),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run left behind. `salience` is None where the run fitted none; text columns are strings."""
+
+    config: dict[str, Any]
+    figures: dict[str, float | str | None]
+    predictions: pd.DataFrame
+    metrics: pd.DataFrame
+    salience: pd.DataFrame | None
+
+
+def _path(folder: Path, name: str) -> Path:
+    path = folder / name
+    if not path.is_file():
+        raise InputError(f"a report is made from a folder with the file {name}, and {folder} has none")
+    return path
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} should be a JSON file and cannot be read as one: {error}") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{path} should hold a JSON object and holds a {type(found).__name__}")
+    return found
+
+
+def _frame(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    except (ValueError, OSError) as error:  # what pandas and pyarrow raise on a broken file derives from these
+        first = (str(error).splitlines() or ["no message"])[0]
+        raise InputError(f"{path} should be a {path.suffix[1:]} table and cannot be read as one: {first}") from None
+
+
+def _checked(frame: pd.DataFrame, path: Path, text: tuple[str, ...], numbers: tuple[str, ...]) -> pd.DataFrame:
+    missing = [c for c in (*text, *numbers) if c not in frame.columns]
+    if missing:
+        has = ", ".join(str(c) for c in frame.columns)
+        raise InputError(f"{path} should have the columns {', '.join(missing)} and has only {has}")
+    if frame.empty:
+        raise InputError(f"{path} should have one row or more and has none")
+    columns: dict[str, Any] = {column: frame[column].astype(str) for column in text}
+    for column in numbers:
+        try:  # a column of gaps only, as a run without losses leaves it, has no number type of its own
+            columns[column] = pd.to_numeric(frame[column]).to_numpy(float, na_value=np.nan)
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{path} should hold numbers in its column {column}: {error}") from None
+    return frame.assign(**columns)
+
+
+def _predictions(path: Path) -> pd.DataFrame:
+    frame = _checked(_frame(path), path, TEXT["predictions"], NUMBERS["predictions"])
+    gaps = frame[~np.isfinite(frame[["mean", "lower90", "upper90"]].to_numpy(float)).all(axis=1)]
+    if len(gaps):
+        row = gaps.iloc[0]
+        raise InputError(
+            f"{path} should have a finite mean and 90 % interval in every row, and {len(gaps)} have none, "
+            f"the first of them {row['lm']} on {row['benchmark']} ({row['law']}, {row['split']})"
+        )
+    return frame
+
+
+def _salience(path: Path) -> pd.DataFrame | None:
+    if not path.is_file():
+        return None
+    frame = _checked(_frame(path), path, (*TEXT["salience"], "document"), NUMBERS["salience"])
+    weights = frame[["base_weight", "salience"]].to_numpy(float)
+    if not np.all(np.isfinite(weights) & (weights >= 0)):
+        raise InputError(f"{path} should hold finite base_weight and salience of 0 or more, and some row does not")
+    return frame
+
+
+def _figures(path: Path) -> dict[str, float | str | None]:
+    found = _json(path)
+    for name, value in found.items():
+        if not (value is None or isinstance(value, (int, float, str))):
+            raise InputError(
+                f"{path} should hold one number or text for each name, and {name} is a {type(value).__name__}"
+            )
+    return {k: float(v) if isinstance(v, (int, float)) else v for k, v in found.items()}
+
+
+def read_run(folder: Path) -> Run:
+    """Read `config.json, figures.json, predictions.parquet, metrics.csv` and, if it is there, `salience.parquet`.
+
+    Raises InputError with one sentence for the first file that is missing, cannot be read or lacks a column.
+    """
+    if not folder.is_dir():
+        raise InputError(f"a report is made from the folder of a run, and {folder} is none")
+    metrics = _path(folder, "metrics.csv")
+    return Run(
+        config=_json(_path(folder, "config.json")),
+        figures=_figures(_path(folder, "figures.json")),
+        predictions=_predictions(_path(folder, "predictions.parquet")),
+        metrics=_checked(_frame(metrics), metrics, ("split", "law", "benchmark"), NUMBERS["metrics"]),
+        salience=_salience(folder / "salience.parquet"),
+    )

@@ -1,0 +1,76 @@
+"""The table of figures for each split: laws side by side, the better value marked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from csvjax.evaluate.table import POOLED
+from csvjax.report.read import Run
+from csvjax.report.words import laws_of, number, percent, split_label
+
+__all__ = ["Cell", "Row", "SplitTable", "split_tables"]
+
+# Metric, heading, what is better as a function to be minimised.
+COLUMNS = (
+    ("r2", "R²", lambda v: -v),
+    ("mae", "MAE", lambda v: v),
+    ("crps", "CRPS", lambda v: v),
+    ("coverage90", "90 % coverage", lambda v: abs(v - 0.9)),
+)
+HEADINGS = tuple(heading for _, heading, _ in COLUMNS)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A figure as text; `best` if it is better than that of every other law as shown."""
+
+    text: str
+    best: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """`groups`: for each metric one cell for each law."""
+
+    benchmark: str
+    pooled: bool
+    n: str
+    groups: tuple[tuple[Cell, ...], ...]
+
+
+@dataclass(frozen=True)
+class SplitTable:
+    """The rows of one split, that over all benchmarks first."""
+
+    name: str
+    label: str
+    rows: tuple[Row, ...]
+
+
+def _cells(metric: str, loss: pd.Series, values: list[float]) -> tuple[Cell, ...]:
+    texts = [percent(v) if metric.startswith("coverage") else number(v, 2 if metric == "r2" else 3) for v in values]
+    order = loss.round(9).rank(method="min")
+    first = [i for i, place in enumerate(order) if place == 1]
+    alone = len(first) == 1 and len(values) > 1 and texts.count(texts[first[0]]) == 1  # what reads the same is the same
+    return tuple(Cell(text, alone and i == first[0]) for i, text in enumerate(texts))
+
+
+def _row(benchmark: str, cells: pd.DataFrame, laws: list[str]) -> Row:
+    by_law = cells.drop_duplicates("law").set_index("law").reindex(laws)
+    groups = []
+    for metric, _, worse in COLUMNS:
+        values = by_law[metric].astype(float)
+        groups.append(_cells(metric, values.map(worse), values.tolist()))
+    pooled = benchmark == POOLED
+    return Row("all tasks" if pooled else benchmark, pooled, number(by_law["n"].max(), 0), tuple(groups))
+
+
+def split_tables(run: Run) -> list[SplitTable]:
+    """One table for each split of `metrics.csv`, in its order; laws in the order of `laws_of`."""
+    laws, tables = laws_of(run), []
+    for split, part in run.metrics.groupby("split", sort=False):
+        rows = [_row(str(b), cells, laws) for b, cells in part.groupby("benchmark", sort=False)]
+        tables.append(SplitTable(str(split), split_label(str(split)), tuple(sorted(rows, key=lambda r: not r.pooled))))
+    return tables
