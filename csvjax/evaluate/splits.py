@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from csvjax.errors import InputError
+from csvjax.names import hint
 
 __all__ = ["Fold", "Split", "inner", "leave_one_out", "parse_split", "threshold", "weak_to_strong"]
 
@@ -39,9 +40,8 @@ class Split:
 def _column(lms: pd.DataFrame, column: str, rows: Mask | None) -> tuple[pd.Series, Mask]:
     """The column and the mask of the rows that take part: those of `rows` where the column is known."""
     if column not in lms.columns:
-        raise InputError(
-            f"a split needs the column '{column}', and the table of models has {', '.join(str(c) for c in lms.columns)}"
-        )
+        names = [str(c) for c in lms.columns]
+        raise InputError(f"a split needs a column of the models, and '{column}' is none: {hint(column, names)}")
     known = lms[column].notna().to_numpy()
     return lms[column], known if rows is None else known & rows
 

@@ -72,7 +72,7 @@ def test_a_threshold_holds_out_what_is_above_it_and_its_inner_split_about_the_sa
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("leave-one-out:mixture", "needs the column 'mixture'"),
+        ("leave-one-out:familly", "'familly' is none: the nearest is 'family'"),
         ("weak-to-strong:size", "must hold numbers"),
         ("weak-to-strong:params:3", "more than 3 different values of 'params' and found 3"),
         ("weak-to-strong:params:0", "one or more"),
