@@ -75,11 +75,11 @@ def test_no_text_of_an_item_is_in_the_training_text(quick: tuple[Corpus, Tokeniz
     corpus, _ = quick
     train = np.unique(np.concatenate([window_hashes(d.text) for d in corpus.train]))
     seen = 0
-    for task in make_tasks(corpus, QUICK):
+    for task in make_tasks(corpus, replace(QUICK, context=128)):
         for item in task.items:
             hashes = window_hashes(item.context + item.choices[item.answer])
             seen += len(hashes)
-            assert not np.isin(hashes, train).any(), (task.name, item)
+            assert (train[np.searchsorted(train, hashes) % len(train)] != hashes).all(), (task.name, item)
     assert seen > 5_000
 
 
