@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import queue
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +19,7 @@ from csvjax.lms.ladder import corpus as corpora
 from csvjax.lms.ladder import sources
 from csvjax.lms.ladder.recipe import Recipe, Run
 
-__all__ = ["Progress", "load_corpus", "prepare", "train_all"]
+__all__ = ["Progress", "in_processes", "load_corpus", "prepare", "train_all"]
 
 
 class Progress:
@@ -65,45 +66,56 @@ def load_corpus(folder: Path) -> tuple[corpora.Corpus, Tokenizer]:
     return corpora.Corpus(**documents), Tokenizer.from_file(str(folder / "tokenizer.json"))
 
 
-def _train_one(recipe: Recipe, run: Run, folder: str, said: queue.Queue) -> None:
+def _train_one(recipe: Recipe, run: Run, folder: Path, tell: Callable[[float, str], None]) -> None:
     from csvjax.lms.ladder.train import train
 
-    with np.load(Path(folder) / "streams.npz") as streams:
+    with np.load(folder / "streams.npz") as streams:
         work = recipe.decoder(run).params + recipe.vocabulary * recipe.decoder(run).width
         before = 0
 
         def report(step: int, loss: float) -> None:
             nonlocal before
-            said.put((work * (step - before) * recipe.tokens_per_step, f"{run.name} step {step} loss {loss:.2f}"))
+            tell(float(work * (step - before) * recipe.tokens_per_step), f"{run.name} step {step} loss {loss:.2f}")
             before = step
 
-        train(recipe, run, dict(streams), Path(folder), report)
+        train(recipe, run, dict(streams), folder, report)
 
 
 def train_all(recipe: Recipe, folder: Path, jobs: int, progress: Progress | None = None) -> None:
-    """Train every run of the recipe, `jobs` at a time, each in a process with one thread.
-
-    Small matrices gain little from a second thread: two processes of one thread train 1.1 to 1.4 times as fast as
-    one process of two.
-    """
+    """Train every run of the recipe, `jobs` at a time."""
     progress = progress or Progress()
-    total = sum(recipe.flops(run, recipe.steps) / 6 for run in recipe.runs)
-    progress.start("training the ladder", total)
+    progress.start("training the ladder", sum(recipe.flops(run, recipe.steps) / 6 for run in recipe.runs))
+    in_processes(_train_one, [(recipe, run, folder) for run in recipe.runs], jobs, progress)
+
+
+class _Teller:
+    """`Progress.advance` of another process."""
+
+    def __init__(self, said: queue.Queue):
+        self.said = said
+
+    def __call__(self, amount: float, note: str = "") -> None:
+        self.said.put((amount, note))
+
+
+def in_processes(work: Callable[..., None], arguments: Sequence[tuple], jobs: int, progress: Progress) -> None:
+    """Call `work(*a, tell)` for each `a` of `arguments`, `jobs` at a time, each in a process with one thread.
+
+    `tell(amount, note)` advances `progress`. With one job all happens in this process. Small matrices gain little from
+    a second thread: two processes of one thread train 1.1 to 1.4 times as fast as one process of two.
+    """
     if jobs == 1:
-        said: queue.Queue = queue.Queue()
-        for run in recipe.runs:
-            _train_one(recipe, run, str(folder), said)
-            while not said.empty():
-                progress.advance(*said.get())
+        for a in arguments:
+            work(*a, progress.advance)
         return
     context = multiprocessing.get_context("spawn")
     os.environ["NPROC"] = "1"  # read by XLA when a worker starts: the size of its thread pool
     with context.Manager() as manager, ProcessPoolExecutor(jobs, context) as pool:
-        shared = manager.Queue()
-        waiting: set[Future] = {pool.submit(_train_one, recipe, run, str(folder), shared) for run in recipe.runs}
+        said = manager.Queue()
+        waiting: set[Future] = {pool.submit(work, *a, _Teller(said)) for a in arguments}
         while waiting:
             try:
-                progress.advance(*shared.get(timeout=1.0))
+                progress.advance(*said.get(timeout=1.0))
             except queue.Empty:
                 for future in [f for f in waiting if f.done()]:
                     future.result()

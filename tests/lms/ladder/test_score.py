@@ -6,6 +6,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -50,10 +52,16 @@ def trained(quick_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder
 
 
+@nnx.jit
+def states(model: Decoder, tokens: jax.Array) -> jax.Array:
+    return model.hidden_states(tokens)
+
+
 def log_likelihood(model: Decoder, tokens: list[int], first: int) -> float:
     """Sum of log p of the tokens from `first` on, in float64."""
     inputs = np.array([tokens[:-1]], np.int32)
-    logits = np.asarray(model.hidden_states(inputs)[0], np.float64) @ np.asarray(model.head, np.float64)
+    inputs = np.pad(inputs, ((0, 0), (0, QUICK.context - inputs.shape[1])))  # one shape to compile
+    logits = np.asarray(states(model, jnp.asarray(inputs))[0], np.float64) @ np.asarray(model.head, np.float64)
     logits -= logits.max(-1, keepdims=True)
     log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     return sum(log_p[t - 1, tokens[t]] for t in range(first, len(tokens)))
@@ -78,9 +86,9 @@ def test_scores_are_those_of_one_choice_at_a_time(model: Decoder, quick: tuple[C
 def test_batches_do_not_change_scores(model: Decoder, quick: tuple[Corpus, Tokenizer]) -> None:
     """A task scores the same alone and with tasks of other lengths."""
     corpus, tokenizer = quick
-    tasks = make_tasks(corpus, QUICK)
+    tasks = make_tasks(corpus, SMALL)
     together = score_tasks(model, encode_tasks(tasks, tokenizer, QUICK.context))
-    for task in tasks[::3]:
+    for task in tasks[:2]:
         assert score_tasks(model, encode_tasks([task], tokenizer, QUICK.context)) == {task.name: together[task.name]}
 
 
