@@ -42,6 +42,18 @@ class Dataset:
                     f"{names.some(self.lms.index)}; make the dataset with align(lms, scores, losses)"
                 )
 
+    def measured(self) -> tuple[ScoreTable, LossTable]:
+        """Scores and losses, for a law that needs both.
+
+        Raises: InputError if the dataset lacks one of them.
+        """
+        if self.scores is None or self.losses is None:
+            raise InputError(
+                f"expected a dataset with scores and losses, found one without "
+                f"{'scores' if self.scores is None else 'losses'}; give both to align"
+            )
+        return self.scores, self.losses
+
     def subset(self, lms: Sequence[str]) -> Dataset:
         """The dataset of these models, in this order.
 

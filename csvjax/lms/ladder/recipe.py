@@ -90,7 +90,7 @@ FULL = Recipe(
         "balanced": dict.fromkeys(_FIVE, 0.2),
     },
     sizes={"30k": (36, 2, 2), "100k": (64, 2, 2), "330k": (96, 3, 3), "1M": (168, 3, 3)},
-    checkpoints=(64, 128, 256, 512, 768, 1024),
+    checkpoints=(64, 128, 256, 384, 576, 768),
 )
 
 QUICK = Recipe(

@@ -12,7 +12,8 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 def reserved(a: int, b: int) -> bool:
     """Whether the sum a + b is kept for tasks and never trained on: a tenth of all pairs, b + a together with a + b."""
     low, high = sorted((a, b))
-    return (low * 7919 + high * 104729) % 10 == 3
+    # The quotient by 10 mixes the digits: both factors end in 9, so the remainder alone would fix the last digit of a + b.
+    return (low * 7919 + high * 104729) // 10 % 10 == 3
 
 
 def sum_operands(rng: np.random.Generator, digits: int, held_out: bool) -> tuple[int, int]:

@@ -1,0 +1,61 @@
+"""The one density that every method sees: a NumPyro model as a function of unconstrained parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
+from numpyro import handlers
+from numpyro.distributions import biject_to
+from numpyro.infer.util import constrain_fn, potential_energy
+
+__all__ = ["Density"]
+
+Sites = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Density:
+    """Minus log density, `potential`, over a vector x in R^n of unconstrained parameters, for data given at each call.
+
+    The Jacobian of the transforms to constrained values is included, so the density is that of x, not of the
+    constrained values: its mode is what MAP and Laplace mean throughout (it moves with the transform, as modes do).
+    `model(data)` is a NumPyro model; a Density is hashable, so compiled functions can be kept for each.
+    """
+
+    model: Callable[..., None]
+
+    def sites(self, key: Array, data: Any) -> Sites:
+        """One draw of every latent site from the prior, unconstrained."""
+        trace = handlers.trace(handlers.seed(handlers.block(self.model, hide_fn=_observed), key)).get_trace(data)
+        return {
+            name: biject_to(site["fn"].support).inv(site["value"])
+            for name, site in trace.items()
+            if site["type"] == "sample" and not site["is_observed"]
+        }
+
+    def start(self, key: Array, data: Any) -> Float[Array, " n"]:
+        """A starting point: a prior draw, flattened."""
+        return ravel_pytree(self.sites(key, data))[0]
+
+    def unflatten(self, x: Float[Array, " n"], data: Any) -> Sites:
+        shapes = jax.eval_shape(lambda: self.sites(jax.random.key(0), data))
+        template = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+        return ravel_pytree(template)[1](x)
+
+    def potential(self, x: Float[Array, " n"], data: Any) -> Float[Array, ""]:
+        """-log p(x, data), unnormalised."""
+        return potential_energy(self.model, (data,), {}, self.unflatten(x, data))
+
+    def constrain(self, x: Float[Array, " n"], data: Any) -> Sites:
+        """Constrained values of all sites, and the deterministic sites."""
+        return constrain_fn(self.model, (data,), {}, self.unflatten(x, data), return_deterministic=True)
+
+
+def _observed(site: dict) -> bool:
+    return bool(site["type"] == "sample" and site["is_observed"])
