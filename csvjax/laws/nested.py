@@ -14,16 +14,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from csvjax.types import AnyArray
+
 __all__ = ["Effects", "Nested", "draw_effects", "log_density"]
 
 
 class Nested(NamedTuple):
     """The groups: family and run of each model, and the family of each run, all numbered."""
 
-    family: Int[Array, " lm"]
-    run: Int[Array, " lm"]
-    family_of_run: Int[Array, " run"]
-    families: Float[Array, " family"]  # only its length matters
+    family: Int[AnyArray, " lm"]
+    run: Int[AnyArray, " lm"]
+    family_of_run: Int[AnyArray, " run"]
+    families: Float[AnyArray, " family"]  # only its length matters
 
 
 class Effects(NamedTuple):

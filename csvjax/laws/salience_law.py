@@ -23,11 +23,12 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpyro
 import numpyro.distributions as dist
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Bool, Float
 
 from csvjax.laws import links
 from csvjax.laws.nested import Nested, log_density
 from csvjax.laws.salience import salient_loss
+from csvjax.types import AnyArray
 
 __all__ = ["Evidence", "Priors", "salience_law"]
 
@@ -57,17 +58,17 @@ class Evidence(NamedTuple):
     groups: families and runs.
     """
 
-    loss: Float[Array, "lm unit"]
-    log_base: Float[Array, " unit"]
-    features: Float[Array, "unit feature"]
-    strength: Float[Array, ""]
-    centre: Float[Array, ""]
-    scale: Float[Array, ""]
+    loss: Float[AnyArray, "lm unit"]
+    log_base: Float[AnyArray, " unit"]
+    features: Float[AnyArray, "unit feature"]
+    strength: Float[AnyArray, ""]
+    centre: Float[AnyArray, ""]
+    scale: Float[AnyArray, ""]
     groups: Nested
-    score: Float[Array, " lm"]
-    n_items: Float[Array, " lm"]
-    seen: Bool[Array, " lm"]
-    floor: Float[Array, ""]
+    score: Float[AnyArray, " lm"]
+    n_items: Float[AnyArray, " lm"]
+    seen: Bool[AnyArray, " lm"]
+    floor: Float[AnyArray, ""]
 
 
 def salience_law(evidence: Evidence, priors: Priors = Priors()) -> None:

@@ -12,7 +12,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 def reserved(a: int, b: int) -> bool:
     """Whether the sum a + b is kept for tasks and never trained on: a tenth of all pairs, b + a together with a + b."""
     low, high = sorted((a, b))
-    # The quotient by 10 mixes the digits: both factors end in 9, so the remainder alone would fix the last digit of a + b.
+    # The quotient by 10 mixes the digits: both factors end in 9, so the remainder alone would be that of 9 (a + b).
     return (low * 7919 + high * 104729) // 10 % 10 == 3
 
 

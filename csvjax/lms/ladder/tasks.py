@@ -102,8 +102,8 @@ def _balanced(groups: dict[str, list[_Question]], rng: np.random.Generator) -> Q
 
 
 def _worded(text: str) -> bool:
-    """Half letters at least: no table, ruler or test vector."""
-    return "\t" not in text and sum(c.isalpha() for c in text) > 0.5 * len(text)
+    """Half letters at least, no tab or backslash: no table, ruler, test vector or markup."""
+    return not {"\t", "\\"} & set(text) and sum(c.isalpha() for c in text) > 0.5 * len(text)
 
 
 def _word_cost(texts: Iterable[str]) -> Callable[[str], float]:
@@ -248,21 +248,17 @@ def _word_order(texts: Sequence[str], room: int, rng: np.random.Generator) -> Qu
         yield _Question("", sentence, (f"{sentence[: m.start()]}{m[2]} {m[1]}{sentence[m.end(2) :]}",))
 
 
-def _grid(right: int, near: int, far: int, rng: np.random.Generator) -> list[int]:
-    """right, right +- near, right +- far, and both: four numbers of which none stands out as the one to begin from."""
-    near, far = int(near * rng.choice([-1, 1])), int(far * rng.choice([-1, 1]))
-    return [right, right + near, right + far, right + near + far]
-
-
 def _sum(digits: int, rng: np.random.Generator) -> Questions:
-    """A reserved sum, after one with its result, among results that are off in one of two neighbouring digits or both.
+    """A reserved sum, after one with its result: that or another sum's, both as they are or off by one (or ten).
 
-    They are the ones and tens for numbers of two digits, the tens and hundreds for numbers of three.
+    Off by one for numbers of two digits, by ten for three. The size of the result leaves two choices, its digits one.
+    Results are of one length and drawn alike, so that none stands out to a model that cannot add.
     """
     while True:
-        (a, b), (c, d) = (synthetic.sum_operands(rng, digits, held_out=True) for _ in range(2))
-        results = [f"{x}\n" for x in _grid(a + b, 10 ** (digits - 2), 10 ** (digits - 1), rng)]
-        if len(set(map(len, results))) == 1 and {a, b} != {c, d}:
+        (a, b), (c, d), (e, f) = (synthetic.sum_operands(rng, digits, held_out=True) for _ in range(3))
+        off = 10 ** (digits - 2) * rng.choice([-1, 1], 2)
+        results = [f"{x}\n" for x in (a + b, a + b + off[0], e + f, e + f + off[1])]
+        if len(set(results)) == 4 and len(set(map(len, results))) == 1 and {a, b} != {c, d}:
             yield _Question(f"{c} + {d} = {c + d}\n{a} + {b} = ", results[0], _pick(rng, results[1:], 3))
 
 
@@ -270,7 +266,8 @@ def _count(rng: np.random.Generator) -> Questions:
     """The last number of an arithmetic sequence, among numbers off by one, by ten, or both, none seen before."""
     while True:
         *before, right = synthetic.count_steps(rng)
-        results = _grid(right, 1, 10, rng)
+        one, ten = (int(x) for x in rng.choice([-1, 1], 2) * [1, 10])
+        results = [right, right + one, right + ten, right + one + ten]
         choices = [f" {x}\n" for x in results]
         if not set(results) & set(before) and len(set(map(len, choices))) == 1:
             yield _Question("count " + " ".join(map(str, before)), choices[0], _pick(rng, choices[1:], 3))
