@@ -6,20 +6,26 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from csvjax.types import AnyArray
+
 __all__ = ["item_variance", "link", "link_slope"]
 
 
-def link(logit: Float[Array, "*s"], floor: Float[Array, "*s"], ceiling: Float[Array, "*s"]) -> Float[Array, "*s"]:
+def link(
+    logit: Float[AnyArray, "*s"], floor: Float[AnyArray, "*s"], ceiling: Float[AnyArray, "*s"]
+) -> Float[Array, "*s"]:
     """mu = gamma + (eta - gamma) sigmoid(logit), the mean score as a fraction of items."""
     return floor + (ceiling - floor) * jax.nn.sigmoid(logit)
 
 
-def link_slope(logit: Float[Array, "*s"], floor: Float[Array, "*s"], ceiling: Float[Array, "*s"]) -> Float[Array, "*s"]:
+def link_slope(
+    logit: Float[AnyArray, "*s"], floor: Float[AnyArray, "*s"], ceiling: Float[AnyArray, "*s"]
+) -> Float[Array, "*s"]:
     """d mu / d logit = (eta - gamma) sigmoid(logit) sigmoid(-logit)."""
     return (ceiling - floor) * jax.nn.sigmoid(logit) * jax.nn.sigmoid(-logit)
 
 
-def item_variance(mean: Float[Array, "*s"], n_items: Float[Array, "*s"]) -> Float[Array, "*s"]:
+def item_variance(mean: Float[AnyArray, "*s"], n_items: Float[AnyArray, "*s"]) -> Float[Array, "*s"]:
     """mu (1 - mu) / n, of the solved fraction of n items, at least that of half an item: 0 and 1 stay possible."""
     half = 0.5 / (n_items + 1)
     inside = jnp.clip(mean, half, 1 - half)

@@ -10,16 +10,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from csvjax.types import AnyArray
+
 __all__ = ["salience", "salient_loss"]
 
 
-def salience(log_base: Float[Array, " unit"], z: Float[Array, " unit"]) -> Float[Array, " unit"]:
+def salience(log_base: Float[AnyArray, " unit"], z: Float[AnyArray, " unit"]) -> Float[Array, " unit"]:
     """s[u] = softmax over u of (log pi[u] + z[u]); sums to 1, and is pi where z is constant."""
     return jax.nn.softmax(log_base + z)
 
 
 def salient_loss(
-    loss: Float[Array, "lm unit"], log_base: Float[Array, " unit"], z: Float[Array, " unit"]
+    loss: Float[AnyArray, "lm unit"], log_base: Float[AnyArray, " unit"], z: Float[AnyArray, " unit"]
 ) -> Float[Array, " lm"]:
     """psi[m] = sum over u of s[u] loss[m, u], with `loss` in nats per byte of the unit."""
     return jnp.dot(loss, salience(log_base, z))
