@@ -1,0 +1,94 @@
+"""A dataset in a folder of three files that other tools can read: `lms.csv`, `scores.csv` and `losses.zarr.zip`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from csvjax.atomic import replacing
+from csvjax.dataset import Dataset, align
+from csvjax.errors import InputError
+from csvjax.losses.read import read_losses, write_losses
+from csvjax.scores.columns import covariates, find_columns, lm_names
+from csvjax.scores.raw import RawTable, read_raw
+from csvjax.scores.read import read_scores
+
+__all__ = ["FILES", "load_dataset", "read_lms", "save_dataset"]
+
+LMS, SCORES, LOSSES = FILES = ("lms.csv", "scores.csv", "losses.zarr.zip")
+_ROLES = ("family", "params", "tokens", "flops")
+
+
+def load_dataset(folder: str | os.PathLike[str]) -> Dataset:
+    """The dataset that `save_dataset` wrote to `folder`.
+
+    Raises: InputError if a file is absent or damaged, or if the files are about different models.
+    """
+    place = Path(folder)
+    for name in FILES:
+        if not (place / name).is_file():
+            raise InputError(
+                f"expected a folder with the files {', '.join(FILES)}, found no {name} in {place}; "
+                f"check the path, or write the dataset again"
+            )
+    scores, _ = read_scores(place / SCORES)
+    return align(read_lms(place / LMS), scores, read_losses(place / LOSSES))
+
+
+def read_lms(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """What a table says of each model: index `lm`, columns `family`, `params`, `tokens`, `flops` and all others.
+
+    A model whose family is not told is a family of its own. Other columns are whole numbers, numbers or text,
+    whichever holds every cell; `run` is a name, and so always text.
+
+    Raises: InputError for a table that cannot be read, a repeated model, and amounts that are not above 0.
+    """
+    raw = read_raw(path)
+    columns = find_columns(raw, dict.fromkeys(("lm", *_ROLES)))
+    lms = lm_names(raw, str(columns["lm"]), once=True)
+    frame = covariates(raw, lms, columns, dict.fromkeys(_ROLES))
+    for name in raw.columns:
+        if name not in columns.values():
+            frame[name] = _column(raw, name)
+    return frame
+
+
+def _column(raw: RawTable, name: str) -> np.ndarray | list[str]:
+    if name != "run":
+        try:
+            values = raw.numbers(name)
+        except InputError:
+            return raw.text(name)
+        return values.astype(np.int64) if (values % 1 == 0).all() else values
+    return raw.text(name)
+
+
+def save_dataset(
+    dataset: Dataset, folder: str | os.PathLike[str], dtype: Literal["float16", "float32", "float64"] = "float32"
+) -> None:
+    """Write for `load_dataset`: a row for each model, one for each model and benchmark, and the losses.
+
+    `dtype`: how losses are stored; float16 moves a loss below 16 nats by 1/256 at most. A file is whole or as before.
+
+    Raises: InputError for a dataset without scores or losses.
+    """
+    place = Path(folder)
+    scores, losses = dataset.measured()
+    cells = [
+        (lm, benchmark, scores.score[m, b], scores.n_items[b], scores.floor[b], scores.ceiling[b])
+        for m, lm in enumerate(scores.lms)
+        for b, benchmark in enumerate(scores.benchmarks)
+    ]
+    rows = pd.DataFrame(cells, columns=["lm", "benchmark", "score", "n_items", "floor", "ceiling"])
+    _write_csv(rows, place / SCORES)
+    _write_csv(dataset.lms.reset_index(), place / LMS)
+    write_losses(losses, place / LOSSES, dtype)
+
+
+def _write_csv(frame: pd.DataFrame, path: Path) -> None:
+    with replacing(path) as part:
+        frame.to_csv(part, index=False, lineterminator="\n")
