@@ -1,0 +1,133 @@
+"""Run folders: what a command found, with the configuration, versions and seed that it was found with.
+
+    config.json           the resolved configuration, versions of the software, when it began and what it took
+    predictions.parquet   one row for each predicted cell (see csvjax.evaluate.crossfit.cells)
+    metrics.csv           their figures, one row for each split, law and benchmark
+    figures.json          the headline figures
+    salience.parquet      salience of every token for every benchmark, where it was asked for
+
+A folder of this kind is made whole beside its place and then moved there.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from csvjax.atomic import replacing
+from csvjax.errors import InputError
+from csvjax.evaluate.table import score_table
+
+__all__ = ["FORMAT", "RunWriter", "begin", "check_out", "plain", "read_config", "write_json"]
+
+FORMAT = "csvjax run 1"
+_PACKAGES = ("csvjax", "jax", "jaxlib", "flax", "optax", "numpyro", "numpy", "pandas")
+
+
+@dataclass(frozen=True)
+class RunWriter:
+    """`folder`: where to write; it becomes the run's folder when all is done."""
+
+    folder: Path
+    config: Mapping[str, Any]
+    begun: float
+
+    def write(
+        self, predictions: pd.DataFrame, figures: Mapping[str, float | str], salience: pd.DataFrame | None = None
+    ) -> pd.DataFrame:
+        """Write all files but what the caller adds itself; returns the metrics."""
+        metrics = score_table(predictions)
+        predictions.to_parquet(self.folder / "predictions.parquet")
+        metrics.to_csv(self.folder / "metrics.csv", index=False, lineterminator="\n")
+        if salience is not None:
+            salience.to_parquet(self.folder / "salience.parquet")
+        write_json(plain(figures), self.folder / "figures.json")
+        self.write_config()
+        return metrics
+
+    def write_config(self, **more: Any) -> None:
+        """Write `config.json`, with `more` of what the run settled on and the seconds that it took until now."""
+        seconds = round(time.monotonic() - self.begun, 1)
+        write_json(plain({**self.config, **more, "seconds": seconds}), self.folder / "config.json")
+
+
+@contextmanager
+def begin(folder: Path, config: Mapping[str, Any]) -> Iterator[RunWriter]:
+    """A writer for the run in `folder`, which is there when the block ends well, and as it was before otherwise.
+
+    Raises: InputError if `folder` is something else than a run, an empty folder or nothing.
+    """
+    place = check_out(folder)
+    versions = {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in _PACKAGES}}
+    started = datetime.now().astimezone().isoformat(timespec="seconds")
+    with replacing(place) as part:
+        part.mkdir()
+        whole = {"format": FORMAT, **config, "versions": versions, "started": started}
+        yield RunWriter(part, whole, time.monotonic())
+
+
+def check_out(folder: Path) -> Path:
+    """The absolute path of `folder`, if a run may be written there: nothing but a run is ever replaced.
+
+    Raises: InputError if `folder` is something else than a run, an empty folder or nothing.
+    """
+    place = folder.resolve()
+    if place.exists() and not place.is_dir():
+        raise InputError(f"expected a folder for the run, found the file {folder}; choose another --out")
+    if place.is_dir() and any(place.iterdir()):
+        try:
+            read_config(place)
+        except InputError:
+            raise InputError(
+                f"expected an empty folder or an older run to replace, found something else in {folder}; "
+                f"choose another --out"
+            ) from None
+    return place
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The configuration of the run in `folder`.
+
+    Raises: InputError if there is no run.
+    """
+    try:
+        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        found = None
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise InputError(
+            f"expected the folder of a run that csvjax wrote, found none at {folder}; give the --out of that run"
+        )
+    return found
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON has it: dataclasses and named tuples as objects, arrays as lists, NaN as null."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return plain(value._asdict())
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [plain(each) for each in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def write_json(value: Any, path: Path) -> None:
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
