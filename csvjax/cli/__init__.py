@@ -1,0 +1,72 @@
+"""The command line: `csvjax demo | fit | predict | evaluate | report | ladder`.
+
+Modules here import nothing heavy at their head, so that help comes at once; a command imports what it needs.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import warnings
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from csvjax.cli import demo, evaluate, fit, ladder, predict, report
+from csvjax.errors import CsvjaxError, FitWarning
+
+__all__ = ["app", "main"]
+
+_WRONG_INPUT, _INTERRUPTED = 2, 130
+
+
+class _Sentences(TyperGroup):
+    """Expected failures end with one sentence on stderr; a traceback is left for what is a mistake of csvjax."""
+
+    def invoke(self, ctx: Any) -> Any:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # else XLA remarks on slow compilation, on stderr
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # those of libraries tell a user nothing that can be acted on
+                warnings.simplefilter("always", FitWarning)
+                warnings.showwarning = lambda message, *rest, **more: typer.echo(f"warning: {message}", err=True)
+                return super().invoke(ctx)
+        except CsvjaxError as error:
+            typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+            raise typer.Exit(_WRONG_INPUT) from None
+        except BrokenPipeError:
+            raise  # typer ends quietly when the reader of stdout has gone
+        except OSError as error:
+            what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            typer.echo(f"error: expected a path that can be used, found {what}; check it", err=True)
+            raise typer.Exit(_WRONG_INPUT) from None
+        except KeyboardInterrupt:
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(_INTERRUPTED) from None
+
+
+app = typer.Typer(cls=_Sentences, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"csvjax {importlib.metadata.version('csvjax')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _csvjax(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Predict what a language model will be able to do, with intervals, from token losses and benchmark scores."""
+
+
+for command in (demo.demo, fit.fit, predict.predict, evaluate.evaluate, report.report, ladder.ladder):
+    app.command()(command)
+
+
+def main() -> None:
+    app()

@@ -1,0 +1,25 @@
+"""`csvjax demo`: the main job on the ladder of the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from csvjax.cli import show
+from csvjax.cli.inputs import Out, Quick, Seed
+
+__all__ = ["demo"]
+
+
+def demo(out: Out = Path("runs/demo"), seed: Seed = 0, quick: Quick = False) -> None:
+    """Predict held-out models of the ladder that csvjax comes with, by mean loss and by salience."""
+    import pandas as pd
+
+    from csvjax.demo import run_demo
+
+    with show.steps() as begin:
+        figures = run_demo(out, seed, quick, begin)
+    show.metrics_table(pd.read_csv(out / "metrics.csv"))
+    show.table("figures", ("", ""), [(name, f"{value:.3f}") for name, value in figures.items()])
+    typer.echo(f"report: {out / 'report.html'}")

@@ -1,0 +1,169 @@
+"""`csvjax fit`: the salience law fitted to the models that have scores; the others are predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from csvjax.cli import inputs, show
+from csvjax.errors import FitWarning, InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from csvjax.dataset import Dataset
+
+__all__ = ["default_inner", "fit", "training_rows"]
+
+_MANY = 30  # families; leaving one out in turn costs as many fits
+
+Holdout = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--holdout",
+        metavar="SPLIT",
+        show_default=False,
+        help="Hide the scores of these models from the fit: weak-to-strong:COLUMN[:TOP] or COLUMN>NUMBER.",
+    ),
+]
+Inner = Annotated[
+    str | None,
+    typer.Option(
+        "--inner",
+        metavar="SPLIT",
+        show_default=False,
+        help="How the strength of the salience is chosen (default: each family left out in turn, if there are enough).",
+    ),
+]
+
+
+def fit(
+    out: inputs.Out,
+    data: inputs.Data = None,
+    losses: inputs.Losses = None,
+    scores: inputs.Scores = None,
+    common: inputs.Common = False,
+    benchmarks: inputs.Benchmarks = None,
+    holdout: Holdout = None,
+    inner: Inner = None,
+    lm_column: inputs.LmColumn = None,
+    family_column: inputs.FamilyColumn = None,
+    params_column: inputs.ParamsColumn = None,
+    tokens_column: inputs.TokensColumn = None,
+    flops_column: inputs.FlopsColumn = None,
+    params_unit: inputs.ParamsUnit = None,
+    tokens_unit: inputs.TokensUnit = None,
+    flops_unit: inputs.FlopsUnit = None,
+    score_unit: inputs.ScoreUnit = None,
+    items: inputs.Items = None,
+    floor: inputs.Floors = None,
+    quick: inputs.Quick = False,
+    seed: inputs.Seed = 0,
+) -> None:
+    """Fit scores to losses. Models without scores, and those held out, are predicted with intervals."""
+    import warnings
+
+    from csvjax import runs
+    from csvjax.demo import QUICK
+    from csvjax.evaluate import splits
+    from csvjax.evaluate.crossfit import unit_salience
+    from csvjax.fit.salience import Settings, fit_salience
+    from csvjax.posterior import save_fit
+    from csvjax.unseen import unseen_cells
+
+    source = inputs.Source(
+        data, losses, scores, common, benchmarks, lm_column, family_column, params_column, tokens_column, flops_column,
+        params_unit, tokens_unit, flops_unit, score_unit, items, floor,
+    )  # fmt: skip
+    runs.check_out(out)
+    dataset = inputs.read_source(source)
+    train = training_rows(dataset, holdout or ())
+    choose_by = default_inner(dataset.lms[train]) if inner is None else inner
+    folds = splits.inner(choose_by, dataset.lms, train).folds
+    settings = QUICK if quick else Settings()
+    config = {
+        "dataset": source.name,
+        "command": "fit",
+        "options": source.given,
+        "models": len(dataset.lms),
+        "fitted models": int(train.sum()),
+        "splits": list(holdout or ()),
+        "inner": choose_by,
+        "settings": settings,
+        "seed": seed,
+    }
+    with runs.begin(out, config) as run, show.steps() as begin:
+        tell = begin(3)
+        tell(f"fitting {len(dataset.measured()[0].benchmarks)} benchmarks to {int(train.sum())} models")
+        found = fit_salience(dataset, train, folds, settings, seed)
+        tell("saving the posterior draws")
+        save_fit(found, dataset, run.folder)
+        tell("predicting")
+        cells = unseen_cells(found, dataset, seed)
+        cells = cells.assign(split=" and ".join(holdout or ()) or "no score", law="salience")
+        if len(cells):
+            run.write(cells, {}, unit_salience(dataset, found))
+        run.write_config(strength=found.strength, status=found.status)
+    if not found.mode.converged.all():
+        warnings.warn(found.status, FitWarning, stacklevel=1)
+    else:
+        typer.echo(found.status)
+    typer.echo(f"strength of the salience: {found.strength:g} (0 is the mean loss), chosen by {choose_by}")
+    if len(cells):
+        show.prediction_table(cells, "models that the fit has not seen")
+    typer.echo(f"run: {out}")
+
+
+def training_rows(dataset: Dataset, holdout: Sequence[str]) -> np.ndarray:
+    """The models to fit [lm]: those with a score that no split of `holdout` hides.
+
+    A model of which a split cannot tell, because its column is blank, is hidden too.
+
+    Raises: InputError for splits of several folds, fewer models than three, and benchmarks left without a score.
+    """
+    import numpy as np
+
+    from csvjax.evaluate.splits import parse_split
+
+    scores = dataset.measured()[0]
+    train = np.isfinite(scores.score).any(axis=1)
+    for text in holdout:
+        folds = parse_split(text, dataset.lms).folds
+        if len(folds) > 1:
+            raise InputError(
+                f"expected a --holdout that hides models once, found {text!r}, which does so {len(folds)} times; "
+                f"choose weak-to-strong:COLUMN or COLUMN>NUMBER, or use csvjax evaluate"
+            )
+        train &= folds[0].train
+    if train.sum() < 3:
+        raise InputError(f"expected three or more models with scores to fit, found {train.sum()}; give more scores")
+    blank = np.isnan(scores.score[train]).all(axis=0)
+    for benchmark in np.array(scores.benchmarks)[blank]:
+        raise InputError(
+            f"expected scores of the fitted models on every benchmark, found none for {str(benchmark)!r}; leave it "
+            f"out with --benchmarks"
+        )
+    return train
+
+
+def default_inner(lms: pd.DataFrame) -> str:
+    """The split by which the strength is chosen: families in turn, if there are three or more and not too many; else
+    the strongest quarter by the first amount that has three different values.
+
+    Raises: InputError if neither can be done.
+    """
+    families = lms["family"].nunique()
+    if 3 <= families <= _MANY:
+        return "leave-one-out:family"
+    for column in ("flops", "params", "tokens"):
+        if (levels := lms[column].nunique()) >= 3:
+            return f"weak-to-strong:{column}:{max(1, levels // 4)}"
+    if families >= 2:
+        return "leave-one-out:family"
+    raise InputError(
+        "expected two or more families, or three values of flops, params or tokens, to choose the strength of the "
+        "salience by, found neither; name a split with --inner"
+    )

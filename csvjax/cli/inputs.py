@@ -1,0 +1,193 @@
+"""Where a command's data come from: a folder that csvjax wrote, or losses and scores in tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from csvjax.errors import InputError
+
+if TYPE_CHECKING:
+    from csvjax.dataset import Dataset
+
+__all__ = [
+    "Benchmarks",
+    "Common",
+    "Data",
+    "FamilyColumn",
+    "Floors",
+    "FlopsColumn",
+    "FlopsUnit",
+    "Items",
+    "LmColumn",
+    "Losses",
+    "Out",
+    "ParamsColumn",
+    "ParamsUnit",
+    "Quick",
+    "ScoreUnit",
+    "Scores",
+    "Seed",
+    "Source",
+    "TokensColumn",
+    "TokensUnit",
+    "read_source",
+]
+
+_UNIT = "What one unit of that column is worth; without it, what its name says in parentheses, else 1."
+
+
+def _option(name: str, help: str, metavar: str | None = None) -> Any:
+    return typer.Option(name, help=help, metavar=metavar, show_default=False)
+
+
+Data = Annotated[Path | None, _option("--data", "A folder with lms.csv, scores.csv and losses.zarr.zip.", "FOLDER")]
+Losses = Annotated[Path | None, _option("--losses", "Losses: a Zarr group of csvjax, or a wide table.", "PATH")]
+Scores = Annotated[Path | None, _option("--scores", "Scores: a CSV, TSV or parquet table, wide or long.", "TABLE")]
+Common = Annotated[bool, _option("--common", "Drop models that have scores and no losses.")]
+Benchmarks = Annotated[str | None, _option("--benchmarks", "Benchmarks to use (default: all).", "A,B,...")]
+LmColumn = Annotated[str | None, _option("--lm-column", "Column of model names.", "NAME")]
+FamilyColumn = Annotated[str | None, _option("--family-column", "Column of model families.", "NAME")]
+ParamsColumn = Annotated[str | None, _option("--params-column", "Column of parameters.", "NAME")]
+TokensColumn = Annotated[str | None, _option("--tokens-column", "Column of training tokens.", "NAME")]
+FlopsColumn = Annotated[str | None, _option("--flops-column", "Column of training FLOPs.", "NAME")]
+ParamsUnit = Annotated[float | None, _option("--params-unit", _UNIT, "NUMBER")]
+TokensUnit = Annotated[float | None, _option("--tokens-unit", _UNIT, "NUMBER")]
+FlopsUnit = Annotated[float | None, _option("--flops-unit", _UNIT, "NUMBER")]
+ScoreUnit = Annotated[str | None, _option("--score-unit", "What one unit of a score is worth, or percent.", "NUMBER")]
+Items = Annotated[list[str] | None, _option("--items", "Number of test items of a benchmark.", "BENCHMARK=NUMBER")]
+Floors = Annotated[list[str] | None, _option("--floor", "Score of guessing, a fraction.", "BENCHMARK=NUMBER")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random choice.")]
+Quick = Annotated[bool, _option("--quick", "A first look: fewer strengths, groups of tokens and draws.")]
+Out = Annotated[Path, _option("--out", "Folder of the run, which is made; an older run there is replaced.", "RUN")]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The options that say where data come from and how tables are to be read; None and False where not given."""
+
+    data: Path | None
+    losses: Path | None
+    scores: Path | None
+    common: bool
+    benchmarks: str | None
+    lm_column: str | None
+    family_column: str | None
+    params_column: str | None
+    tokens_column: str | None
+    flops_column: str | None
+    params_unit: float | None
+    tokens_unit: float | None
+    flops_unit: float | None
+    score_unit: str | None
+    items: list[str] | None
+    floors: list[str] | None
+
+    @property
+    def name(self) -> str:
+        path = self.data or self.losses
+        return path.resolve().name if path else ""
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The options that were given, for the configuration of a run."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in found.items() if value}
+
+
+def read_source(source: Source) -> Dataset:
+    """The dataset, with a row of blank scores for every model that has losses only.
+
+    Raises: InputError for options that do not go together, what the readers refuse, and models without losses.
+    """
+    from dataclasses import replace
+
+    from csvjax.dataset_files import load_dataset
+
+    wanted = None if source.benchmarks is None else [b.strip() for b in source.benchmarks.split(",")]
+    if source.data is not None:
+        if others := [_flag(name) for name in source.given if name not in ("data", "benchmarks")]:
+            raise InputError(f"expected --data alone or with --benchmarks, found {', '.join(others)} too; leave it out")
+        dataset = load_dataset(source.data)
+        return replace(dataset, scores=dataset.measured()[0].select(benchmarks=wanted))
+    if source.losses is None or source.scores is None:
+        found = " ".join(_flag(name) for name in ("losses", "scores") if getattr(source, name)) or "neither"
+        raise InputError(f"expected --data, or --losses and --scores, found {found}; say where the data are")
+    return _read_tables(source, source.losses, source.scores, wanted)
+
+
+def _flag(name: str) -> str:
+    return "--floor" if name == "floors" else f"--{name.replace('_', '-')}"
+
+
+def _read_tables(source: Source, losses: Path, scores: Path, wanted: Sequence[str] | None) -> Dataset:
+    import numpy as np
+    import pandas as pd
+
+    from csvjax import names
+    from csvjax.dataset import align
+    from csvjax.losses.read import read_losses
+    from csvjax.scores.read import read_scores
+    from csvjax.scores.table import ScoreTable
+
+    options = {
+        name: getattr(source, name)
+        for role in ("lm", "family", "params", "tokens", "flops")
+        for name in (f"{role}_column", f"{role}_unit")
+        if hasattr(source, name)
+    }
+    unit: Any = 1.0 if source.score_unit is None else source.score_unit
+    if unit != "percent":
+        unit = _number(str(unit), "--score-unit", "a number or percent")
+    table, lms = read_scores(
+        scores,
+        benchmarks=wanted,
+        score_unit=unit,
+        n_items=_by_name(source.items, "--items"),
+        floors=_by_name(source.floors, "--floor"),
+        **options,
+    )
+    known = read_losses(losses)
+    if only := [lm for lm in table.lms if lm not in set(known.lms)]:
+        if not source.common or len(only) == len(table.lms):
+            raise InputError(
+                f"expected losses of every model in {scores}, found none for {names.some(only)} in {losses}, which "
+                f"begins with {names.some(known.lms, 2)}; make the names agree, or drop such models with --common"
+            )
+        kept = [lm for lm in table.lms if lm not in set(only)]
+        table, lms = table.select(lms=kept), lms.loc[kept]
+    new = [lm for lm in known.lms if lm not in set(table.lms)]
+    blank = np.full((len(new), len(table.benchmarks)), np.nan)
+    amounts = dict.fromkeys(("params", "tokens", "flops"), np.nan)
+    unknown = pd.DataFrame({"family": new, **amounts}, pd.Index(new, dtype=str))
+    whole = ScoreTable(
+        (*table.lms, *new),
+        table.benchmarks,
+        np.vstack([table.score, blank]),
+        table.n_items,
+        table.floor,
+        table.ceiling,
+    )
+    return align(pd.concat([lms, unknown]) if new else lms, whole, known)
+
+
+def _number(text: str, option: str, expected: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"expected {option} to be {expected}, found {text!r}; correct it") from None
+
+
+def _by_name(given: list[str] | None, option: str) -> dict[str, float]:
+    """Numbers by benchmark, from BENCHMARK=NUMBER; the name may have an equals sign of its own."""
+    found = {}
+    for text in given or ():
+        name, sign, number = text.rpartition("=")
+        if not sign:
+            raise InputError(f"expected {option} BENCHMARK=NUMBER, found {text!r}; name the benchmark")
+        found[name] = _number(number, option, "BENCHMARK=NUMBER")
+    return found

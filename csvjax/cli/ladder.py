@@ -1,0 +1,58 @@
+"""`csvjax ladder`: train and score the language models of the ladder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from csvjax.cli import show
+from csvjax.errors import CsvjaxError, InputError
+
+__all__ = ["ladder"]
+
+
+def ladder(
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="Where everything is kept; a second call goes on there.")
+    ] = Path("runs/ladder"),
+    quick: Annotated[bool, typer.Option("--quick", help="A small ladder of 18 models, in minutes.")] = False,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes; no more than there are cores.")] = 2,
+) -> None:
+    """Train a ladder of language models, score them, and save losses and scores to FOLDER/data."""
+    from csvjax.ladder_data import save_ladder
+    from csvjax.lms.ladder import build
+    from csvjax.lms.ladder.collect import collect, score_all
+    from csvjax.lms.ladder.recipe import FULL, QUICK
+
+    recipe = QUICK if quick else FULL
+    if out.exists() and not out.is_dir():
+        raise InputError(f"expected a folder for the ladder, found the file {out}; choose another --out")
+    if out.is_dir() and any(out.iterdir()) and not (out / "recipe.json").is_file():
+        raise InputError(f"expected an empty folder or an older ladder, found something else in {out}; choose another")
+
+    with show.bar() as shown:
+
+        class Bar(build.Progress):
+            def start(self, label: str, total: float) -> None:
+                if shown.disable:
+                    typer.echo(label, err=True)
+                for task in shown.task_ids:
+                    shown.remove_task(task)
+                shown.add_task(label, total=total or None, note="")
+
+            def advance(self, amount: float, note: str = "") -> None:
+                shown.advance(shown.task_ids[-1], amount)
+                shown.update(shown.task_ids[-1], note=note)
+
+        progress = Bar()
+        build.prepare(recipe, out, progress)
+        try:
+            build.train_all(recipe, out, jobs, progress)
+        except FloatingPointError as error:  # a training that diverged
+            raise CsvjaxError(str(error)) from None
+        score_all(recipe, out, jobs, progress)
+        dataset = collect(recipe, out)
+    save_ladder(dataset, out / "data")
+    typer.echo(f"{len(dataset.lms)} models: {out / 'data'}")

@@ -1,0 +1,104 @@
+"""What commands print: tables on stdout; progress, with the time left, on stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.progress import Progress
+
+__all__ = ["bar", "metrics_table", "prediction_table", "steps", "table"]
+
+_SHOWN = ("mean", "mean_lower90", "mean_upper90", "lower90", "upper90", "observed")
+_MOST = 40  # rows of predictions on the terminal; files have all
+
+
+@contextmanager
+def bar() -> Iterator[Progress]:
+    """A progress bar that goes when its work is done; it does not show where stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(compact=True),
+        TextColumn("[dim]{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield progress
+
+
+@contextmanager
+def steps() -> Iterator[Callable[[int], Callable[[str], None]]]:
+    """A function that takes the number of steps and returns one to be called with a sentence when a step begins."""
+    with bar() as progress:
+
+        def begin(total: int) -> Callable[[str], None]:
+            task = progress.add_task("", total=total, note="", start=True)
+            begun = 0
+
+            def tell(sentence: str) -> None:
+                nonlocal begun
+                if progress.disable:
+                    typer.echo(f"{begun + 1}/{total} {sentence}", err=True)
+                progress.update(task, description=sentence, completed=begun)
+                begun += 1
+
+            return tell
+
+        yield begin
+
+
+def table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; columns after the first stand to the right."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    grid = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for i, heading in enumerate(headings):
+        grid.add_column(heading, justify="right" if i else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*map(Text, row))  # a name may hold what rich would take for markup
+    console.print(grid)
+
+
+def metrics_table(metrics: pd.DataFrame) -> None:
+    """The rows over all benchmarks: one for each split and law."""
+    from csvjax.evaluate.table import POOLED
+
+    shown = metrics[metrics["benchmark"] == POOLED]
+    names = [f"{split}, {law}" for split, law in zip(shown["split"], shown["law"].str.replace("_", " "), strict=True)]
+    columns = [shown[name].map("{:.3f}".format) for name in ("r2", "mae", "crps", "coverage90")]
+    headings = ("split, law", "R2", "MAE", "CRPS", "in 90 % interval")
+    table("held-out models, mean over benchmarks", headings, list(zip(names, *columns, strict=True)))
+
+
+def prediction_table(found: pd.DataFrame, title: str) -> None:
+    """Predicted cells with both kinds of interval; the first rows of many."""
+    first = found.head(_MOST)
+    text = {name: first[name].map("{:.3f}".format) for name in _SHOWN}
+    columns = (
+        first["lm"],
+        first["benchmark"],
+        text["mean"],
+        text["mean_lower90"] + " to " + text["mean_upper90"],
+        text["lower90"] + " to " + text["upper90"],
+        text["observed"].replace("nan", ""),
+    )
+    headings = ("model", "benchmark", "predicted", "90 % of the mean score", "90 % of a new observation", "observed")
+    table(title, headings, list(zip(*columns, strict=True)))
+    if len(found) > _MOST:
+        typer.echo(f"and {len(found) - _MOST} rows more")
