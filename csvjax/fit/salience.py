@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from csvjax.dataset import Dataset
+from csvjax.errors import InputError
 from csvjax.evaluate.splits import Fold
 from csvjax.fit.density import Density
 from csvjax.fit.laplace import laplace_draws
@@ -80,7 +81,13 @@ AXES: Any = Evidence(**{name: 0 if name in _STACKED else None for name in Eviden
 
 
 def density_of(settings: Settings) -> Density:
-    return Density(partial(salience_law, priors=settings.priors))
+    return _density(settings.priors)
+
+
+@cache
+def _density(priors: Priors) -> Density:
+    """The same object for the same priors: a partial equals only itself, and compiled fits are kept by equality."""
+    return Density(partial(salience_law, priors=priors))
 
 
 @partial(jax.jit, static_argnames=("density", "starts", "draws"))
@@ -127,6 +134,20 @@ def _inner_scores(
     return total / np.maximum(cells, 1)
 
 
+def _check_inner(settings: Settings, inner: tuple[Fold, ...], train: np.ndarray) -> None:
+    if len(settings.strengths) > 1 and not inner:
+        raise InputError(
+            f"expected inner folds to choose among the strengths {', '.join(f'{s:g}' for s in settings.strengths)}, "
+            f"found none; give inner folds or a single strength"
+        )
+    for fold in inner:
+        if outside := int(((fold.train | fold.test) & ~train).sum()):
+            raise InputError(
+                f"expected inner folds of the training rows only, found {outside} other rows in fold {fold.name!r}; "
+                f"split the training rows"
+            )
+
+
 @float64
 def fit_salience(
     dataset: Dataset,
@@ -140,7 +161,10 @@ def fit_salience(
     The strength is the one with the best mean log score over the cells of the `inner` folds, all of whose rows lie in
     `train`; one strength serves all benchmarks. Rows outside `train` give nothing to the fit: their losses are carried
     along for prediction, their scores are not looked at.
+
+    Raises: InputError for several strengths without inner folds, and for inner folds with rows outside `train`.
     """
+    _check_inner(settings, inner, train)
     density = density_of(settings)
     groups = group_names(dataset)
     scores, losses = dataset.measured()
@@ -149,7 +173,7 @@ def fit_salience(
     inner_score = np.zeros((len(settings.strengths), len(scores.benchmarks)))
     if len(settings.strengths) > 1:
         inner_score = _inner_scores(dataset, units, groups, inner, settings, key_inner)
-    strength = settings.strengths[int(inner_score.mean(axis=1).argmax())]
+    strength = settings.strengths[int(np.nan_to_num(inner_score.mean(axis=1), nan=-np.inf).argmax())]
     one = evidence(dataset, units, groups.nested(dataset), train, settings.features)
     stacked = _at_strengths(one, (strength,))
     # As numpy arrays, which stay float64 outside of this function.

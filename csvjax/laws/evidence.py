@@ -39,7 +39,8 @@ def _numbers(names: Sequence[str], among: tuple[str, ...]) -> np.ndarray:
 
 def _runs(dataset: Dataset) -> list[str]:
     """The run of each model: column `run`, where the checkpoints of one training run share a name; else its own."""
-    return [str(run) for run in dataset.lms.get("run", dataset.lms.index)]
+    own = dataset.lms.index.to_series()
+    return [str(run) for run in dataset.lms["run"].fillna(own)] if "run" in dataset.lms.columns else list(own)
 
 
 def group_names(dataset: Dataset) -> GroupNames:

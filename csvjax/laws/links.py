@@ -12,20 +12,20 @@ __all__ = ["item_variance", "link", "link_slope"]
 
 
 def link(
-    logit: Float[AnyArray, "*s"], floor: Float[AnyArray, "*s"], ceiling: Float[AnyArray, "*s"]
+    logit: Float[AnyArray, "*s"], floor: Float[AnyArray, "*#s"], ceiling: Float[AnyArray, "*#s"]
 ) -> Float[Array, "*s"]:
     """mu = gamma + (eta - gamma) sigmoid(logit), the mean score as a fraction of items."""
-    return floor + (ceiling - floor) * jax.nn.sigmoid(logit)
+    return jax.nn.sigmoid(logit) * (ceiling - floor) + floor
 
 
 def link_slope(
-    logit: Float[AnyArray, "*s"], floor: Float[AnyArray, "*s"], ceiling: Float[AnyArray, "*s"]
+    logit: Float[AnyArray, "*s"], floor: Float[AnyArray, "*#s"], ceiling: Float[AnyArray, "*#s"]
 ) -> Float[Array, "*s"]:
     """d mu / d logit = (eta - gamma) sigmoid(logit) sigmoid(-logit)."""
-    return (ceiling - floor) * jax.nn.sigmoid(logit) * jax.nn.sigmoid(-logit)
+    return jax.nn.sigmoid(logit) * jax.nn.sigmoid(-logit) * (ceiling - floor)
 
 
-def item_variance(mean: Float[AnyArray, "*s"], n_items: Float[AnyArray, "*s"]) -> Float[Array, "*s"]:
+def item_variance(mean: Float[AnyArray, "*s"], n_items: Float[AnyArray, "*#s"]) -> Float[Array, "*s"]:
     """mu (1 - mu) / n, of the solved fraction of n items, at least that of half an item: 0 and 1 stay possible."""
     half = 0.5 / (n_items + 1)
     inside = jnp.clip(mean, half, 1 - half)
