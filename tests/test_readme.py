@@ -1,0 +1,52 @@
+"""What the README says can be done: its commands exist with their options, its targets are in the Makefile, its code runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, flags=re.DOTALL)
+COMMANDS = [line.split("#")[0].strip() for kind, text in BLOCKS if not kind for line in text.splitlines()]
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = [line.split()[1] for line in COMMANDS if line.startswith("make ")]
+    assert targets == ["demo", "test"]
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if "/csvjax " in line])
+def test_commands_and_options_exist(line: str) -> None:
+    words = shlex.split(line)
+    said = subprocess.run(
+        [sys.executable, "-m", "csvjax.cli", words[1], "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    for option in (word for word in words if word.startswith("--")):
+        assert option in said
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if " -m experiments." in line])
+def test_experiments_exist(line: str) -> None:
+    words = shlex.split(line)
+    path = ROOT / Path(*words[words.index("-m") + 1].split(".")).with_suffix(".py")
+    docstring = path.read_text(encoding="utf-8").split('"""')[1]
+    assert words[words.index("-m") + 1] in docstring
+
+
+@pytest.mark.slow
+def test_python_example_runs() -> None:
+    (code,) = [text for kind, text in BLOCKS if kind == "python"]
+    names: dict[str, object] = {}
+    exec(code, names)
+    low, high = names["low"], names["high"]
+    assert low.shape == high.shape == (len(names["ladder"].scores.benchmarks), int(names["fold"].test.sum()))  # type: ignore[attr-defined]
+    assert ((0 <= low) & (low <= high) & (high <= 1)).all()  # type: ignore[operator]
