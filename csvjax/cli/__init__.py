@@ -49,10 +49,11 @@ class _Sentences(TyperGroup):
 app = typer.Typer(cls=_Sentences, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool) -> bool:
     if wanted:
         typer.echo(f"csvjax {importlib.metadata.version('csvjax')}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()
