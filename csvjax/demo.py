@@ -37,7 +37,7 @@ SPLITS = {"mixture": "leave-one-out:family", "size": "weak-to-strong:params", "c
 """What is held out, and how: every mixture in turn, the largest size, the last two checkpoints of every run."""
 
 ABILITIES = {
-    "arithmetic_in_synthetic": ("synthetic", ("sum_2digit", "sum_3digit")),
+    "arithmetic_in_synthetic": ("synthetic", ("sum_2digit", "sum_3digit", "count")),
     "code_in_code": ("code", ("cloze_code", "bracket", "indent")),
 }
 """Figures that say where the salience of a kind of task lies: (domain, benchmarks)."""
@@ -64,15 +64,17 @@ class Evaluation(NamedTuple):
 def signal(dataset: Dataset) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Benchmarks on which the models do something, and those that are left out.
 
-    A benchmark counts when at least a quarter of all models score above floor + 2 sqrt(floor (1 - floor) / n), two
-    standard errors of a guesser's score; with n unknown, above the floor. The rule was set down before any law was
-    compared; it looks at scores alone and so favours none.
+    A benchmark counts when more than half of the variance of its scores among models is not the noise of its items,
+    1 - mean(y (1 - y) / n) / var(y) > 1/2, and its best model beats guessing by three standard errors of a guesser. The
+    rule was set before any law was compared; it looks at scores alone and so favours none. With n unknown nothing is
+    known of the noise, and the benchmark counts.
     """
     scores = dataset.measured()[0]
-    error = np.nan_to_num(np.sqrt(scores.floor * (1 - scores.floor) / scores.n_items))
-    with np.errstate(invalid="ignore"):
-        share = np.mean(scores.score > scores.floor + 2 * error, axis=0)
-    kept = tuple(b for b, s in zip(scores.benchmarks, share, strict=True) if s >= 0.25)
+    y, floor, n = scores.score, scores.floor, scores.n_items
+    noise = np.nan_to_num(np.nanmean(y * (1 - y), axis=0) / n)
+    beats = np.nanmax(y, axis=0) > floor + 3 * np.nan_to_num(np.sqrt(floor * (1 - floor) / n))
+    counts = beats & (noise < np.nanvar(y, axis=0) / 2)
+    kept = tuple(b for b, c in zip(scores.benchmarks, counts, strict=True) if c)
     return kept, tuple(b for b in scores.benchmarks if b not in kept)
 
 

@@ -33,7 +33,7 @@ class Settings:
     domain. features: principal components that span z. draws, starts: of the posterior, and of the optimiser.
     """
 
-    strengths: tuple[float, ...] = (0.0, 0.1, 0.2, 0.4, 0.8)
+    strengths: tuple[float, ...] = (0.0, 0.05, 0.1, 0.2, 0.4)
     per_domain: int = 40
     features: int = 12
     draws: int = 1000
