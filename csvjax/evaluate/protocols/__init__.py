@@ -1,0 +1,1 @@
+"""Published prediction problems, from public tables: which rows, which targets, what is held out."""

@@ -1,0 +1,132 @@
+"""The prediction problems of observational scaling laws: Ruan et al. 2024 (arXiv 2405.10938), sections 4.1 to 4.3.
+
+The tables are those of github.com/ryoungj/ObsScaling, commit 4d6e1e43fd26, folder eval_results. Models are held out by
+training compute (emergent, post-training) or by their score (agents); rows without the target are dropped before.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from csvjax.dataset import Dataset
+from csvjax.evaluate.protocols.problem import Problem
+from csvjax.evaluate.splits import Fold
+from csvjax.names import positions
+from csvjax.scores.read import read_scores
+from csvjax.scores.table import ScoreTable
+
+__all__ = ["AGENTS", "EMERGENT", "POST_TRAINING", "agents", "emergent", "post_training"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A column of a table of scores. `top`: the value that is a score of 1. `cutoff`: FLOPs of the training rows."""
+
+    column: str
+    floor: float = 0.0
+    top: float = 1.0
+    cutoff: float = 84e21
+    gsm8k: bool = True  # whether GSM8K is among the predictors
+
+
+def _arithmetic(name: str) -> Task:
+    return Task(f"arithmetic_{name}_2_acc", cutoff=22e21, gsm8k=False)
+
+
+def _gsm8k(name: str) -> Task:
+    return Task(f"gsm8k_{name}flexible-extract", gsm8k=False)
+
+
+EMERGENT = {
+    "Word Unscramble": Task("word_unscrambling_2_exact_match"),
+    "Persian QA": Task("parsinlu_qa_2_acc", floor=0.25),
+    "3-digit subtraction": _arithmetic("3ds"),
+    "2-digit multiplication": _arithmetic("2dm"),
+    "3-digit addition": _arithmetic("3da"),
+    "2-digit addition": _arithmetic("2da"),
+    "IPA transliterate": Task("ipa_transliterate_2_bleu", top=100.0),
+}
+POST_TRAINING = {
+    "GSM8K 5-shot, greedy": _gsm8k("5_exact_match,"),
+    "GSM8K CoT": _gsm8k("cot_8_exact_match,"),
+    "GSM8K CoT, 1 sample": _gsm8k("cot_self_consistency_8_exact_match,score-first-"),
+    "GSM8K CoT + self-consistency@5": _gsm8k("cot_self_consistency_8_exact_match,maj@5-"),
+}
+AGENTS = {
+    "AgentBench overall": Task("ABench-OA", top=10.0),
+    "AgentBoard success rate": Task("ABoard-Avg_SR", top=100.0),
+}
+
+_SOURCE = "arXiv 2405.10938; github.com/ryoungj/ObsScaling 4d6e1e43fd26"
+_BASE = ("MMLU", "ARC-C", "HellaSwag", "Winograd", "TruthfulQA", "GSM8K", "XWinograd", "HumanEval")
+_INSTRUCT = ("MMLU", "ARC-C", "HellaSwag", "Winogrande", "TruthfulQA", "GSM8K", "HumanEval")
+_FAMILIES = (
+    *("Llama-2", "Llama", "Llama-3", "Qwen1.5", "Qwen", "Mistral", "Mixtral", "Yi", "Gemma", "Falcon", "Phi"),
+    *("Pythia", "BLOOM", "GPT-Neo/J", "OPT", "MPT", "XGLM", "CodeLlama", "StarCoder", "StarCoder2", "DeepSeek-Coder"),
+)
+_LATER_FAMILIES = ("Llama-3.1", "Qwen2", "DeepSeek-V2", "DeepSeek-Coder-V2", "Yi-1.5", "Gemma-2", "Jamba")
+# Of earlier families.
+_LATER_MODELS = ("Qwen/Qwen1.5-110B", "mistralai/Mixtral-8x22B-v0.1", "mistralai/Mistral-Nemo-Base-2407")
+_WITHOUT_FLOPS = ("Mistral", "Mixtral", "Qwen2")
+_ROUNDING = 1 + 1e-9  # 84 in units of 1e21 is 84e21
+
+
+def emergent(folder: str | os.PathLike[str], name: str, later: bool = False) -> Problem:
+    """One of `EMERGENT`; `later` adds the models released after the paper as rows to predict.
+
+    Models without published FLOPs are left out by family.
+    """
+    task = EMERGENT[name]
+    lms, scores = _joined(folder, "base_llm_benchmark_eval.csv", "base_llm_emergent_capability_eval.csv", task, _BASE)
+    kept = _evaluated(lms, later) & ~lms["family"].isin(_WITHOUT_FLOPS)
+    return _cut(f"{name} + later models" if later else name, task, lms, scores, kept)
+
+
+def post_training(folder: str | os.PathLike[str], name: str) -> Problem:
+    """One of `POST_TRAINING`. A model without known FLOPs is a row to predict."""
+    task = POST_TRAINING[name]
+    lms, scores = _joined(folder, "base_llm_benchmark_eval.csv", "base_llm_post_training_eval.csv", task, _BASE)
+    return _cut(name, task, lms, scores, _evaluated(lms, later=False))
+
+
+def agents(folder: str | os.PathLike[str], name: str) -> Problem:
+    """One of `AGENTS`: the tenth of the models with the highest scores is to be predicted."""
+    task = AGENTS[name]
+    lms, scores = _joined(folder, "instruct_llm_benchmark_eval.csv", "instruct_llm_agent_eval.csv", task, _INSTRUCT)
+    target = scores.score[:, -1]
+    best = np.argsort(-target, kind="stable")[: len(target) // 10]
+    test = np.isin(np.arange(len(target)), best)
+    return Problem(name, _SOURCE, Dataset(lms, scores), Fold(name, ~test, test), (task.column,))
+
+
+def _joined(
+    folder: str | os.PathLike[str], benchmarks: str, targets: str, task: Task, predictors: tuple[str, ...]
+) -> tuple[pd.DataFrame, ScoreTable]:
+    """Models with a score on the task, in the order of the table of benchmarks; the task is the last column."""
+    folder = Path(folder)
+    predictors = tuple(p for p in predictors if task.gsm8k or p != "GSM8K")
+    first, lms = read_scores(folder / benchmarks, benchmarks=predictors)
+    second, _ = read_scores(folder / targets, benchmarks=[task.column], score_unit=1 / task.top)
+    known = [name for name, score in zip(second.lms, second.score[:, 0], strict=True) if not np.isnan(score)]
+    both = [name for name in first.lms if name in set(known)]
+    score = np.hstack([first.select(lms=both).score, second.select(lms=both).score])
+    floor = np.append(np.zeros(len(predictors)), task.floor)
+    return lms.loc[both], ScoreTable(tuple(both), (*predictors, task.column), score, floor=floor)
+
+
+def _evaluated(lms: pd.DataFrame, later: bool) -> pd.Series:
+    """The models of the paper's families; with `later`, those that were added after it."""
+    after = lms["family"].isin(_LATER_FAMILIES) | lms.index.isin(_LATER_MODELS)
+    return (lms["family"].isin(_FAMILIES) & ~after) | (after & later)
+
+
+def _cut(name: str, task: Task, lms: pd.DataFrame, scores: ScoreTable, kept: pd.Series) -> Problem:
+    rows = list(lms.index[kept.to_numpy()])
+    dataset = Dataset(lms.iloc[positions(rows, scores.lms, "lm")], scores.select(lms=rows))
+    train = (dataset.lms["flops"] <= task.cutoff * _ROUNDING).to_numpy()
+    return Problem(name, _SOURCE, dataset, Fold(name, train, ~train), (task.column,))

@@ -1,0 +1,37 @@
+"""A published prediction problem: the data, what is held out, and what is to be predicted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from csvjax.dataset import Dataset
+from csvjax.errors import InputError
+from csvjax.evaluate.splits import Fold
+
+__all__ = ["Problem"]
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """`dataset`: all rows of the problem. `fold`: the rows that are seen with their scores on `targets`, and the rows
+    to predict. `source`: paper, repository and commit.
+    """
+
+    name: str
+    source: str
+    dataset: Dataset
+    fold: Fold
+    targets: tuple[str, ...]
+
+    @property
+    def observed(self) -> Float[np.ndarray, "lm target"]:
+        """Scores on the targets, as fractions.
+
+        Raises: InputError for a dataset without scores.
+        """
+        if self.dataset.scores is None:
+            raise InputError(f"expected scores in the problem {self.name!r}, found none; give scores to align")
+        return self.dataset.scores.select(benchmarks=self.targets).score

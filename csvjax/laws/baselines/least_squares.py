@@ -1,0 +1,74 @@
+"""A sigmoid of a linear combination by least squares from one start, the link of the observational scaling laws.
+
+    E = b + (1 - b) sigmoid(w . x + c),   0 <= b <= widest floor
+
+Ruan et al. 2024 (arXiv 2405.10938), eqs. 3, 6 and 7, with h = 1 - b.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy.optimize import Bounds, least_squares, minimize
+from scipy.special import expit
+
+__all__ = ["Sigmoid", "Solver", "evaluate", "fit_sigmoid"]
+
+Solver = Literal["quasi-newton", "trust-region"]
+
+_START = 0.03  # of every weight; intercept and floor start at 0
+
+
+class Sigmoid(NamedTuple):
+    """`weight` [feature], `intercept` c, `floor` b."""
+
+    weight: Float[np.ndarray, " feature"]
+    intercept: float
+    floor: float
+
+
+def evaluate(law: Sigmoid, x: Float[np.ndarray, "row feature"]) -> Float[np.ndarray, " row"]:
+    """b + (1 - b) sigmoid(w . x + c) of each row; NaN where a feature is."""
+    return law.floor + (1 - law.floor) * expit(x @ law.weight + law.intercept)
+
+
+def fit_sigmoid(
+    x: Float[np.ndarray, "row feature"],
+    y: Float[np.ndarray, " row"],
+    widest_floor: float = 0.0,
+    solver: Solver = "quasi-newton",
+) -> Sigmoid:
+    """Least squares over the rows, none of which may be missing.
+
+    "quasi-newton": BFGS (L-BFGS-B with a floor) on half the sum of squares with gradients by finite differences, which
+    stops when the largest component of the gradient is below 1e-5. Where scores hardly vary that is before the optimum,
+    and the published errors depend on it: the solver is part of the method. "trust-region": trust-region reflective
+    least squares, which goes on to the optimum.
+    """
+    ones = np.column_stack([np.ones(len(x)), x])
+    start = np.concatenate([[0.0], np.full(x.shape[1], _START), [0.0] if widest_floor else []])
+    upper = np.full(len(start), np.inf)
+    lower = -upper
+    if widest_floor:
+        lower[-1], upper[-1] = 0.0, widest_floor
+
+    def unpack(p: np.ndarray) -> Sigmoid:
+        coefficients, floor = (p[:-1], float(p[-1])) if widest_floor else (p, 0.0)
+        return Sigmoid(coefficients[1:], float(coefficients[0]), floor)
+
+    def residual(p: np.ndarray) -> np.ndarray:
+        coefficients, floor = (p[:-1], p[-1]) if widest_floor else (p, 0.0)
+        with np.errstate(over="ignore"):
+            return floor + (1 - floor) / (1 + np.exp(-(ones @ coefficients))) - y
+
+    if solver == "trust-region":
+        return unpack(least_squares(residual, start, bounds=(lower, upper), max_nfev=10_000).x)
+
+    def loss(p: np.ndarray) -> float:
+        return 0.5 * float(np.sum(residual(p) ** 2))
+
+    if widest_floor:
+        return unpack(minimize(loss, start, method="L-BFGS-B", bounds=Bounds(lower, upper)).x)
+    return unpack(minimize(loss, start, method="BFGS").x)

@@ -1,0 +1,92 @@
+"""Observational scaling laws: downstream scores from principal components of benchmarks, or from compute.
+
+    E = b + (1 - b) sigmoid(beta . S + alpha),   S: components of the other benchmarks, log size or log FLOPs
+
+Ruan et al. 2024 (arXiv 2405.10938), eqs. 1, 3, 5 and 6. Each target is fitted alone, to its own training rows: those
+are the rows that fit the imputation and the components too. A score is rescaled from [floor, ceiling] to [0, 1] first.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Literal
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from csvjax.laws.baselines.least_squares import Sigmoid, Solver, evaluate, fit_sigmoid
+from csvjax.laws.baselines.method import Law, Method
+from csvjax.laws.baselines.principal import Components, Imputation, components, imputation, impute, project
+from csvjax.laws.baselines.view import View
+
+__all__ = ["Amount", "observational_compute", "observational_pca"]
+
+Amount = Literal["params", "flops"]
+
+_SOURCE = "Ruan et al. 2024, arXiv 2405.10938"
+_UNIT = {"params": 1e9, "flops": 1e21}  # a fit that ends before its optimum depends on the units of its features
+
+
+def observational_pca(count: int = 3, widest_floor: float = 0.0, solver: Solver = "quasi-newton") -> Method:
+    """`count` principal components of the benchmarks that are not predicted; gaps filled by a component of rank one."""
+    return Method(
+        name=f"observational PCA, {count} component{'s' if count > 1 else ''}",
+        source=f"{_SOURCE}, eqs. 3, 5, 6",
+        needs=frozenset({"scores"}),
+        learn=partial(_learn_pca, count=count, widest_floor=widest_floor, solver=solver),
+    )
+
+
+def observational_compute(amount: Amount, widest_floor: float = 0.0, solver: Solver = "quasi-newton") -> Method:
+    """One sigmoid of log parameters or log FLOPs for all families together."""
+    return Method(
+        name=f"sigmoid of log {amount}",
+        source=f"{_SOURCE}, eqs. 2, 6 with one slope and intercept for all families",
+        needs=frozenset({"compute"}),
+        learn=partial(_learn_compute, amount=amount, widest_floor=widest_floor, solver=solver),
+    )
+
+
+def _learn_pca(view: View, key: jax.Array, count: int, widest_floor: float, solver: Solver) -> Law:
+    fits = []
+    for y in _rescaled(view).T:
+        seen = ~np.isnan(y)
+        gaps = imputation(view.score[seen])
+        table = impute(gaps, view.score[seen])
+        basis = components(table, count)
+        fits.append((gaps, basis, fit_sigmoid(project(basis, table), y[seen], widest_floor, solver)))
+    return partial(_predict_pca, fits)
+
+
+def _predict_pca(fits: list[tuple[Imputation, Components, Sigmoid]], view: View) -> Float[np.ndarray, "row target"]:
+    """Mean scores; NaN for a row of which no benchmark is known."""
+    known = ~np.isnan(view.score).all(axis=1)
+    unit = [evaluate(law, project(basis, impute(gaps, view.score))) for gaps, basis, law in fits]
+    return np.where(known[:, None], _raw(view, np.stack(unit, axis=1)), np.nan)
+
+
+def _learn_compute(view: View, key: jax.Array, amount: Amount, widest_floor: float, solver: Solver) -> Law:
+    x = _log(view, amount)
+    fits = []
+    for y in _rescaled(view).T:
+        seen = ~np.isnan(y) & ~np.isnan(x[:, 0])
+        fits.append(fit_sigmoid(x[seen], y[seen], widest_floor, solver))
+    return partial(_predict_compute, fits, amount)
+
+
+def _predict_compute(fits: list[Sigmoid], amount: Amount, view: View) -> Float[np.ndarray, "row target"]:
+    x = _log(view, amount)
+    return _raw(view, np.stack([evaluate(law, x) for law in fits], axis=1))
+
+
+def _log(view: View, amount: Amount) -> Float[np.ndarray, "row 1"]:
+    return np.log(getattr(view, amount) / _UNIT[amount])[:, None]
+
+
+def _rescaled(view: View) -> Float[np.ndarray, "row target"]:
+    return (view.target - view.floor) / (view.ceiling - view.floor)
+
+
+def _raw(view: View, unit: Float[np.ndarray, "row target"]) -> Float[np.ndarray, "row target"]:
+    return view.floor + (view.ceiling - view.floor) * unit
