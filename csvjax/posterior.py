@@ -106,13 +106,14 @@ def save_fit(fit: SalienceFit, dataset: Dataset, folder: str | os.PathLike[str])
     arrays = {
         "x": fit.x,
         "inner_score": fit.inner_score,
+        "weights": fit.weights,
         **_named("mode", fit.mode._asdict()),
         **_named("units", fit.units._asdict()),
         **_named("groups", groups._asdict()),
         **_named("evidence", {k: v for k, v in fit.evidence._asdict().items() if k != "groups"}),
     }
     np.savez(place / "fit.npz", allow_pickle=False, **arrays)
-    settings = {"benchmarks": fit.benchmarks, "settings": fit.settings, "strength": fit.strength, "groups": fit.groups}
+    settings = {"benchmarks": fit.benchmarks, "settings": fit.settings, "groups": fit.groups}
     write_json(plain({"format": _FORMAT, **settings}), place / "fit.json")
     save_dataset(dataset, place / "data")
 
@@ -155,7 +156,7 @@ def _decoded(known: dict[str, Any], arrays: dict[str, np.ndarray]) -> SalienceFi
     return SalienceFit(
         benchmarks=tuple(known["benchmarks"]),
         settings=Settings(**settings),
-        strength=float(known["strength"]),
+        weights=arrays["weights"],
         inner_score=arrays["inner_score"],
         mode=Mode(**fields("mode")),
         x=arrays["x"],

@@ -111,7 +111,7 @@ def fit(
         warnings.warn(found.status, FitWarning, stacklevel=1)
     else:
         typer.echo(found.status)
-    typer.echo(f"strength of the salience: {found.strength:g} (0 is the mean loss), chosen by {choose_by}")
+    typer.echo(f"mean strength of the salience: {found.strength:.3g} (0 is the mean loss), weighed by {choose_by}")
     if len(cells):
         show.prediction_table(cells, "models that the fit has not seen")
     typer.echo(f"run: {out}")

@@ -83,8 +83,10 @@ def find_mode(
     finish: int = 30,
     tolerance: float = 1e-5,
 ) -> Mode:
-    """Mode of the density, the best of `starts` searches from prior draws pulled half-way to the origin: `approach` steps
-    of L-BFGS, then at most `finish` Newton steps, until no component of the gradient exceeds `tolerance`.
+    """Mode of the density, the best of `starts` searches from prior draws pulled half-way to the origin.
+
+    Each takes `approach` steps of L-BFGS, then at most `finish` Newton steps, until no component of the gradient
+    exceeds `tolerance`.
     """
     keys = jax.random.split(key, starts)
 

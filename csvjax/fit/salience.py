@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float
 
 from csvjax.dataset import Dataset
@@ -17,6 +18,7 @@ from csvjax.fit.density import Density
 from csvjax.fit.laplace import laplace_draws
 from csvjax.fit.optimise import Mode, find_mode
 from csvjax.fit.precision import float64
+from csvjax.fit.stacking import stacking_weights
 from csvjax.laws.evidence import GroupNames, evidence, group_names
 from csvjax.laws.predictive import log_score
 from csvjax.laws.salience_law import Evidence, Priors, salience_law
@@ -47,13 +49,17 @@ class Settings:
 
 
 class SalienceFit(NamedTuple):
-    """Fits of all benchmarks. `x` [benchmark, draw, n]: unconstrained draws. `inner_score` [strength, benchmark]: mean
-    log score of held-out training cells, in nats. `evidence` is stacked over benchmarks, `mode` too.
+    """Fits of all benchmarks.
+
+    `x` [benchmark, draw, n]: unconstrained draws, in which each strength has its share and the site `weight` is
+    multiplied by the strength; `weights` [strength, benchmark]: the shares. `inner_score` [strength, benchmark]: mean
+    log score of held-out training cells, in nats. `mode` [strength x benchmark, ...]. `evidence` is stacked over
+    benchmarks, with strength 1.
     """
 
     benchmarks: tuple[str, ...]
     settings: Settings
-    strength: float
+    weights: Float[np.ndarray, "strength benchmark"]
     inner_score: Float[np.ndarray, "strength benchmark"]
     mode: Mode
     x: Float[np.ndarray, "benchmark draw n"]
@@ -62,16 +68,24 @@ class SalienceFit(NamedTuple):
     groups: GroupNames
 
     @property
+    def strength(self) -> float:
+        """Mean strength over benchmarks and draws."""
+        return float(np.mean(np.asarray(self.settings.strengths) @ self.weights))
+
+    @property
     def status(self) -> str:
-        """How the optimiser ended, as a sentence."""
-        late = [name for name, done in zip(self.benchmarks, self.mode.converged, strict=True) if not done]
-        gap = float(np.max(np.ptp(self.mode.potentials, axis=1)))
-        starts = f"{self.mode.potentials.shape[1]} starts of a benchmark ended at most {gap:.2g} nats apart"
-        if not late:
+        """How the optimiser ended, as a sentence; a strength that has no share of the draws does not matter."""
+        shape = self.weights.shape
+        done = self.mode.converged.reshape(shape) | (self.weights < 0.01)
+        gap = float(np.max(np.ptp(self.mode.potentials, axis=1).reshape(shape)[self.weights >= 0.01]))
+        if done.all():
+            starts = f"{self.mode.potentials.shape[1]} starts of a benchmark ended at most {gap:.2g} nats apart"
             return f"converged for all {len(self.benchmarks)} benchmarks; the {starts}"
+        late = ", ".join(name for name, ok in zip(self.benchmarks, done.all(axis=0), strict=True) if not ok)
+        gradient = float(self.mode.gradient.reshape(shape)[~done].max())
         return (
-            f"not converged for {', '.join(late)}: the largest gradient is {self.mode.gradient.max():.2g} and should "
-            f"be below 0.001; look at their scores for models that no other resembles, or raise the number of starts"
+            f"not converged for {late}: the largest gradient is {gradient:.2g} and should be below 0.001; "
+            f"raise the number of starts, or leave out the largest strength"
         )
 
 
@@ -115,12 +129,12 @@ def _at_strengths(one: Evidence, strengths: tuple[float, ...]) -> Evidence:
 
 def _inner_scores(
     dataset: Dataset, units: Units, groups: GroupNames, inner: tuple[Fold, ...], settings: Settings, key: Array
-) -> Float[np.ndarray, "strength benchmark"]:
-    """Mean log score of the inner test cells, for every strength and benchmark."""
+) -> tuple[Float[np.ndarray, "strength benchmark lm"], Bool[np.ndarray, "benchmark lm"]]:
+    """Log scores of the inner test cells for every strength, and which cells these are."""
     density = density_of(settings)
     score = dataset.measured()[0].score.T
     shape = len(settings.strengths), *score.shape
-    total, cells = np.zeros(shape[:2]), np.zeros(shape[1])
+    total, cells = np.zeros(shape), np.zeros(shape[1:], bool)
     for i, fold in enumerate(inner):
         held = fold.test[None] & np.isfinite(score)
         one = evidence(dataset, units, groups.nested(dataset), fold.train, settings.features)
@@ -129,9 +143,9 @@ def _inner_scores(
         _, x = _fit(density, stacked, key_fit, 1, 200)
         observed = np.concatenate([np.where(held, score, 0.0)] * shape[0])
         found = np.asarray(_score_of(density, stacked, x, observed, key_score)).reshape(shape)
-        total += np.where(held, found, 0.0).sum(-1)
-        cells += held.sum(-1)
-    return total / np.maximum(cells, 1)
+        total = np.where(held, found, total)
+        cells |= held
+    return total, cells
 
 
 def _check_inner(settings: Settings, inner: tuple[Fold, ...], train: np.ndarray) -> None:
@@ -158,9 +172,9 @@ def fit_salience(
 ) -> SalienceFit:
     """Fit the law to the training cells of every benchmark, by MAP and Laplace's approximation.
 
-    The strength is the one with the best mean log score over the cells of the `inner` folds, all of whose rows lie in
-    `train`; one strength serves all benchmarks. Rows outside `train` give nothing to the fit: their losses are carried
-    along for prediction, their scores are not looked at.
+    Draws are shared among the prior strengths by `stacking_weights`, from log scores on the cells of the `inner` folds,
+    all of whose rows lie in `train`. Rows outside `train` give nothing to the fit: their losses are carried along for
+    prediction, their scores are not looked at.
 
     Raises: InputError for several strengths without inner folds, and for inner folds with rows outside `train`.
     """
@@ -170,12 +184,36 @@ def fit_salience(
     scores, losses = dataset.measured()
     units = group_units(losses, train, settings.per_domain, seed=seed)
     key_inner, key_fit = jax.random.split(jax.random.key(seed))
-    inner_score = np.zeros((len(settings.strengths), len(scores.benchmarks)))
-    if len(settings.strengths) > 1:
-        inner_score = _inner_scores(dataset, units, groups, inner, settings, key_inner)
-    strength = settings.strengths[int(np.nan_to_num(inner_score.mean(axis=1), nan=-np.inf).argmax())]
+    count, each = len(settings.strengths), len(scores.benchmarks)
+    inner_score, weights = np.zeros((count, each)), np.full((count, each), 1 / count)
+    if count > 1:
+        found, held = _inner_scores(dataset, units, groups, inner, settings, key_inner)
+        weights = stacking_weights(found, held, len(inner))
+        inner_score = np.where(held, found, 0.0).sum(-1) / np.maximum(held.sum(-1), 1)
     one = evidence(dataset, units, groups.nested(dataset), train, settings.features)
-    stacked = _at_strengths(one, (strength,))
+    stacked = _at_strengths(one, settings.strengths)
+    mode, x = _fit(density, stacked, key_fit, settings.starts, settings.draws)
+    x = _absorb_strength(density, stacked, x).reshape(count, each, *x.shape[1:])
     # As numpy arrays, which stay float64 outside of this function.
-    mode, x = jax.device_get(_fit(density, stacked, key_fit, settings.starts, settings.draws))
-    return SalienceFit(scores.benchmarks, settings, strength, inner_score, mode, x, stacked, units, groups)
+    mode, x = jax.device_get((mode, x))
+    final = _at_strengths(one, (1.0,))
+    return SalienceFit(scores.benchmarks, settings, weights, inner_score, mode, _mix(x, weights), final, units, groups)
+
+
+@partial(jax.jit, static_argnames=("density",))
+def _absorb_strength(density: Density, stacked: Evidence, x: Array) -> Array:
+    """The same draws for evidence of strength 1: the site `weight` multiplied by the strength."""
+
+    def one(e: Evidence, x: Array) -> Array:
+        sites = density.unflatten(x, e)
+        return ravel_pytree(sites | {"weight": e.strength * sites["weight"]})[0]
+
+    return jax.vmap(jax.vmap(one, (None, 0)), (AXES, 0))(stacked, x)
+
+
+def _mix(x: Float[np.ndarray, "strength benchmark draw n"], weights: np.ndarray) -> np.ndarray:
+    """Draws [benchmark, draw, n], of which each strength gives its share."""
+    draws = x.shape[2]
+    place = (np.arange(draws) + 0.5) / draws
+    chosen = [np.minimum(np.searchsorted(np.cumsum(w), place), len(w) - 1) for w in weights.T]
+    return np.stack([x[k, b, np.arange(draws)] for b, k in enumerate(chosen)])

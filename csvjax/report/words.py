@@ -77,6 +77,9 @@ def _tile(name: str, value: float | str | None) -> Tile:
         return Tile("R² gained, worst task", number(value, signed=True), "the same on the task that gains least")
     if name == "crps_ratio":
         return Tile("CRPS ratio", number(value), "CRPS of salience over that of the mean loss: below 1 is better")
+    if match := re.fullmatch(r"(.+)_in_(.+)", name):
+        meaning = f"share of the salience of the {match[1]} tasks that lies in {match[2]} text"
+        return Tile(f"{match[1]} in {match[2]}", percent(value), meaning)
     if match := re.fullmatch(r"coverage(\d+)_(.+)", name):
         level, kind = f"{match[1]}{SPACE}%", match[2].replace("_", " ")
         aim = f"of the scores of an unseen {kind} lie inside their {level} interval; the aim is {level}"
