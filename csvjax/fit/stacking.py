@@ -24,12 +24,14 @@ def stacking_weights(
 ) -> Float[np.ndarray, "strength benchmark"]:
     """Weights of a mixture of predictive distributions that maximise its log score on the held-out cells.
 
-    One set of weights is found from the cells of all benchmarks; it then is the prior of each benchmark's own, worth as
-    many cells as a fold has of that benchmark: cells of a fold err together, so a benchmark alone says less about its
-    strength than its number of cells. Source: Yao, Vehtari, Simpson and Gelman 2018, Bayesian Analysis 13(3), eq. 4.
+    Each benchmark's weights are found twice: alone, then with the mean of all benchmarks' lonely weights as a prior
+    worth as many cells as a fold has of that benchmark. Cells of a fold err together, so a benchmark says less about
+    its strength than its number of cells; and a mean of weights, unlike weights found from all cells at once, is not
+    ruled by the one benchmark that gains most. Source: Yao, Vehtari, Simpson and Gelman 2018, Bayesian Analysis 13(3),
+    eq. 4; partial pooling after Yao, Pirs, Vehtari and Gelman 2022, Bayesian Analysis 17(4).
     """
-    pooled = _ascend(log_score[:, held], np.zeros(len(log_score)))
-    columns = []
-    for scores, mask in zip(np.moveaxis(log_score, 1, 0), held, strict=True):
-        columns.append(_ascend(scores[:, mask], pooled * max(mask.sum() / folds, 1.0)))
-    return np.stack(columns, axis=1)
+    cells = [scores[:, mask] for scores, mask in zip(np.moveaxis(log_score, 1, 0), held, strict=True)]
+    equal = np.full(len(log_score), 1e-6)  # breaks the tie where a benchmark has no cell, and moves nothing elsewhere
+    alone = [_ascend(own, equal) for own in cells if own.shape[1]] or [_ascend(cells[0], equal)]
+    pooled = np.mean(alone, axis=0)
+    return np.stack([_ascend(own, pooled * max(own.shape[1] / folds, 1.0)) for own in cells], axis=1)
