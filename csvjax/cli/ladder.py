@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from csvjax.cli import show
 from csvjax.errors import CsvjaxError, InputError
 
-__all__ = ["ladder"]
+if TYPE_CHECKING:
+    from csvjax.dataset import Dataset
+
+__all__ = ["build_ladder", "ladder"]
 
 
 def ladder(
@@ -21,6 +24,15 @@ def ladder(
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes; no more than there are cores.")] = 2,
 ) -> None:
     """Train a ladder of language models, score them, and save losses and scores to FOLDER/data."""
+    dataset = build_ladder(out, quick, jobs)
+    typer.echo(f"{len(dataset.lms)} models: {out / 'data'}")
+
+
+def build_ladder(out: Path, quick: bool, jobs: int) -> Dataset:
+    """Go on with the ladder in `out` from where it is to its end, with a progress bar, and save it to `out/data`.
+
+    Raises: InputError for a folder that holds something else; CsvjaxError for a training that diverged.
+    """
     from csvjax.ladder_data import save_ladder
     from csvjax.lms.ladder import build
     from csvjax.lms.ladder.collect import collect, score_all
@@ -55,4 +67,4 @@ def ladder(
         score_all(recipe, out, jobs, progress)
         dataset = collect(recipe, out)
     save_ladder(dataset, out / "data")
-    typer.echo(f"{len(dataset.lms)} models: {out / 'data'}")
+    return dataset
