@@ -1,1 +1,1 @@
-"""One file for each claim: `python -m experiments.NAME [--quick] [--out RUN]`; the last line printed is a JSON object."""
+"""One file for each claim: `python -m experiments.NAME [--quick] [--out RUN]`; the last line is one JSON object."""
