@@ -44,15 +44,17 @@ def fit(dataset: Dataset) -> SalienceFit:
     train = np.arange(6) < 5
     units = group_units(dataset.measured()[1], train, 10)
     groups = group_names(dataset)
-    one = evidence(dataset, units, groups.nested(dataset), train, FEATURES)._replace(strength=np.full(2, 0.2))
+    one = evidence(dataset, units, groups.nested(dataset), train, FEATURES)._replace(strength=np.ones(2))
     size = FEATURES + 7
     rng = np.random.default_rng(1)
     with jax.enable_x64(True):
-        zero = np.zeros(2)
-        mode = Mode(np.zeros((2, size)), zero, zero, np.array([True, True]), np.ones((2, 4), int), np.zeros((2, 4)))
+        zero = np.zeros(4)  # two strengths by two benchmarks
+        mode = Mode(np.zeros((4, size)), zero, zero, np.ones(4, bool), np.ones((4, 3), int), np.zeros((4, 3)))
         x = rng.normal(0, 0.3, (2, DRAWS, size))
     settings = Settings(strengths=(0.0, 0.2), features=FEATURES, draws=DRAWS, priors=Priors(slope_sd=0.5))
-    return SalienceFit(("é", "t"), settings, 0.2, np.zeros((2, 2)), mode, x, one, units, groups)
+    return SalienceFit(
+        ("é", "t"), settings, np.array([[0.25, 0.5], [0.75, 0.5]]), np.zeros((2, 2)), mode, x, one, units, groups
+    )
 
 
 def test_draws_are_labelled_and_within_their_bounds(fit: SalienceFit, dataset: Dataset) -> None:
@@ -79,9 +81,10 @@ def test_what_is_saved_is_loaded(fit: SalienceFit, dataset: Dataset, tmp_path: P
     assert jax.tree.structure(found._replace(groups=0, settings=0)) == jax.tree.structure(
         fit._replace(groups=0, settings=0)
     )
-    arrays = jax.tree.leaves((found.mode, found.x, found.evidence, found.units, found.inner_score))
+    assert found.strength == fit.strength == pytest.approx(0.125)
+    arrays = jax.tree.leaves((found.mode, found.x, found.evidence, found.units, found.inner_score, found.weights))
     for one, other in zip(
-        arrays, jax.tree.leaves((fit.mode, fit.x, fit.evidence, fit.units, fit.inner_score)), strict=True
+        arrays, jax.tree.leaves((fit.mode, fit.x, fit.evidence, fit.units, fit.inner_score, fit.weights)), strict=True
     ):
         np.testing.assert_array_equal(one, other)
         assert one.dtype == other.dtype

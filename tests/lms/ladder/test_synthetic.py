@@ -45,7 +45,6 @@ def test_reserving_does_not_depend_on_the_order() -> None:
     assert all(reserved(a, b) == reserved(b, a) for a in range(10, 300, 7) for b in range(10, 300, 3))
 
 
-@pytest.mark.xfail(reason="7919 and 104729 both end in 9: a pair is reserved exactly when its sum ends in 7")
 def test_every_last_digit_of_a_result_is_trained_on() -> None:
     """Else a language model learns that no sum ends in some digit, and the tasks ask for just that digit."""
     assert {s[2] % 10 for s in SUMS} == set(range(10))
