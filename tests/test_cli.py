@@ -1,0 +1,348 @@
+"""The command line, from files to files. Every fit has the same shapes, so that all of them share their compilation."""
+
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from csvjax.cli import app
+from csvjax.cli.fit import default_inner
+from csvjax.cli.inputs import Source, read_source
+from csvjax.dataset import Dataset, align
+from csvjax.dataset_files import save_dataset
+from csvjax.demo import SPLITS
+from csvjax.errors import InputError
+from csvjax.losses.read import write_losses
+from csvjax.losses.table import LossTable
+from csvjax.posterior import load_fit
+from csvjax.report.read import read_run
+from csvjax.scores.table import ScoreTable
+
+pytestmark = pytest.mark.slow
+
+Result = Any  # what the runner returns has no public type
+UNITS = [f"w{u}" for u in range(24)]
+
+
+def tables(folder: Path) -> None:
+    """24 models of 4 families; the last two have losses only: one with blank scores, one without a row."""
+    rng = np.random.default_rng(4)
+    names = [f"m{i:02d}" for i in range(24)]
+    flops = 10 ** np.linspace(20, 24, 24)
+    skill = np.linspace(0, 1, 24)
+    recipe = rng.normal(0, 0.2, (4, 3))[np.arange(24) % 4][:, np.arange(24) % 3]
+    loss = 3 - skill[:, None] * rng.uniform(0.5, 1.5, 24) + recipe + rng.normal(0, 0.02, (24, 24))
+    pd.DataFrame(loss, names, UNITS).rename_axis("lm").to_csv(folder / "losses.csv")
+    pd.DataFrame(loss[:2] - 0.1, ["new1", "new2"], UNITS).rename_axis("lm").to_csv(folder / "new.csv")
+    frame = pd.DataFrame({"lm": names, "family": [f"f{i % 4}" for i in range(24)], "flops": flops})
+    for benchmark in ("easy", "hard"):
+        frame[benchmark] = rng.binomial(200, 0.25 + 0.7 / (1 + np.exp(3 - 6 * skill))) / 200
+    frame.loc[22, ["easy", "hard"]] = np.nan
+    frame[:23].to_csv(folder / "scores.csv", index=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("data")
+    tables(made)
+    return made
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def test_help_comes_at_once_and_imports_nothing_heavy() -> None:
+    program = "import sys, csvjax.cli; print(*sorted({'jax', 'numpy', 'pandas', 'zarr', 'plotly'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, "-c", "import csvjax.cli as c; c.main()", "--help"], capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0
+    # Time of the processor, which does not grow when other processes want it too.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
+
+
+def test_every_command_is_there() -> None:
+    said = call("--help").stdout
+    for command in ("demo", "fit", "predict", "evaluate", "report", "ladder"):
+        assert command in said
+        assert call(command, "--help").exit_code == 0
+    assert call("--version").stdout.startswith("csvjax ")
+
+
+def fit_with(folder: Path, *more: object) -> tuple[object, ...]:
+    return "fit", "--losses", folder / "losses.csv", "--scores", folder / "scores.csv", *more
+
+
+def change(folder: Path, name: str, old: str, new: str) -> Path:
+    """A copy of a table with one piece of text replaced."""
+    text = (folder / name).read_text()
+    assert old in text
+    path = folder / f"changed {name}"
+    path.write_text(text.replace(old, new, 1))
+    return path
+
+
+BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
+    "no data": (lambda f: ("fit",), "--data, or --losses and --scores, found neither"),
+    "missing file": (lambda f: ("fit", "--losses", f / "losses.csv", "--scores", f / "no.csv"), "no file"),
+    "folder": (lambda f: ("fit", "--losses", f / "losses.csv", "--scores", f), "is a folder"),
+    "no dataset": (lambda f: ("fit", "--data", f), "found no lms.csv"),
+    "data and losses": (lambda f: ("fit", "--data", f, "--losses", f), "found --losses too"),
+    "column": (lambda f: fit_with(f, "--family-column", "famly"), "the nearest is 'family'"),
+    "benchmark": (lambda f: fit_with(f, "--benchmarks", "easy,hrd"), "hrd"),
+    "floor": (lambda f: fit_with(f, "--floor", "hrd=0.25"), "the nearest is 'hard'"),
+    "floor without name": (lambda f: fit_with(f, "--floor", "0.25"), "BENCHMARK=NUMBER, found '0.25'"),
+    "unit": (lambda f: fit_with(f, "--score-unit", "per cent"), "a number or percent"),
+    "split": (lambda f: fit_with(f, "--holdout", "flops=3"), "'flops=3' is none of them"),
+    "split column": (lambda f: fit_with(f, "--holdout", "flop>3"), "the nearest is 'flops'"),
+    "several folds": (lambda f: fit_with(f, "--holdout", "leave-one-out:family"), "5 times"),
+    "inner": (lambda f: fit_with(f, "--inner", "wek"), "'wek' is none of them"),
+    "nan loss": (
+        lambda f: ("fit", "--scores", f / "scores.csv", "--losses", blanked(f)),
+        "a loss of at least 0, found a blank",
+    ),
+    "score above 1": (
+        lambda f: (
+            "fit",
+            "--losses",
+            f / "losses.csv",
+            "--scores",
+            change(f, "scores.csv", "m00,f0,1e+20,", "m00,f0,1e+20,3"),
+        ),
+        "a score between 0 and 1",
+    ),
+    "models differ": (
+        lambda f: ("fit", "--losses", f / "new.csv", "--scores", f / "scores.csv"),
+        "found none for 'm00', 'm01', 'm02' and 20 more",
+    ),
+    "not text": (lambda f: ("fit", "--losses", f / "losses.csv", "--scores", latin(f)), "UTF-8"),
+}
+
+
+def blanked(folder: Path) -> Path:
+    frame = pd.read_csv(folder / "losses.csv")
+    frame.loc[3, "w5"] = np.nan
+    path = folder / "blank losses.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+def latin(folder: Path) -> Path:
+    path = folder / "latin.csv"
+    path.write_bytes("lm,b\nmodèle,0.5\n".encode("latin-1"))
+    return path
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_wrong_input_is_one_sentence_and_leaves_nothing(folder: Path, tmp_path: Path, name: str) -> None:
+    arguments, says = BAD[name]
+    done = call(*arguments(folder), "--out", tmp_path / "run")
+    assert done.exit_code == 2, done.output
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert says in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["predict", "report"])
+def test_a_folder_that_is_no_run_is_told(command: str, tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "absent"):
+        done = call(command, path)
+        assert done.exit_code == 2
+        assert "the folder of a run" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_an_unknown_option_is_told() -> None:
+    done = call("fit", "--los", "x")
+    assert done.exit_code == 2
+    assert "--los" in done.stderr
+
+
+def test_something_else_is_not_overwritten(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("x")
+    for command in (fit_with(folder), ("evaluate", *fit_with(folder)[1:], "--split", "flops>1e22"), ("demo",)):
+        done = call(*command, "--out", tmp_path)
+        assert done.exit_code == 2
+        assert "found something else in" in done.stderr
+    assert call("ladder", "--out", tmp_path).exit_code == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+DENIED = "error: expected a path that can be used, found /x: Permission denied; check it"
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "says"),
+    [(KeyboardInterrupt(), 130, "interrupted"), (PermissionError(13, "Permission denied", "/x"), 2, DENIED)],
+)
+def test_interruption_and_what_the_system_refuses(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: BaseException, code: int, says: str
+) -> None:
+    def fail(source: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("csvjax.cli.inputs.read_source", fail)
+    done = call(*fit_with(folder), "--out", tmp_path / "run")
+    assert (done.exit_code, done.stderr) == (code, f"{says}\n")
+
+
+def test_models_without_scores_come_after_the_others(folder: Path) -> None:
+    blank: dict[str, Any] = dict.fromkeys(field.name for field in fields(Source))
+    given = {"losses": folder / "losses.csv", "scores": folder / "scores.csv", "items": ["easy=200"]}
+    dataset = read_source(Source(**blank | {"common": False} | given))
+    scores, losses = dataset.measured()
+    assert scores.lms[-2:] == ("m22", "m23")
+    assert np.isnan(scores.score[-2:]).all()
+    np.testing.assert_array_equal(scores.n_items, [200, np.nan])
+    assert dataset.lms.loc["m23", "family"] == "m23"
+    fewer = Source(**blank | given | {"common": True, "losses": change(folder, "losses.csv", "m07", "other")})
+    lms = read_source(fewer).lms.index
+    assert "m07" not in lms
+    assert list(lms[-2:]) == ["other", "m23"]
+    assert losses.lms == scores.lms
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ({"family": ["a", "b", "c"]}, "leave-one-out:family"),
+        ({"family": "a", "flops": [1.0, 2.0, 3.0]}, "weak-to-strong:flops:1"),
+        ({"family": "a", "params": [1.0, 2.0, 3.0]}, "weak-to-strong:params:1"),
+        ({"family": ["a", "b", "b"], "params": [1.0, 1.0, 3.0]}, "leave-one-out:family"),
+    ],
+)
+def test_the_strength_is_chosen_by_what_is_known_of_the_models(columns: dict[str, Any], says: str) -> None:
+    amounts = dict.fromkeys(("flops", "params", "tokens"), np.nan)
+    assert default_inner(pd.DataFrame({**amounts, **columns}, ["x", "y", "z"])) == says
+
+
+def test_nothing_to_choose_the_strength_by_is_told() -> None:
+    amounts = dict.fromkeys(("flops", "params", "tokens"), 1.0)
+    with pytest.raises(InputError, match="name a split with --inner"):
+        default_inner(pd.DataFrame({"family": "a", **amounts}, ["x", "y", "z"]))
+
+
+@pytest.fixture(scope="module")
+def ladder() -> Dataset:
+    """A ladder of 4 families, 3 sizes and 4 steps; one of its three tasks is beyond every model."""
+    rng = np.random.default_rng(4)
+    rows = [(f"f{f}", f"s{s}", step) for f in range(4) for s in range(3) for step in (1, 2, 4, 8)]
+    lms = pd.DataFrame(rows, columns=["family", "size", "step"])
+    lms["run"] = lms["family"] + lms["size"]
+    lms["params"] = 10.0 ** (6 + lms["size"].str[1:].astype(int))
+    lms["tokens"] = 1e6 * lms["step"]
+    lms["flops"] = 6 * lms["params"] * lms["tokens"]
+    names = tuple(f"{run}-{step}" for run, step in zip(lms["run"], lms["step"], strict=True))
+    domain = np.repeat(np.arange(3), 8)
+    skill = (np.log10(lms["flops"]).to_numpy() - 12) / 4
+    recipe = rng.normal(0, 0.2, (4, 3))[pd.factorize(lms["family"])[0]][:, domain]
+    loss = 3 - skill[:, None] * rng.uniform(0.5, 1.5, 24) + recipe + rng.normal(0, 0.02, (48, 24))
+    mean = 0.25 + 0.7 / (1 + np.exp(3 - 6 * skill))
+    score = np.stack([rng.binomial(200, mean) / 200, np.full(48, 0.25), rng.binomial(200, mean) / 200], axis=1)
+    units = pd.DataFrame({"token": "t", "document": "d", "domain": np.array(["code", "maths", "prose"])[domain]})
+    return align(
+        lms.set_axis(pd.Index(names, name="lm", dtype=str)),
+        ScoreTable(names, ("easy", "beyond", "hard"), score, np.full(3, 200.0), np.full(3, 0.25)),
+        LossTable(names, loss, units.assign(start=np.arange(24), bytes=1)),
+    )
+
+
+@pytest.fixture(scope="module")
+def fitted(ladder: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    folder = tmp_path_factory.mktemp("ladder")
+    scores = ladder.measured()[0]
+    score = scores.score.copy()
+    score[-1] = np.nan
+    save_dataset(replace(ladder, scores=replace(scores, score=score)), folder / "data")
+    options = ("--benchmarks", "easy,hard", "--holdout", "weak-to-strong:flops", "--quick", "--out", folder / "run")
+    return folder / "run", call("fit", "--data", folder / "data", *options)
+
+
+def test_fit_predicts_what_it_has_not_seen(fitted: tuple[Path, Result]) -> None:
+    out, done = fitted
+    assert done.exit_code == 0, done.output
+    assert "strength of the salience" in done.stdout
+    assert "weighed by leave-one-out:family" in done.stdout
+    hidden = [f"f{f}s2-8" for f in range(4)]
+    predictions = pd.read_parquet(out / "predictions.parquet")
+    assert list(predictions["lm"]) == hidden * 2
+    assert list(predictions["observed"].isna()) == [False, False, False, True] * 2
+    fit, dataset = load_fit(out)
+    assert fit.benchmarks == ("easy", "hard")
+    np.testing.assert_array_equal(fit.evidence.seen, [~dataset.lms.index.isin(hidden)] * 2)
+    config = json.loads((out / "config.json").read_text())
+    assert config["fitted models"] == 44
+    assert config["strength"] == fit.strength
+    np.testing.assert_allclose(fit.weights.sum(axis=0), 1)
+
+
+def test_a_fit_predicts_again_and_new_models(fitted: tuple[Path, Result], tmp_path: Path) -> None:
+    out, _ = fitted
+    assert call("predict", out, "--out", tmp_path / "again.csv").exit_code == 0
+    again = pd.read_csv(tmp_path / "again.csv")
+    predictions = pd.read_parquet(out / "predictions.parquet")
+    np.testing.assert_allclose(again["predicted"], predictions["mean"])
+    np.testing.assert_allclose(again["new_observation_upper90"], predictions["upper90"])
+    losses = load_fit(out)[1].measured()[1]
+    write_losses(replace(losses.select(losses.lms[-2:]), lms=("new1", "new2")), tmp_path / "new.zarr")
+    (tmp_path / "lms.csv").write_text("lm,family\nnew1,f3\nnew2,f9\n")
+    done = call("predict", out, "--losses", tmp_path / "new.zarr", "--lms", tmp_path / "lms.csv")
+    assert done.exit_code == 0, done.output
+    assert "new1" in done.stdout
+    assert "f3s2" not in done.stdout
+    assert "mean" in done.stdout
+    for table, says in (
+        (replace(losses, lms=tuple(f"n{i}" for i in range(48)), units=losses.units.assign(start=1)), "found unit 0"),
+        (losses, "models that the fit does not have, found 'f0s0-1'"),
+    ):
+        write_losses(table, tmp_path / "other.zarr")
+        done = call("predict", out, "--losses", tmp_path / "other.zarr")
+        assert done.exit_code == 2
+        assert says in done.stderr
+
+
+def test_a_fit_has_a_report(fitted: tuple[Path, Result]) -> None:
+    out, _ = fitted
+    done = call("report", out)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.strip() == str(out / "report.html")
+    assert "f0s2-8" in (out / "report.html").read_text()
+
+
+def test_demo_evaluates_the_ladder(ladder: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("csvjax.demo.load_ladder", lambda: ladder)
+    done = call("demo", "--quick", "--out", tmp_path / "run")
+    assert done.exit_code == 0, done.output
+    assert "r2_gain" in done.stdout
+    run = read_run(tmp_path / "run")
+    assert run.config["benchmarks without a signal"] == ["beyond"]
+    assert set(run.metrics["split"]) == set(SPLITS.values())
+    assert set(run.figures) >= {"r2_gain", "worst_task_gain", "coverage90_mixture", "coverage90_size", "crps_ratio"}
+    held = run.predictions.groupby(["split", "law", "benchmark"])["lm"].nunique()
+    assert set(held["leave-one-out:family"]) == {48}
+    assert set(held["weak-to-strong:params"]) == {16}
+    assert set(held["weak-to-strong:step:2"]) == {24}
+    np.testing.assert_allclose(run.salience.groupby("benchmark")["salience"].sum(), 1)
+    assert (tmp_path / "run" / "report.html").stat().st_size > 1000
+
+
+def test_evaluate_takes_any_split(ladder: Dataset, tmp_path: Path) -> None:
+    save_dataset(ladder, tmp_path / "data")
+    options = ("--benchmarks", "easy,hard", "--split", "weak-to-strong:params", "--quick", "--out", tmp_path / "run")
+    done = call("evaluate", "--data", tmp_path / "data", *options)
+    assert done.exit_code == 0, done.output
+    assert "weak-to-strong:params, salience" in done.stdout
+    assert set(read_run(tmp_path / "run").figures) >= {"coverage90_params"}
