@@ -62,8 +62,8 @@ def to_tree(fit: SalienceFit, dataset: Dataset) -> xr.DataTree:
     """The fit as labelled arrays, in the groups that ArviZ expects.
 
     `posterior` [chain, draw, benchmark], one chain: the parameters of the law as its docstring names them; `weight` is
-    multiplied by the prior strength and has [feature] too. `observed_data`: score [benchmark, lm], NaN where the fit did
-    not see it. `constant_data`: n_items and floor [benchmark], seen [benchmark, lm].
+    multiplied by the prior strength and has [feature] too. `observed_data`: score [benchmark, lm], NaN where the fit
+    did not see it. `constant_data`: n_items and floor [benchmark], seen [benchmark, lm].
     """
     benchmark = np.array(fit.benchmarks, object)
     lm = np.array(list(dataset.lms.index), object)
