@@ -1,0 +1,96 @@
+"""Laplace's approximation: exact where the posterior is normal, near NUTS on the salience law."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import pytest
+from numpyro.diagnostics import effective_sample_size, split_gelman_rubin
+from numpyro.infer import MCMC, NUTS
+
+from csvjax.fit.density import Density
+from csvjax.fit.laplace import laplace_draws
+from csvjax.fit.optimise import find_mode
+from csvjax.fit.precision import float64
+from csvjax.laws.salience_law import Evidence, Priors, salience_law
+
+pytestmark = pytest.mark.slow
+
+
+class Line(NamedTuple):
+    design: np.ndarray
+    observed: np.ndarray
+
+
+def line(data: Line) -> None:
+    """y ~ Normal(A w, 0.5), w ~ Normal(0, 1): its posterior is normal."""
+    w = numpyro.sample("w", dist.Normal(jnp.zeros(data.design.shape[1]), 1.0).to_event(1))
+    numpyro.sample("y", dist.Normal(data.design @ w, 0.5).to_event(1), obs=data.observed)
+
+
+@float64
+def test_laplace_is_exact_for_a_normal_posterior() -> None:
+    rng = np.random.default_rng(1)
+    data = Line(rng.normal(size=(12, 3)), rng.normal(size=12))
+    precision = np.eye(3) + data.design.T @ data.design / 0.25
+    covariance = np.linalg.inv(precision)
+    mean = covariance @ data.design.T @ data.observed / 0.25
+    mode = find_mode(Density(line), data, jax.random.key(0), starts=1)
+    # With gradient g the mode is off by covariance g.
+    np.testing.assert_allclose(mode.x, mean, atol=np.abs(covariance).sum(axis=1).max() * 1e-3)
+    draws, curvature = laplace_draws(Density(line), data, jnp.asarray(mean), jax.random.key(1), 40_000)
+    assert float(curvature) == pytest.approx(np.linalg.eigvalsh(precision)[0])
+    variance = np.diag(covariance)
+    assert np.all(np.abs(np.mean(draws, axis=0) - mean) < 4.5 * np.sqrt(variance / 40_000))
+    error = np.sqrt((np.outer(variance, variance) + covariance**2) / 40_000)
+    assert np.all(np.abs(np.cov(np.asarray(draws).T) - covariance) < 4.5 * error)
+
+
+def flat(_: None) -> None:
+    """x[0] ~ Normal(0, 1); the density rises in x[1], as if the optimiser had stopped half-way."""
+    x = numpyro.sample("x", dist.Normal(jnp.zeros(2), jnp.array([1.0, 1e6])).to_event(1))
+    numpyro.factor("up", 0.05 * x[1] ** 2)
+
+
+@float64
+def test_a_direction_without_curvature_has_a_bounded_variance_and_is_told() -> None:
+    draws, curvature = laplace_draws(Density(flat), None, jnp.zeros(2), jax.random.key(2), 20_000)
+    assert float(curvature) == pytest.approx(-0.1, abs=1e-6)
+    # Standard error of a standard deviation: sd / sqrt(2 S) = 0.5 %.
+    np.testing.assert_allclose(np.std(draws, axis=0), [1.0, np.sqrt(1000)], rtol=0.025)
+
+
+PRIORS = Priors()
+DENSITY = Density(partial(salience_law, priors=PRIORS))
+
+
+@pytest.mark.slow
+@float64
+def test_laplace_agrees_with_nuts_on_the_salience_law(case: Evidence) -> None:
+    mode = find_mode(DENSITY, case, jax.random.key(0), starts=2)
+    draws, curvature = laplace_draws(DENSITY, case, mode.x, jax.random.key(1), 4000)
+    assert curvature > 0.1
+    sampler = MCMC(NUTS(DENSITY.model), num_warmup=500, num_samples=1000, num_chains=4, chain_method="vectorized",
+                   progress_bar=False)  # fmt: skip
+    sampler.run(jax.random.key(2), case, extra_fields=("diverging",))
+    assert sampler.get_extra_fields()["diverging"].mean() < 0.01
+
+    laplace = jax.jit(jax.vmap(lambda x: DENSITY.constrain(x, case)))(draws)
+    both = {}
+    for name, exact in sampler.get_samples(group_by_chain=True).items():
+        if name in ("reach", "precision"):
+            continue
+        exact = np.asarray(exact).reshape(4, 1000, -1)
+        other = np.asarray(laplace[name]).reshape(4000, -1)
+        if name in ("slope", "family_spread", "run_spread", "spread", "items"):
+            exact, other = np.log(exact), np.log(other)
+        both[name] = exact, other
+    for name, (exact, other) in both.items():
+        sd = exact.std(axis=(0, 1))
+        mcse = sd / np.sqrt(effective_sample_size(exact))
+        assert np.all(split_gelman_rubin(exact) < 1.02), name
+        bias = (other.mean(axis=0) - exact.mean(axis=(0, 1))) / sd
