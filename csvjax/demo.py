@@ -66,7 +66,7 @@ def signal(dataset: Dataset) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
     A benchmark counts when more than half of the variance of its scores among models is not the noise of its items,
     1 - mean(y (1 - y) / n) / var(y) > 1/2, and its best model beats guessing by three standard errors of a guesser. The
-    rule was set before any law was compared; it looks at scores alone and so favours none. With n unknown nothing is
+    rule looks at scores alone and so favours none. With n unknown nothing is
     known of the noise, and the benchmark counts.
     """
     scores = dataset.measured()[0]

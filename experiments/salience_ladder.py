@@ -34,6 +34,10 @@ pooled around weights from all cells at once: 0.316, -0.092, 0.917, 0.925, 0.860
 the tasks' own weights, so that no task rules the others: the figures above. All three see inner folds of training rows
 only; but the three were tried in this order, with their held-out figures in view.
 
+The rule for tasks with a signal was changed once, before any law's figure had been seen: a first one (a quarter of the
+models above chance by two standard errors) keeps the same tasks without copy, which a fifth of the models learn nearly
+perfectly. With that rule r2_gain is 0.243.
+
 What falls short. worst_task_gain by 0.001. The sum tasks have no signal: no model of this size and length of training
 learnt to add. The salience of the code tasks lies little more in code than the bytes do: bracket and indent are told
 from the other mixtures by tokens of every domain.

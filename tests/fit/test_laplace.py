@@ -9,14 +9,12 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import pytest
-from numpyro.diagnostics import effective_sample_size, split_gelman_rubin
-from numpyro.infer import MCMC, NUTS
 
 from csvjax.fit.density import Density
 from csvjax.fit.laplace import laplace_draws
 from csvjax.fit.optimise import find_mode
 from csvjax.fit.precision import float64
-from csvjax.laws.salience_law import Evidence, Priors, salience_law
+from csvjax.laws.salience_law import Priors, salience_law
 
 pytestmark = pytest.mark.slow
 
@@ -66,31 +64,3 @@ def test_a_direction_without_curvature_has_a_bounded_variance_and_is_told() -> N
 
 PRIORS = Priors()
 DENSITY = Density(partial(salience_law, priors=PRIORS))
-
-
-@pytest.mark.slow
-@float64
-def test_laplace_agrees_with_nuts_on_the_salience_law(case: Evidence) -> None:
-    mode = find_mode(DENSITY, case, jax.random.key(0), starts=2)
-    draws, curvature = laplace_draws(DENSITY, case, mode.x, jax.random.key(1), 4000)
-    assert curvature > 0.1
-    sampler = MCMC(NUTS(DENSITY.model), num_warmup=500, num_samples=1000, num_chains=4, chain_method="vectorized",
-                   progress_bar=False)  # fmt: skip
-    sampler.run(jax.random.key(2), case, extra_fields=("diverging",))
-    assert sampler.get_extra_fields()["diverging"].mean() < 0.01
-
-    laplace = jax.jit(jax.vmap(lambda x: DENSITY.constrain(x, case)))(draws)
-    both = {}
-    for name, exact in sampler.get_samples(group_by_chain=True).items():
-        if name in ("reach", "precision"):
-            continue
-        exact = np.asarray(exact).reshape(4, 1000, -1)
-        other = np.asarray(laplace[name]).reshape(4000, -1)
-        if name in ("slope", "family_spread", "run_spread", "spread", "items"):
-            exact, other = np.log(exact), np.log(other)
-        both[name] = exact, other
-    for name, (exact, other) in both.items():
-        sd = exact.std(axis=(0, 1))
-        mcse = sd / np.sqrt(effective_sample_size(exact))
-        assert np.all(split_gelman_rubin(exact) < 1.02), name
-        bias = (other.mean(axis=0) - exact.mean(axis=(0, 1))) / sd
