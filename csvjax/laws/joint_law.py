@@ -1,0 +1,166 @@
+"""The joint law: compute, losses and benchmark scores of all models speak about one low-dimensional capability.
+
+    trend[m, k] = sum_j gain[j, k] x[m, j] - loss_slope[k] (psi[m, k] - centre) / scale
+    psi[m, k]   = sum_u softmax(log pi + tau X weight[k])[u] loss[m, u]                       nats per byte
+    theta[m, k] = trend[m, k] + family_spread[k] a[f(m), k] + r[m, k],            a, r ~ Normal(0, 1)
+    eta[m, b]   = intercept[b] + sum_k loading[b, k] theta[m, k]                              logits
+    mu[m, b]    = floor[b] + (ceiling[b] - floor[b]) sigmoid(eta[m, b])
+    n y[m, b]   ~ Binomial(n[b], mu at eta[m, b] + spread[b] e),                  e ~ Student-t(df), integrated out
+
+x are standardised covariates (log compute, log size, ...). Each source of evidence is optional: without covariates and
+losses theta is a plain factor, with neither scores nor losses of a model its theta is what compute and family say. The
+unit of a capability is the standard deviation of what trend and family leave open, so that loadings are in logits per
+that; the first capability raises every score (its loadings are positive and of like size), the others are contrasts.
+
+Observational scaling laws (Ruan et al. 2024, arXiv 2405.10938, eqs. 3-5) are scores alone; Sloth (Maia Polo et al. 2024,
+arXiv 2412.06540) is covariates log N, log D, log N log D and family effects; the Capability Salience Vector (Ge et al.
+2025, arXiv 2506.13216) is losses alone.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpyro
+import numpyro.distributions as dist
+from jaxtyping import Array, Bool, Float, Int
+
+from csvjax.laws.links import link
+from csvjax.laws.observation import log_score_density
+from csvjax.laws.salience import salient_loss
+from csvjax.types import AnyArray
+
+__all__ = ["JointEvidence", "JointPriors", "joint_law"]
+
+
+class JointPriors(NamedTuple):
+    """Prior settings; logits where not said otherwise.
+
+    loading, loading_sd: of the median first loading (log-normal), in logits per unit of capability.
+    steepness_sd: half-normal scale of how log first loadings differ between benchmarks.
+    contrast_sd: half-normal scale of the loadings of the further capabilities, relative to the first loading.
+    intercept_mean, intercept_sd: of the intercepts. spread, spread_sd: log-normal median and log-scale of the typical
+    residual; spread_differs: log-scale of how it differs between benchmarks.
+    gain_sd: of a gain, in units of capability per standard deviation of a covariate. family_sd: half-normal scale of
+    the family effects, in units of capability. loss_slope_sd: as gain_sd, for the salient loss. strength: tau, scale of
+    the salience (0: the mean loss). floor: Beta(1, floor) of an unknown floor below 1/2. ceiling: Beta(ceiling, 1) of
+    the ceiling between floor and 1; inf for a ceiling of 1. items, items_sd: log-normal of an unknown number of items.
+    df: degrees of freedom of the residual; inf for a normal one.
+    """
+
+    loading: float = 1.0
+    loading_sd: float = 0.7
+    steepness_sd: float = 0.5
+    contrast_sd: float = 0.7
+    intercept_mean: float = -1.0
+    intercept_sd: float = 3.0
+    spread: float = 0.3
+    spread_sd: float = 0.7
+    spread_differs: float = 0.7
+    gain_sd: float = 2.0
+    family_sd: float = 1.0
+    loss_slope_sd: float = 2.0
+    strength: float = 0.2
+    floor: float = 3.0
+    ceiling: float = float("inf")
+    items: float = 300.0
+    items_sd: float = 1.0
+    df: float = 5.0
+
+
+class JointEvidence(NamedTuple):
+    """What a fit sees. Arrays only, so that folds and replicates stack under vmap; a source that is absent has no columns.
+
+    score: fraction, 0 where not seen. weight: how often a model counts (1; a bootstrap draws others). n_items, floor: NaN
+    where unknown. covariate: standardised, 0 where not known. family: a number. families: only its length matters.
+    loss: nats per byte.
+    """
+
+    score: Float[AnyArray, "lm benchmark"]
+    seen: Bool[AnyArray, "lm benchmark"]
+    weight: Float[AnyArray, " lm"]
+    n_items: Float[AnyArray, " benchmark"]
+    floor: Float[AnyArray, " benchmark"]
+    covariate: Float[AnyArray, "lm covariate"]
+    known: Bool[AnyArray, "lm covariate"]
+    family: Int[AnyArray, " lm"]
+    families: Float[AnyArray, " family"]
+    loss: Float[AnyArray, "lm unit"]
+    log_base: Float[AnyArray, " unit"]
+    features: Float[AnyArray, "unit feature"]
+    centre: Float[AnyArray, ""]
+    scale: Float[AnyArray, ""]
+
+
+def _trend(e: JointEvidence, capabilities: int, priors: JointPriors) -> Array:
+    lms, covariates = e.covariate.shape
+    first = jnp.arange(capabilities) == 0
+    trend = jnp.zeros((lms, capabilities))
+    if covariates:
+        gain_mean = jnp.where(first, 1.0 / covariates, 0.0)
+        gain = numpyro.sample("gain", dist.Normal(jnp.tile(gain_mean, (covariates, 1)), priors.gain_sd).to_event(2))
+        # An unknown covariate has the distribution of a known one.
+        missing = numpyro.sample("missing", dist.Normal(jnp.zeros((lms, covariates)), 1.0).to_event(2))
+        trend += jnp.where(e.known, e.covariate, missing) @ gain
+    if e.loss.shape[1]:
+        shape = (capabilities, e.features.shape[1])
+        weight = numpyro.sample("weight", dist.Normal(jnp.zeros(shape), 1.0).to_event(2))
+        slope = numpyro.sample("loss_slope", dist.Normal(first * 1.0, priors.loss_slope_sd).to_event(1))
+        z = priors.strength * weight @ e.features.T
+        psi = jax.vmap(lambda z: salient_loss(e.loss, e.log_base, z), out_axes=1)(z)
+        numpyro.deterministic("salient_loss", psi)
+        trend -= slope * (psi - e.centre) / e.scale
+    return trend
+
+
+def _loadings(benchmarks: int, capabilities: int, priors: JointPriors) -> Array:
+    """loading[b, 0] = exp(steepness[b]) and loading[b, k] = loading[b, 0] contrast_scale[k] contrast[b, k]."""
+    typical = numpyro.sample("typical_loading", dist.LogNormal(jnp.log(priors.loading), priors.loading_sd))
+    differ = numpyro.sample("steepness_differs", dist.HalfNormal(priors.steepness_sd))
+    steep = numpyro.sample("steepness", dist.Normal(jnp.zeros(benchmarks), 1.0).to_event(1))
+    loading = (typical * jnp.exp(differ * steep))[:, None]
+    if capabilities > 1:
+        scale = jnp.full(capabilities - 1, priors.contrast_sd)
+        scale = numpyro.sample("contrast_scale", dist.HalfNormal(scale).to_event(1))
+        contrast = dist.Normal(jnp.zeros((benchmarks, capabilities - 1)), 1.0).to_event(2)
+        loading = loading * jnp.hstack([jnp.ones((benchmarks, 1)), scale * numpyro.sample("contrast", contrast)])
+    return numpyro.deterministic("loading", loading)
+
+
+def joint_law(evidence: JointEvidence, capabilities: int = 1, priors: JointPriors = JointPriors()) -> None:
+    """The NumPyro model. Deterministic sites: capability [lm, capability], loading [benchmark, capability], logit,
+    mean_score (without the residual) and log_likelihood [lm, benchmark], known_floor, ceiling and known_items [benchmark].
+    """
+    e = evidence
+    lms, benchmarks = e.score.shape
+    theta = _trend(e, capabilities, priors)
+    if len(e.families):
+        spread = numpyro.sample("family_spread", dist.HalfNormal(jnp.full(capabilities, priors.family_sd)).to_event(1))
+        effect = numpyro.sample("family", dist.Normal(jnp.zeros((len(e.families), capabilities)), 1.0).to_event(2))
+        theta += spread * effect[e.family]
+    theta += numpyro.sample("residual", dist.Normal(jnp.zeros((lms, capabilities)), 1.0).to_event(2))
+    numpyro.deterministic("capability", theta)
+
+    loading = _loadings(benchmarks, capabilities, priors)
+    ones = jnp.ones(benchmarks)
+    intercept = numpyro.sample("intercept", dist.Normal(priors.intercept_mean * ones, priors.intercept_sd).to_event(1))
+    typical = numpyro.sample("typical_spread", dist.LogNormal(jnp.log(priors.spread), priors.spread_sd))
+    differ = numpyro.sample("spread_differs", dist.Normal(jnp.zeros(benchmarks), 1.0).to_event(1))
+    spread = numpyro.deterministic("spread", typical * jnp.exp(priors.spread_differs * differ))
+    free_floor = 0.5 * numpyro.sample("free_floor", dist.Beta(ones, priors.floor).to_event(1))
+    floor = numpyro.deterministic("known_floor", jnp.where(jnp.isnan(e.floor), free_floor, e.floor))
+    ceiling = ones
+    if priors.ceiling < float("inf"):
+        ceiling = floor + (1 - floor) * numpyro.sample("room", dist.Beta(priors.ceiling * ones, 1.0).to_event(1))
+    numpyro.deterministic("ceiling", ceiling)
+    free_items = numpyro.sample("free_items", dist.LogNormal(jnp.log(priors.items) * ones, priors.items_sd).to_event(1))
+    n = numpyro.deterministic("known_items", jnp.where(jnp.isnan(e.n_items), free_items, e.n_items))
+
+    eta = numpyro.deterministic("logit", theta @ loading.T + intercept)
+    numpyro.deterministic("mean_score", link(eta, floor, ceiling))
+    df = priors.df if priors.df < float("inf") else None
+    each = jnp.where(e.seen, log_score_density(e.score, n, eta, spread, floor, ceiling, df), 0.0)
+    numpyro.deterministic("log_likelihood", each)
+    numpyro.factor("scores", jnp.sum(e.weight[:, None] * each))
