@@ -12,9 +12,9 @@ losses theta is a plain factor, with neither scores nor losses of a model its th
 unit of a capability is the standard deviation of what trend and family leave open, so that loadings are in logits per
 that; the first capability raises every score (its loadings are positive and of like size), the others are contrasts.
 
-Observational scaling laws (Ruan et al. 2024, arXiv 2405.10938, eqs. 3-5) are scores alone; Sloth (Maia Polo et al. 2024,
-arXiv 2412.06540) is covariates log N, log D, log N log D and family effects; the Capability Salience Vector (Ge et al.
-2025, arXiv 2506.13216) is losses alone.
+Observational scaling laws (Ruan et al. 2024, arXiv 2405.10938, eqs. 3-5) are scores alone; Sloth (Maia Polo et al.
+2024, arXiv 2412.06540) is covariates log N, log D, log N log D and family effects; the Capability Salience Vector (Ge et
+al. 2025, arXiv 2506.13216) is losses alone.
 """
 
 from __future__ import annotations
@@ -71,10 +71,10 @@ class JointPriors(NamedTuple):
 
 
 class JointEvidence(NamedTuple):
-    """What a fit sees. Arrays only, so that folds and replicates stack under vmap; a source that is absent has no columns.
+    """What a fit sees. Arrays only, so that folds and replicates stack under vmap; an absent source has no columns.
 
-    score: fraction, 0 where not seen. weight: how often a model counts (1; a bootstrap draws others). n_items, floor: NaN
-    where unknown. covariate: standardised, 0 where not known. family: a number. families: only its length matters.
+    score: fraction, 0 where not seen. weight: how often a model counts (1; a bootstrap draws others). n_items, floor:
+    NaN where unknown. covariate: standardised, 0 where not known. family: a number. families: only its length matters.
     loss: nats per byte.
     """
 
@@ -131,7 +131,7 @@ def _loadings(benchmarks: int, capabilities: int, priors: JointPriors) -> Array:
 
 def joint_law(evidence: JointEvidence, capabilities: int = 1, priors: JointPriors = JointPriors()) -> None:
     """The NumPyro model. Deterministic sites: capability [lm, capability], loading [benchmark, capability], logit,
-    mean_score (without the residual) and log_likelihood [lm, benchmark], known_floor, ceiling and known_items [benchmark].
+    mean_score (without the residual) and log_likelihood [lm, benchmark], known_floor, ceiling, known_items [benchmark].
     """
     e = evidence
     lms, benchmarks = e.score.shape
