@@ -3,7 +3,7 @@
     trend[m, k] = sum_j gain[j, k] x[m, j] - loss_slope[k] (psi[m, k] - centre) / scale
     psi[m, k]   = sum_u softmax(log pi + tau X weight[k])[u] loss[m, u]                       nats per byte
     theta[m, k] = trend[m, k] + family_spread[k] a[f(m), k] + r[m, k],            a, r ~ Normal(0, 1)
-    eta[m, b]   = intercept[b] + sum_k loading[b, k] theta[m, k]                              logits
+    eta[m, b]   = intercept[b] + sum_k loading[b, k] theta[m, k] + habit_spread spread[b] h[f(m), b]       logits
     mu[m, b]    = floor[b] + (ceiling[b] - floor[b]) sigmoid(eta[m, b])
     n y[m, b]   ~ Binomial(n[b], mu at eta[m, b] + spread[b] e),                  e ~ Student-t(df), integrated out
 
@@ -13,8 +13,8 @@ unit of a capability is the standard deviation of what trend and family leave op
 that; the first capability raises every score (its loadings are positive and of like size), the others are contrasts.
 
 Observational scaling laws (Ruan et al. 2024, arXiv 2405.10938, eqs. 3-5) are scores alone; Sloth (Maia Polo et al.
-2024, arXiv 2412.06540) is covariates log N, log D, log N log D and family effects; the Capability Salience Vector (Ge et
-al. 2025, arXiv 2506.13216) is losses alone.
+2024, arXiv 2412.06540) is covariates log N, log D, log N log D and family effects; the Capability Salience Vector
+(Ge et al. 2025, arXiv 2506.13216) is losses alone.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class JointPriors(NamedTuple):
     contrast_sd: half-normal scale of the loadings of the further capabilities, relative to the first loading.
     intercept_mean, intercept_sd: of the intercepts. spread, spread_sd: log-normal median and log-scale of the typical
     residual; spread_differs: log-scale of how it differs between benchmarks.
-    gain_sd: of a gain, in units of capability per standard deviation of a covariate. family_sd: half-normal scale of
+    habit_sd: half-normal scale, relative to that residual, of what a family has in common on one benchmark beyond its
+    capabilities. gain_sd: of a gain, in units of capability per standard deviation of a covariate. family_sd: half-normal scale of
     the family effects, in units of capability. loss_slope_sd: as gain_sd, for the salient loss. strength: tau, scale of
     the salience (0: the mean loss). floor: Beta(1, floor) of an unknown floor below 1/2. ceiling: Beta(ceiling, 1) of
     the ceiling between floor and 1; inf for a ceiling of 1. items, items_sd: log-normal of an unknown number of items.
@@ -59,6 +60,7 @@ class JointPriors(NamedTuple):
     spread: float = 0.3
     spread_sd: float = 0.7
     spread_differs: float = 0.7
+    habit_sd: float = 1.0
     gain_sd: float = 2.0
     family_sd: float = 1.0
     loss_slope_sd: float = 2.0
@@ -158,7 +160,12 @@ def joint_law(evidence: JointEvidence, capabilities: int = 1, priors: JointPrior
     free_items = numpyro.sample("free_items", dist.LogNormal(jnp.log(priors.items) * ones, priors.items_sd).to_event(1))
     n = numpyro.deterministic("known_items", jnp.where(jnp.isnan(e.n_items), free_items, e.n_items))
 
-    eta = numpyro.deterministic("logit", theta @ loading.T + intercept)
+    eta = theta @ loading.T + intercept
+    if len(e.families):
+        shared = numpyro.sample("habit_spread", dist.HalfNormal(priors.habit_sd))
+        habit = numpyro.sample("habit", dist.Normal(jnp.zeros((len(e.families), benchmarks)), 1.0).to_event(2))
+        eta += shared * spread * habit[e.family]
+    numpyro.deterministic("logit", eta)
     numpyro.deterministic("mean_score", link(eta, floor, ceiling))
     df = priors.df if priors.df < float("inf") else None
     each = jnp.where(e.seen, log_score_density(e.score, n, eta, spread, floor, ceiling, df), 0.0)

@@ -5,8 +5,8 @@
     n y ~ Binomial(n, p)
 
 The residual is integrated out cell by cell with Gauss-Hermite quadrature centred where the integrand peaks. A
-first-order expansion around eta fails where it matters most: near the floor the link has no slope, so a score that rises
-by chance would have to be explained by the law itself.
+first-order expansion around eta fails where it matters most: near the floor the link has no slope, so a score that
+rises by chance would have to be explained by the law itself.
 """
 
 from __future__ import annotations
