@@ -81,15 +81,16 @@ def log_items(cells: Cells, u: Float[Array, "lm benchmark"]) -> Float[Array, "lm
 def _slopes(cells: Cells, u: Array) -> tuple[Array, Array]:
     """First and minus second derivative of log p(y | u), 0 where not seen.
 
-    With a floor above 0, a score far above what u says bends the other way; there a tenth of Fisher's information stands
-    in, which the mode does not meet.
+    With a floor above 0, a score above what u says bends the other way; the second derivative is kept positive, and
+    smooth, by a trace of Fisher's information.
     """
     p = jnp.clip(link(u, cells.floor, cells.ceiling), _EDGE, 1 - _EDGE)
     slope = link_slope(u, cells.floor, cells.ceiling)
     ratio = slope / (p * (1 - p))
     weight = jnp.where(cells.seen, cells.n_items * ratio, 0.0)
     bend = (cells.score - p) * (-jnp.tanh(u / 2) - ratio * (1 - 2 * p))  # 1 - 2 sigmoid(u) = -tanh(u / 2)
-    return weight * (cells.score - p), weight * jnp.maximum(slope - bend, 0.1 * slope)
+    straight = slope - bend
+    return weight * (cells.score - p), weight * 0.5 * (straight + jnp.sqrt(straight**2 + (0.1 * slope) ** 2))
 
 
 def _start(cells: Cells, trend: Array) -> Array:
