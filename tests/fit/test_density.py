@@ -51,8 +51,9 @@ def plain_potential(sites: dict[str, np.ndarray], e: Evidence) -> float:
     same_family = e.groups.family[:, None] == e.groups.family
     same_run = e.groups.run[:, None] == e.groups.run
     effects = family**2 * same_family + run**2 * same_run + spread**2 * np.eye(len(mean))
-    inside = np.clip(mean, 0.5 / (n + 1), 1 - 0.5 / (n + 1))
-    covariance = np.outer(reach, reach) * effects + np.diag(inside * (1 - inside) / n)
+    half = 0.5 / (n + 1)
+    covariance = np.outer(reach, reach) * effects
+    covariance += np.diag(np.sqrt((mean * (1 - mean)) ** 2 + (half * (1 - half)) ** 2) / n)
     log_likelihood = stats.multivariate_normal.logpdf(e.score[e.seen], mean[e.seen], covariance[np.ix_(e.seen, e.seen)])
     return -float(log_prior + log_jacobian + log_likelihood)
 
