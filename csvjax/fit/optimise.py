@@ -19,8 +19,8 @@ class Mode(NamedTuple):
     """The best of several local optima.
 
     x [n]: the mode, unconstrained. potential: minus log density there. gradient: largest absolute component.
-    converged: whether that is below the tolerance. steps [start], potentials [start]: of each start, so that the spread
-    of optima can be told.
+    converged: whether that is below the tolerance. steps [start]: Newton steps of each start. potentials [start]: where
+    each ended, so that the spread of optima can be told.
     """
 
     x: Float[Array, " n"]
