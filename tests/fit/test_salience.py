@@ -97,7 +97,7 @@ def test_a_second_fold_of_the_same_shape_compiles_nothing(data: Dataset, fold: F
     # Settings made anew are equal settings.
     settings = Settings(**{f.name: getattr(SETTINGS, f.name) for f in dataclasses.fields(Settings)})
     settings = dataclasses.replace(settings, priors=Priors(*SETTINGS.priors))
-    counted = [salience._fit, salience._score_of]
+    counted = [salience._search, salience._draw, salience._score_of]
     before = [function._cache_size() for function in counted]
     with jax.log_compiles(False), jax.no_tracing():
         predict_cells(fit_salience(data, other.train, folds, settings, seed=5))
