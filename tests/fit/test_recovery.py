@@ -22,9 +22,10 @@ def pooled(strength: float) -> pd.DataFrame:
     return table[table["benchmark"] == "all"].set_index("law")[["r2", "mae", "rmse", "crps"]].T
 
 
-def test_planted_salience_is_chosen_and_predicts_better_than_the_mean_loss() -> None:
+def test_planted_salience_gets_the_weight_and_predicts_better_than_the_mean_loss() -> None:
     choices = simulated.crossfitted(2.5).choices.set_index("law")
-    assert (choices.loc["salience", "strength"] == 0.6).all()
+    # Of the two strengths, 0 and 0.6, the second has most of the weight in every fold.
+    assert (choices.loc["salience", "strength"] > 0.3).all()
     assert (choices.loc["mean loss", "strength"] == 0.0).all()
     assert choices["status"].str.startswith("converged").all()
     found = pooled(2.5)

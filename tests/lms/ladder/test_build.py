@@ -17,7 +17,7 @@ from csvjax.lms.ladder.build import Progress, in_processes, prepare
 from csvjax.lms.ladder.recipe import FULL
 
 SCRIPT = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from csvjax.atomic import replacing
 from csvjax.lms.ladder.build import Progress, in_processes
@@ -36,6 +36,7 @@ class Said(Progress):
         print(note, flush=True)
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell started this in the background
     numbers = [int(n) for n in sys.argv[2].split(",")]
     try:
         in_processes(work, [(n, Path(sys.argv[1])) for n in numbers], 2, Said())
