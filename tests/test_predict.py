@@ -8,8 +8,6 @@ from csvjax.fit.salience import SalienceFit, fit_salience
 from csvjax.predict import group_salience, predict_cells
 from tests import simulated
 
-pytestmark = pytest.mark.slow
-
 FOLD = simulated.hold_out(simulated.lms(), "f1", "f4")
 SETTINGS = simulated.SETTINGS
 

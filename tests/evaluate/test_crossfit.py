@@ -12,8 +12,6 @@ from csvjax.evaluate.table import score_table
 from csvjax.fit.salience import SalienceFit, fit_salience
 from tests import simulated
 
-pytestmark = pytest.mark.slow
-
 LAWS = ["salience", "mean loss"]
 
 

@@ -10,8 +10,6 @@ from csvjax.laws.units import features_of, group_units
 from csvjax.predict import predict_cells
 from tests import simulated
 
-pytestmark = pytest.mark.slow
-
 MODELS = simulated.lms(families=10)
 FAMILY, RUN, STEP = (MODELS[column].astype(str) for column in ("family", "run", "step"))
 # What is held out, from the least to the most that is known: whole families, whole runs of seen families, and the last

@@ -18,8 +18,6 @@ from csvjax.fit.optimise import find_mode
 from csvjax.fit.precision import float64
 from csvjax.laws.salience_law import Evidence, Priors, salience_law
 
-pytestmark = pytest.mark.slow
-
 PRIORS = Priors(slope_sd=0.8, intercept_sd=1.5, family_sd=0.4, run_sd=0.2, spread_sd=0.3, ceiling=7.0, items=200.0)
 DENSITY = Density(partial(salience_law, priors=PRIORS))
 potential = jax.jit(DENSITY.potential)
@@ -87,6 +85,7 @@ def test_start_and_unflatten_agree_on_the_order_of_sites(case: Evidence) -> None
         np.testing.assert_array_equal(value, flat[name])
 
 
+@pytest.mark.slow
 @float64
 def test_the_mode_is_a_stationary_point_where_three_optimisers_meet(case: Evidence) -> None:
     mode = find_mode(DENSITY, case, jax.random.key(0), starts=2)

@@ -14,8 +14,6 @@ from csvjax.fit.laplace import laplace_draws
 from csvjax.fit.optimise import find_mode
 from csvjax.fit.precision import float64
 
-pytestmark = pytest.mark.slow
-
 
 class Line(NamedTuple):
     design: np.ndarray

@@ -11,8 +11,6 @@ from csvjax.evaluate.table import score_table
 from csvjax.fit.salience import SalienceFit, fit_salience
 from tests import simulated
 
-pytestmark = pytest.mark.slow
-
 SETTINGS = replace(simulated.SETTINGS, strengths=(0.6,))
 
 

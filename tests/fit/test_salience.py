@@ -16,8 +16,6 @@ from csvjax.laws.salience_law import Priors
 from csvjax.predict import predict_cells
 from tests import simulated
 
-pytestmark = pytest.mark.slow
-
 MODELS = simulated.lms()
 SETTINGS = simulated.SETTINGS
 
