@@ -10,11 +10,7 @@ import textwrap
 import time
 from pathlib import Path
 
-import pytest
-
-from csvjax.errors import InputError
-from csvjax.lms.ladder.build import Progress, in_processes, prepare
-from csvjax.lms.ladder.recipe import FULL
+from csvjax.lms.ladder.build import Progress, in_processes
 
 SCRIPT = """
 import signal, sys, time
@@ -115,10 +111,3 @@ def test_one_job_stays_in_this_process() -> None:
 
     in_processes(lambda number, tell: tell(number, str(os.getpid())), [(1.0,), (2.0,)], 1, Noted())
     assert seen == [(1.0, str(os.getpid())), (2.0, str(os.getpid()))]
-
-
-def test_a_ladder_of_another_recipe_is_refused(quick_folder: Path) -> None:
-    before = (quick_folder / "recipe.json").read_bytes()
-    with pytest.raises(InputError, match="holds a ladder of another recipe"):
-        prepare(FULL, quick_folder)
-    assert (quick_folder / "recipe.json").read_bytes() == before
