@@ -40,9 +40,9 @@ The rule for tasks with a signal was changed once, before any law's figure had b
 models above chance by two standard errors) keeps the same tasks without copy, which a fifth of the models learn nearly
 perfectly. With that rule r2_gain is 0.243.
 
-What falls short. worst_task_gain is within its bound by no more than the draws move it. The sum tasks have no signal: no model of this size and length of training
-learnt to add. The salience of the code tasks lies little more in code than the bytes do: bracket and indent are told
-from the other mixtures by tokens of every domain.
+What falls short. worst_task_gain is within its bound by no more than the draws move it. The sum tasks have no signal:
+no model of this size and length of training learnt to add. The salience of the code tasks lies little more in code than
+the bytes do: bracket and indent are told from the other mixtures by tokens of every domain.
 """
 
 from __future__ import annotations
