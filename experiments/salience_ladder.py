@@ -56,6 +56,7 @@ from csvjax.demo import run_demo
 
 
 def main(out: Path = Path("runs/salience_ladder"), quick: bool = False, seed: int = 0) -> None:
+    """Predict held-out models of the ladder by mean loss and by salience."""
     figures = run_demo(out, seed=seed, quick=quick)
     print(json.dumps(figures))
 
