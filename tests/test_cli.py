@@ -125,6 +125,10 @@ BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
         lambda f: ("fit", "--losses", f / "losses.csv", "--scores", change(f, "scores.csv", "lm,", "x,")),
         "name it with --lm-column NAME",
     ),
+    "all": (
+        lambda f: ("fit", "--losses", f / "losses.csv", "--scores", change(f, "scores.csv", "easy", "all")),
+        "no benchmark named 'all'",
+    ),
     "not only losses": (
         lambda f: ("fit", "--losses", f / "scores.csv", "--scores", f / "scores.csv"),
         "leave such columns out of the table",

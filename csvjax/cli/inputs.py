@@ -110,8 +110,18 @@ class Source:
 def read_source(source: Source) -> Dataset:
     """The dataset, with a row of blank scores for every model that has losses only.
 
-    Raises: InputError for options that do not go together, what the readers refuse, and models without losses.
+    Raises: InputError for options that do not go together, what the readers refuse, models without losses, and a
+    benchmark whose name is kept for the rows over all of them.
     """
+    from csvjax.evaluate.table import POOLED
+
+    dataset = _read(source)
+    if POOLED in dataset.measured()[0].benchmarks:
+        raise InputError(f"expected no benchmark named {POOLED!r}, which means all of them in a run; rename it")
+    return dataset
+
+
+def _read(source: Source) -> Dataset:
     from dataclasses import replace
 
     from csvjax.dataset_files import load_dataset
