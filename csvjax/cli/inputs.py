@@ -65,6 +65,14 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random c
 Quick = Annotated[bool, _option("--quick", "A first look: fewer strengths, groups of tokens and draws.")]
 Out = Annotated[Path, _option("--out", "Folder of the run, which is made; an older run there is replaced.", "RUN")]
 
+# What the readers call their arguments, and what a command line calls them.
+_OPTIONS = {
+    "lm_column=...": "--lm-column NAME",
+    "benchmarks=[...]": "--benchmarks A,B",
+    "score_unit (score_unit='percent' if it is one)": "--score-unit (percent if it is one)",
+    "name the columns of losses with columns=[...]": "leave such columns out of the table",
+}
+
 
 @dataclass(frozen=True)
 class Source:
@@ -102,8 +110,18 @@ class Source:
 def read_source(source: Source) -> Dataset:
     """The dataset, with a row of blank scores for every model that has losses only.
 
-    Raises: InputError for options that do not go together, what the readers refuse, and models without losses.
+    Raises: InputError for options that do not go together, what the readers refuse, models without losses, and a
+    benchmark whose name is kept for the rows over all of them.
     """
+    from csvjax.evaluate.table import POOLED
+
+    dataset = _read(source)
+    if POOLED in dataset.measured()[0].benchmarks:
+        raise InputError(f"expected no benchmark named {POOLED!r}, which means all of them in a run; rename it")
+    return dataset
+
+
+def _read(source: Source) -> Dataset:
     from dataclasses import replace
 
     from csvjax.dataset_files import load_dataset
@@ -117,7 +135,13 @@ def read_source(source: Source) -> Dataset:
     if source.losses is None or source.scores is None:
         found = " ".join(_flag(name) for name in ("losses", "scores") if getattr(source, name)) or "neither"
         raise InputError(f"expected --data, or --losses and --scores, found {found}; say where the data are")
-    return _read_tables(source, source.losses, source.scores, wanted)
+    try:
+        return _read_tables(source, source.losses, source.scores, wanted)
+    except InputError as error:
+        sentence = str(error)
+        for argument, option in _OPTIONS.items():
+            sentence = sentence.replace(argument, option)
+        raise InputError(sentence) from None
 
 
 def _flag(name: str) -> str:
