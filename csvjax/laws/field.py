@@ -194,8 +194,10 @@ def draw_field(
     """
     key_family, key_own, key_cell = jax.random.split(key, 3)
     solved = _solve(prior, field.precision, field.pull)
-    noise = jax.random.normal(key_family, (len(prior.families), prior.shared.shape[1]))
-    s = solved.s + (_back(solved.family_root, noise) @ prior.shared.T)[prior.family]
+    s = solved.s
+    if len(prior.families):
+        noise = jax.random.normal(key_family, (len(prior.families), prior.shared.shape[1]))
+        s += (_back(solved.family_root, noise) @ prior.shared.T)[prior.family]
     mean = jnp.einsum("mbk,mb->mk", prior.own, field.pull - field.precision * s)
     r = _cho_solve(solved.own_root, mean)
     r += _back(solved.own_root, jax.random.normal(key_own, r.shape))
