@@ -32,7 +32,7 @@ def save_chains(folder: Path | None, settings: Any, mode: Any, states: Any, bloc
     if folder is None:
         return
     leaves = [np.asarray(jax.random.key_data(a) if _is_key(a) else a) for a in jax.tree.leaves(states)]
-    arrays = {f"state_{i}": leaf for i, leaf in enumerate(leaves)}
+    arrays: dict[str, Any] = {f"state_{i}": leaf for i, leaf in enumerate(leaves)}
     arrays |= {f"draws_{name}": np.concatenate([b[name] for b in blocks], axis=1) for name in blocks[0]}
     with replacing(folder / "chains.npz") as part, part.open("wb") as file:
         np.savez(file, mark=np.asarray(_mark(settings, mode)), **arrays)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-__all__ = ["hessian", "metric"]
+__all__ = ["hessian"]
 
 _COLUMNS = 32
 
@@ -18,9 +18,3 @@ def hessian(potential: Callable[[Array], Array], x: Float[Array, " n"]) -> Float
     grad = jax.grad(potential)
     columns = jax.lax.map(lambda v: jax.jvp(grad, (x,), (v,))[1], jnp.eye(len(x), dtype=x.dtype), batch_size=_COLUMNS)
     return (columns + columns.T) / 2
-
-
-def metric(hessian: Float[Array, "n n"], least: float) -> Float[Array, "n n"]:
-    """W with W W' = |H|^-1, absolute eigenvalues no less than `least`: in z with x = W z the curvature is 1 or -1."""
-    values, vectors = jnp.linalg.eigh(hessian)
-    return vectors / jnp.sqrt(jnp.maximum(jnp.abs(values), least))

@@ -52,14 +52,17 @@ class Laplace:
     def solve(self, density: Density, data: Any, key: Array) -> LaplaceArrays:
         key_mode, key_draws = jax.random.split(key)
         optimum = self.map.solve(density, data, key_mode)
-        return LaplaceArrays(optimum, *laplace_draws(density, data, optimum.x, key_draws, self.draws))
+        if len(optimum.x) > self.map.curved:
+            return LaplaceArrays(optimum, *laplace_draws(density, data, optimum.x, key_draws, self.draws))
+        noise = jax.random.normal(key_draws, (self.draws, len(optimum.x)), optimum.x.dtype)
+        return LaplaceArrays(optimum, optimum.x + noise @ optimum.metric.T, optimum.curvature)
 
     def read(self, found: LaplaceArrays) -> Fit:
         status = map_status(self.map, found.optimum)
         if status.ok and found.curvature < _FLAT:
             status = Status(
                 False,
-                f"no minimum: the density has a direction of curvature {float(found.curvature):.2g} at its mode, where a "
+                f"no minimum: the density has curvature {float(found.curvature):.2g} in a direction at its mode, where a "
                 f"normal approximation means nothing; use NUTS, or tighter priors",
             )
         diagnostics = map_diagnostics(found.optimum) | {"curvature": np.asarray(found.curvature)}

@@ -1,4 +1,4 @@
-"""The no-U-turn sampler, NumPyro's, over the flat vector, started at the mode; blocks of draws are kept as they come."""
+"""The no-U-turn sampler, NumPyro's, over the flat vector, started at the mode and kept block by block."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from numpyro.infer.hmc import hmc
 
 from csvjax.fit.chain_files import load_chains, save_chains
 from csvjax.fit.convergence import bulk_ess, rhat, tail_ess
-from csvjax.fit.curvature import hessian, metric
 from csvjax.fit.density import Density
 from csvjax.fit.map import Map, Optimum
 from csvjax.fit.result import Fit, Status
@@ -129,7 +128,7 @@ def _identity(method: Nuts, x: Array) -> Array:
 @partial(jax.jit, static_argnames=("density", "method"))
 def _begin(density: Density, method: Nuts, data: Any, key: Array, keys: Array) -> tuple[Optimum, Any]:
     optimum = method.map.solve(density, data, key)
-    w = metric(hessian(lambda x: density.potential(x, data), optimum.x), 0.1)
+    w = optimum.metric
     inverse_mass = w @ w.T if method.mass == "dense" else jnp.sum(w**2, axis=1)
 
     def start(key: Array) -> Any:

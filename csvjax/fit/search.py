@@ -42,11 +42,6 @@ class Lane(NamedTuple):
     steps: Int[Array, ""]
     stuck: Int[Array, ""]
 
-    @property
-    def gradient(self) -> Float[Array, ""]:
-        """Largest absolute component."""
-        return jnp.max(jnp.abs(self.grad), axis=-1)
-
 
 _LBFGS = optax.scale_by_lbfgs(memory_size=_MEMORY)
 
@@ -63,12 +58,10 @@ def _convex(memory: Any, x: Array, grad: Array) -> Any:
     return memory._replace(updates=memory.updates - lift * s)
 
 
-def begin(objective: Objective, x: Float[Array, " n"]) -> Lane:
-    """A search from x."""
-    value, grad = jax.value_and_grad(objective)(x)
-    update, memory = _LBFGS.update(grad, _LBFGS.init(x), x)
-    one, zero = jnp.ones_like(value), jnp.asarray(0)
-    return Lane(x, value, grad, -update, one, memory, zero + 1, zero)
+def begin(x: Float[Array, " n"]) -> Lane:
+    """A search from x, not evaluated yet: compiling a density costs seconds, so that it stands in one place only."""
+    none = jnp.zeros_like(x)
+    return Lane(x, jnp.full_like(x[0], jnp.inf), none, none, jnp.ones_like(x[0]), _LBFGS.init(x), *[jnp.asarray(0)] * 2)
 
 
 def _step(objective: Objective, lane: Lane) -> Lane:
@@ -86,18 +79,15 @@ def _step(objective: Objective, lane: Lane) -> Lane:
     size = lane.size * jnp.clip(shorter, 0.1, 0.5)
     lost = ~taken & (size < _SHORTEST)
 
-    def select(new: Any, old: Any) -> Any:
-        return jax.tree.map(lambda a, b: jnp.where(taken, a, b), new, old)
+    def select(when: Array, new: Any, old: Any) -> Any:
+        return jax.tree.map(lambda a, b: jnp.where(when, a, b), new, old)
 
-    x, value, grad = select((trial, value, grad), (lane.x, lane.value, lane.grad))
+    x, value, grad = select(taken, (trial, value, grad), (lane.x, lane.value, lane.grad))
     # Where no step is short enough the memory is wrong: the search starts anew along the gradient.
-    memory = jax.tree.map(lambda new, old: jnp.where(lost, new, old), _LBFGS.init(x), lane.memory)
-    memory = _convex(memory, x, grad)
-    update, memory_after = _LBFGS.update(grad, memory, x)
+    memory = _convex(select(lost, _LBFGS.init(x), lane.memory), x, grad)
+    update, memory = _LBFGS.update(grad, memory, x)
     moved = taken | lost
-    memory = jax.tree.map(lambda new, old: jnp.where(moved, new, old), memory_after, lane.memory)
-    direction = jnp.where(moved, -update, lane.direction)
-    size = jnp.where(moved, 1.0, size)
+    direction, size, memory = select(moved, (-update, 1.0, memory), (lane.direction, size, lane.memory))
     return Lane(x, value, grad, direction, size, memory, lane.steps + 1, lane.stuck + lost)
 
 
@@ -106,6 +96,7 @@ def advance(objective: Objective, lane: Lane, steps: Int[Array, ""] | int, toler
     until = lane.steps + steps
 
     def go_on(lane: Lane) -> Bool[Array, ""]:
-        return (lane.steps < until) & (lane.gradient > tolerance) & (lane.stuck < 3)
+        more = jnp.isinf(lane.value) | (jnp.max(jnp.abs(lane.grad)) > tolerance)
+        return more & (lane.steps < until) & (lane.stuck < 3)
 
     return jax.lax.while_loop(go_on, lambda lane: _step(objective, lane), lane)
