@@ -12,16 +12,18 @@ import numpy as np
 from jaxtyping import Array
 
 from csvjax.errors import FitWarning, InputError
+from csvjax.fit.bootstrap import Bootstrap
 from csvjax.fit.density import Density
 from csvjax.fit.laplace import Laplace
 from csvjax.fit.map import Map
 from csvjax.fit.nuts import Nuts
 from csvjax.fit.precision import float64
 from csvjax.fit.result import Fit
+from csvjax.fit.svi import Svi
 
 __all__ = ["Method", "fit", "fit_many"]
 
-Method = Map | Laplace | Nuts
+Method = Map | Laplace | Svi | Nuts | Bootstrap
 
 
 @partial(jax.jit, static_argnames=("density", "method"))
@@ -56,7 +58,7 @@ def fit(density: Density, data: Any, method: Method, key: Array, folder: Path | 
 
 
 @float64
-def fit_many(density: Density, data: Any, axes: Any, method: Map | Laplace, keys: Array) -> list[Fit]:
+def fit_many(density: Density, data: Any, axes: Any, method: Map | Laplace | Svi | Bootstrap, keys: Array) -> list[Fit]:
     """Many fits of the same shape at once: folds, replicates, seeds, prior strengths that are data.
 
     data: stacked along the axes that `axes` names, as `jax.vmap`'s in_axes does (a hashable pytree: None where all fits
@@ -65,6 +67,6 @@ def fit_many(density: Density, data: Any, axes: Any, method: Map | Laplace, keys
     Warns: FitWarning for each fit that did not end well. Raises: InputError for a method that cannot be mapped.
     """
     if isinstance(method, Nuts):
-        raise InputError("expected map, laplace or svi for many fits at once, found nuts; call fit for each")
+        raise InputError("expected map, laplace, svi or bootstrap for many fits at once, found nuts; call fit for each")
     found = jax.device_get(_solve_many(density, method, data, axes, keys))
     return [_told(method.read(jax.tree.map(lambda a, i=i: np.asarray(a[i]), found))) for i in range(len(keys))]

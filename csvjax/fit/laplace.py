@@ -62,8 +62,8 @@ class Laplace:
         if status.ok and found.curvature < _FLAT:
             status = Status(
                 False,
-                f"no minimum: the density has curvature {float(found.curvature):.2g} in a direction at its mode, where a "
-                f"normal approximation means nothing; use NUTS, or tighter priors",
+                f"no minimum: in one direction the density has curvature {float(found.curvature):.2g} at its mode, where "
+                f"a normal approximation means nothing; use NUTS, or tighter priors",
             )
         diagnostics = map_diagnostics(found.optimum) | {"curvature": np.asarray(found.curvature)}
         return Fit(self, np.asarray(found.x)[None], np.asarray(found.optimum.x), status, diagnostics)

@@ -27,7 +27,7 @@ class Optimum(NamedTuple):
 
     x [n], potential: where it is, and minus log density there. gradient: largest component of the gradient at x, in
     units in which the curvature is one (`Map.curved`). metric [n, n]: W with W W' = |H|^-1, H the Hessian at x, small
-    eigenvalues lifted to 0.01; `curvature`: H's smallest eigenvalue. steps, potentials, finished [start]: of each start,
+    eigenvalues lifted to 0.01. curvature: H's smallest eigenvalue. steps, potentials, finished [start]: of each start
     evaluations, the potential where it ended, and whether it was searched to the end.
     """
 

@@ -28,9 +28,10 @@ __all__ = ["Nuts"]
 class Nuts:
     """Draws of several chains.
 
-    warmup, draws: of each chain. mass: of the metric that the warm-up learns. Chains start at draws of Laplace's
-    approximation around the mode, pulled towards it by `jitter`, with the curvature there as first metric. tree: a
-    trajectory has at most 2^tree steps. block: draws after which the state is kept, if a folder is given.
+    The sampler moves in z, x = mode + W z with W from the curvature at the mode (`Optimum.metric`), so that the warm-up
+    has only to learn where the posterior differs from Laplace's approximation. warmup, draws: of each chain. mass: of
+    the metric of z that the warm-up learns. jitter: scale of the first z. tree: a trajectory has at most 2^tree steps.
+    block: draws after which the state is kept, if a folder is given.
 
     diagnostics: `rhat`, `bulk_ess`, `tail_ess` [n]; `diverging`, `steps`, `potential` [chain, draw]; `step_size`
     [chain]; `mode_potential`.
@@ -39,7 +40,7 @@ class Nuts:
     warmup: int = 500
     draws: int = 500
     chains: int = 4
-    mass: Literal["dense", "diagonal"] = "dense"
+    mass: Literal["diagonal", "dense"] = "diagonal"
     target: float = 0.85
     tree: int = 10
     jitter: float = 0.5
@@ -54,14 +55,14 @@ class Nuts:
         advance = _parallel if jax.local_device_count() > 1 or jax.default_backend() != "cpu" else _one_by_one
         total = self.warmup + self.draws
         for done in range(sum(len(b["diverging"][0]) for b in blocks), total, self.block):
-            states, kept = advance(density, self, data, states, min(self.block, total - done))
+            states, kept = advance(density, self, (optimum, data), states, min(self.block, total - done))
             blocks.append(jax.device_get(kept))
             save_chains(folder, self, optimum.x, states, blocks)
         joined = {name: np.concatenate([b[name] for b in blocks], axis=1)[:, self.warmup :] for name in blocks[0]}
         return self.read(optimum, joined)
 
     def read(self, optimum: Optimum, found: dict[str, np.ndarray]) -> Fit:
-        x = found.pop("x")
+        x = np.asarray(optimum.x) + found.pop("z") @ np.asarray(optimum.metric).T
         found |= {"rhat": rhat(x), "bulk_ess": bulk_ess(x), "tail_ess": tail_ess(x)}
         found |= {"step_size": found["step_size"][:, -1], "mode_potential": np.asarray(optimum.potential)}
         return Fit(self, x, np.asarray(optimum.x), self._status(found), found)
@@ -103,48 +104,45 @@ class Nuts:
 
 
 def _kernel(
-    density: Density, method: Nuts, data: Any, x: Array, inverse_mass: Array, key: Array
+    density: Density, method: Nuts, data: tuple[Optimum, Any], z: Array, key: Array
 ) -> tuple[Any, Callable[..., Any]]:
     """The first state of a chain, and the function from state to state; the second needs the first to be asked for."""
-    init, sample = hmc(potential_fn_gen=lambda data: lambda x: density.potential(x, data), algo="NUTS")
+
+    def potential_of(optimum: Optimum, data: Any) -> Callable[[Array], Array]:
+        return lambda z: density.potential(optimum.x + optimum.metric @ z, data)
+
+    init, sample = hmc(potential_fn_gen=potential_of, algo="NUTS")
     state = init(
-        x,
+        z,
         method.warmup,
-        step_size=0.1,
-        inverse_mass_matrix=inverse_mass,
+        step_size=0.5,
         dense_mass=method.mass == "dense",
         target_accept_prob=method.target,
         max_tree_depth=method.tree,
-        model_args=(data,),
+        model_args=data,
         rng_key=key,
     )
     return state, sample
 
 
-def _identity(method: Nuts, x: Array) -> Array:
-    return jnp.eye(len(x), dtype=x.dtype) if method.mass == "dense" else jnp.ones_like(x)
-
-
 @partial(jax.jit, static_argnames=("density", "method"))
 def _begin(density: Density, method: Nuts, data: Any, key: Array, keys: Array) -> tuple[Optimum, Any]:
     optimum = method.map.solve(density, data, key)
-    w = optimum.metric
-    inverse_mass = w @ w.T if method.mass == "dense" else jnp.sum(w**2, axis=1)
 
     def start(key: Array) -> Any:
-        key_x, key_chain = jax.random.split(key)
-        x = optimum.x + method.jitter * w @ jax.random.normal(key_x, optimum.x.shape, optimum.x.dtype)
-        return _kernel(density, method, data, x, inverse_mass, key_chain)[0]
+        key_z, key_chain = jax.random.split(key)
+        z = method.jitter * jax.random.normal(key_z, optimum.x.shape, optimum.x.dtype)
+        return _kernel(density, method, (optimum, data), z, key_chain)[0]
 
     return optimum, jax.vmap(start)(keys)
 
 
 def _chain(density: Density, method: Nuts, data: Any, state: Any, draws: int) -> tuple[Any, dict[str, Array]]:
-    _, sample = _kernel(density, method, data, state.z, _identity(method, state.z), jax.random.key(0))
+    _, sample = _kernel(density, method, data, state.z, jax.random.key(0))
 
     def step(state: Any, _: None) -> tuple[Any, dict[str, Array]]:
-        state = sample(state, (data,), {})
-        kept = {"x": state.z, "diverging": state.diverging, "steps": state.num_steps}
+        state = sample(state, data, {})
+        kept = {"z": state.z, "diverging": state.diverging, "steps": state.num_steps}
         return state, kept | {"potential": state.potential_energy, "step_size": state.adapt_state.step_size}
 
     return jax.lax.scan(step, state, None, draws)
