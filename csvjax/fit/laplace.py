@@ -62,7 +62,7 @@ class Laplace:
         if status.ok and found.curvature < _FLAT:
             status = Status(
                 False,
-                f"no minimum: in one direction the density has curvature {float(found.curvature):.2g} at its mode, where "
+                f"no minimum: in one direction the curvature at the mode is {float(found.curvature):.2g}, where "
                 f"a normal approximation means nothing; use NUTS, or tighter priors",
             )
         diagnostics = map_diagnostics(found.optimum) | {"curvature": np.asarray(found.curvature)}
