@@ -21,7 +21,7 @@ def replicate_weights(
     key: Array, weight: Float[Array, " lm"], group: Int[Array, " lm"], groups: int, replicates: int
 ) -> Float[Array, "replicate lm"]:
     """How often each model counts: draws with replacement of the groups that have a model of positive weight."""
-    present = jax.ops.segment_max((weight > 0).astype(weight.dtype), group, groups)
+    present = jnp.maximum(jax.ops.segment_max((weight > 0) * 1.0, group, groups), 0.0)
     count = jnp.sum(present).astype(int)
     drawn = jax.random.categorical(key, jnp.log(present), shape=(replicates, groups))
     used = jnp.arange(groups) < count

@@ -2,19 +2,22 @@
 
     trend[m, k] = sum_j gain[j, k] x[m, j] - loss_slope[k] (psi[m, k] - centre) / scale
     psi[m, k]   = sum_u softmax(log pi + tau X weight[k])[u] loss[m, u]                       nats per byte
-    theta[m, k] = trend[m, k] + family_spread[k] a[f(m), k] + r[m, k],            a, r ~ Normal(0, 1)
-    eta[m, b]   = intercept[b] + sum_k loading[b, k] theta[m, k]                              logits
+    theta[m, k] = trend[m, k] + family_spread[k] a[f(m), k] + r[m, k]
+    eta[m, b]   = intercept[b] + sum_k loading[b, k] theta[m, k] + habit_spread spread[b] h[f(m), b]       logits
     mu[m, b]    = floor[b] + (ceiling[b] - floor[b]) sigmoid(eta[m, b])
-    n y[m, b]   ~ Binomial(n[b], mu at eta[m, b] + spread[b] e),                  e ~ Student-t(df), integrated out
+    n y[m, b]   ~ Binomial(n[b], mu at eta[m, b] + spread[b] e[m, b]),              a, r, h, e ~ Normal(0, 1)
 
-x are standardised covariates (log compute, log size, ...). Each source of evidence is optional: without covariates and
-losses theta is a plain factor, with neither scores nor losses of a model its theta is what compute and family say. The
-unit of a capability is the standard deviation of what trend and family leave open, so that loadings are in logits per
-that; the first capability raises every score (its loadings are positive and of like size), the others are contrasts.
+x are standardised covariates (log compute, log size, ...); one that is not known of a model is Normal(0, 1) too. Each
+source of evidence is optional: without covariates and losses theta is a plain factor; a model with neither scores nor
+losses has the theta that compute and family give it. a, r, h, e are integrated out (`csvjax.laws.field`), so the density
+is that of the few dozen parameters that all models share.
 
-Observational scaling laws (Ruan et al. 2024, arXiv 2405.10938, eqs. 3-5) are scores alone; Sloth (Maia Polo et al. 2024,
-arXiv 2412.06540) is covariates log N, log D, log N log D and family effects; the Capability Salience Vector (Ge et al.
-2025, arXiv 2506.13216) is losses alone.
+The unit of a capability is the standard deviation of what trend and family leave open, so loadings are logits per that.
+The first capability raises every score (its loadings are positive and of like size), the others are contrasts.
+
+Observational scaling laws (Ruan et al. 2024, arXiv 2405.10938, eqs. 3-5) are scores alone; Sloth (Maia Polo et al.
+2024, arXiv 2412.06540) is covariates log N, log D, log N log D and family effects; the Capability Salience Vector
+(Ge et al. 2025, arXiv 2506.13216) is losses alone.
 """
 
 from __future__ import annotations
@@ -27,8 +30,7 @@ import numpyro
 import numpyro.distributions as dist
 from jaxtyping import Array, Bool, Float, Int
 
-from csvjax.laws.links import link
-from csvjax.laws.observation import log_score_density
+from csvjax.laws.field import Cells, Field, Prior, log_marginal
 from csvjax.laws.salience import salient_loss
 from csvjax.types import AnyArray
 
@@ -43,11 +45,11 @@ class JointPriors(NamedTuple):
     contrast_sd: half-normal scale of the loadings of the further capabilities, relative to the first loading.
     intercept_mean, intercept_sd: of the intercepts. spread, spread_sd: log-normal median and log-scale of the typical
     residual; spread_differs: log-scale of how it differs between benchmarks.
-    gain_sd: of a gain, in units of capability per standard deviation of a covariate. family_sd: half-normal scale of
-    the family effects, in units of capability. loss_slope_sd: as gain_sd, for the salient loss. strength: tau, scale of
+    habit_sd: half-normal scale, relative to that residual, of what a family has in common on one benchmark beyond its
+    capabilities. gain_sd: of a gain, in units of capability per standard deviation of a covariate. family_sd:
+    half-normal scale of the family effects, in units of capability. loss_slope_sd: as gain_sd, for the salient loss. strength: tau, scale of
     the salience (0: the mean loss). floor: Beta(1, floor) of an unknown floor below 1/2. ceiling: Beta(ceiling, 1) of
     the ceiling between floor and 1; inf for a ceiling of 1. items, items_sd: log-normal of an unknown number of items.
-    df: degrees of freedom of the residual; inf for a normal one.
     """
 
     loading: float = 1.0
@@ -59,6 +61,7 @@ class JointPriors(NamedTuple):
     spread: float = 0.3
     spread_sd: float = 0.7
     spread_differs: float = 0.7
+    habit_sd: float = 1.0
     gain_sd: float = 2.0
     family_sd: float = 1.0
     loss_slope_sd: float = 2.0
@@ -67,14 +70,13 @@ class JointPriors(NamedTuple):
     ceiling: float = float("inf")
     items: float = 300.0
     items_sd: float = 1.0
-    df: float = 5.0
 
 
 class JointEvidence(NamedTuple):
-    """What a fit sees. Arrays only, so that folds and replicates stack under vmap; a source that is absent has no columns.
+    """What a fit sees. Arrays only, so that folds and replicates stack under vmap; an absent source has no columns.
 
-    score: fraction, 0 where not seen. weight: how often a model counts (1; a bootstrap draws others). n_items, floor: NaN
-    where unknown. covariate: standardised, 0 where not known. family: a number. families: only its length matters.
+    score: fraction, 0 where not seen. weight: how often a model counts (1; a bootstrap draws others). n_items, floor:
+    NaN where unknown. covariate: standardised, 0 where not known. family: a number. families: only its length matters.
     loss: nats per byte.
     """
 
@@ -94,25 +96,24 @@ class JointEvidence(NamedTuple):
     scale: Float[AnyArray, ""]
 
 
-def _trend(e: JointEvidence, capabilities: int, priors: JointPriors) -> Array:
+def _trend(e: JointEvidence, capabilities: int, priors: JointPriors) -> tuple[Array, Array]:
+    """trend [lm, capability], and the loadings on it [lm, capability, covariate] of covariates that are not known."""
     lms, covariates = e.covariate.shape
     first = jnp.arange(capabilities) == 0
-    trend = jnp.zeros((lms, capabilities))
+    trend, unknown = jnp.zeros((lms, capabilities)), jnp.zeros((lms, capabilities, 0))
     if covariates:
-        gain_mean = jnp.where(first, 1.0 / covariates, 0.0)
-        gain = numpyro.sample("gain", dist.Normal(jnp.tile(gain_mean, (covariates, 1)), priors.gain_sd).to_event(2))
-        # An unknown covariate has the distribution of a known one.
-        missing = numpyro.sample("missing", dist.Normal(jnp.zeros((lms, covariates)), 1.0).to_event(2))
-        trend += jnp.where(e.known, e.covariate, missing) @ gain
+        mean = jnp.broadcast_to(jnp.where(first, 1.0 / covariates, 0.0), (covariates, capabilities))
+        gain = numpyro.sample("gain", dist.Normal(mean, priors.gain_sd).to_event(2))
+        trend += jnp.where(e.known, e.covariate, 0.0) @ gain
+        unknown = jnp.where(e.known[:, None, :], 0.0, gain.T[None])
     if e.loss.shape[1]:
         shape = (capabilities, e.features.shape[1])
         weight = numpyro.sample("weight", dist.Normal(jnp.zeros(shape), 1.0).to_event(2))
         slope = numpyro.sample("loss_slope", dist.Normal(first * 1.0, priors.loss_slope_sd).to_event(1))
         z = priors.strength * weight @ e.features.T
         psi = jax.vmap(lambda z: salient_loss(e.loss, e.log_base, z), out_axes=1)(z)
-        numpyro.deterministic("salient_loss", psi)
         trend -= slope * (psi - e.centre) / e.scale
-    return trend
+    return trend, unknown
 
 
 def _loadings(benchmarks: int, capabilities: int, priors: JointPriors) -> Array:
@@ -130,25 +131,23 @@ def _loadings(benchmarks: int, capabilities: int, priors: JointPriors) -> Array:
 
 
 def joint_law(evidence: JointEvidence, capabilities: int = 1, priors: JointPriors = JointPriors()) -> None:
-    """The NumPyro model. Deterministic sites: capability [lm, capability], loading [benchmark, capability], logit,
-    mean_score (without the residual) and log_likelihood [lm, benchmark], known_floor, ceiling and known_items [benchmark].
+    """The NumPyro model. Deterministic sites: loading [benchmark, capability], spread, known_floor, ceiling and
+    known_items [benchmark], and those of `Prior` and `Field`, from which `csvjax.laws.field.draw_field` draws logits.
     """
     e = evidence
-    lms, benchmarks = e.score.shape
-    theta = _trend(e, capabilities, priors)
-    if len(e.families):
-        spread = numpyro.sample("family_spread", dist.HalfNormal(jnp.full(capabilities, priors.family_sd)).to_event(1))
-        effect = numpyro.sample("family", dist.Normal(jnp.zeros((len(e.families), capabilities)), 1.0).to_event(2))
-        theta += spread * effect[e.family]
-    theta += numpyro.sample("residual", dist.Normal(jnp.zeros((lms, capabilities)), 1.0).to_event(2))
-    numpyro.deterministic("capability", theta)
-
+    benchmarks = e.score.shape[1]
+    theta, unknown = _trend(e, capabilities, priors)
     loading = _loadings(benchmarks, capabilities, priors)
     ones = jnp.ones(benchmarks)
     intercept = numpyro.sample("intercept", dist.Normal(priors.intercept_mean * ones, priors.intercept_sd).to_event(1))
     typical = numpyro.sample("typical_spread", dist.LogNormal(jnp.log(priors.spread), priors.spread_sd))
     differ = numpyro.sample("spread_differs", dist.Normal(jnp.zeros(benchmarks), 1.0).to_event(1))
     spread = numpyro.deterministic("spread", typical * jnp.exp(priors.spread_differs * differ))
+    shared = jnp.zeros((benchmarks, 0))
+    if len(e.families):
+        wide = numpyro.sample("family_spread", dist.HalfNormal(jnp.full(capabilities, priors.family_sd)).to_event(1))
+        habit = numpyro.sample("habit_spread", dist.HalfNormal(priors.habit_sd))
+        shared = jnp.hstack([loading * wide, habit * jnp.diag(spread)])
     free_floor = 0.5 * numpyro.sample("free_floor", dist.Beta(ones, priors.floor).to_event(1))
     floor = numpyro.deterministic("known_floor", jnp.where(jnp.isnan(e.floor), free_floor, e.floor))
     ceiling = ones
@@ -158,9 +157,19 @@ def joint_law(evidence: JointEvidence, capabilities: int = 1, priors: JointPrior
     free_items = numpyro.sample("free_items", dist.LogNormal(jnp.log(priors.items) * ones, priors.items_sd).to_event(1))
     n = numpyro.deterministic("known_items", jnp.where(jnp.isnan(e.n_items), free_items, e.n_items))
 
-    eta = numpyro.deterministic("logit", theta @ loading.T + intercept)
-    numpyro.deterministic("mean_score", link(eta, floor, ceiling))
-    df = priors.df if priors.df < float("inf") else None
-    each = jnp.where(e.seen, log_score_density(e.score, n, eta, spread, floor, ceiling, df), 0.0)
-    numpyro.deterministic("log_likelihood", each)
-    numpyro.factor("scores", jnp.sum(e.weight[:, None] * each))
+    own = jnp.broadcast_to(loading, (len(theta), *loading.shape))
+    own = jnp.concatenate([own, jnp.einsum("bk,mkj->mbj", loading, unknown)], axis=2)
+    prior = Prior(theta @ loading.T + intercept, own, spread, shared, e.family, e.families)
+    field = log_marginal(Cells(e.score, e.seen, n, floor, ceiling), prior)
+    for name, value in (*prior._asdict().items(), *field._asdict().items()):
+        if name not in ("spread", "family", "families"):
+            numpyro.deterministic(name, value)
+    numpyro.factor("scores", _weighted(field, e))
+
+
+def _weighted(field: Field, e: JointEvidence) -> Array:
+    """log p(y | parameters) in which a family counts as often as its models, which must count alike."""
+    total = jnp.sum(e.weight * field.log_lm)
+    if len(e.families):
+        total += jnp.sum(jax.ops.segment_max(e.weight, e.family, len(e.families)) * field.log_family)
+    return total

@@ -1,12 +1,12 @@
-"""How an observed score scatters around its logit: a residual of the model on this benchmark, and the luck of its items.
+"""How an observed score scatters around its logit: a residual of the model on this benchmark, and luck with its items.
 
     u ~ eta + spread * e,   e ~ Student-t(df) or Normal(0, 1)       what the law does not tell of this cell, in logits
     p = floor + (ceiling - floor) sigmoid(u)
     n y ~ Binomial(n, p)
 
-The residual is integrated out cell by cell with Gauss-Hermite quadrature centred where the integrand peaks. A first-order
-expansion around eta fails where it matters most: near the floor the link has no slope, so a score that rises by chance
-would have to be explained by the law itself.
+The residual is integrated out cell by cell with Gauss-Hermite quadrature centred where the integrand peaks. A
+first-order expansion around eta fails where it matters most: near the floor the link has no slope, so a score that
+rises by chance would have to be explained by the law itself.
 """
 
 from __future__ import annotations

@@ -1,0 +1,212 @@
+"""The latent field of a table of scores, integrated out: what models and families have beyond the law's trend.
+
+    u[m, b] = trend[m, b] + s[f(m), b] + (loading r[m])[b] + spread[b] e[m, b],        r, e ~ Normal(0, 1)
+    s[f]    = loading (family_spread a[f]) + habit_spread spread h[f],                 a, h ~ Normal(0, 1)
+    n y[m, b] ~ Binomial(n[b], floor[b] + (ceiling[b] - floor[b]) sigmoid(u[m, b]))
+
+Given the parameters the field is normal and cells meet it one by one, so Laplace's approximation around the field's mode
+gives log p(y | parameters): the inner step of integrated nested Laplace approximations (Rue, Martino and Chopin 2009, J.
+R. Stat. Soc. B 71, eq. 3). Families are independent and models are so within their family; what is solved is K x K for
+each model and (K + B) x (K + B) for each family. An expansion around the mode, unlike one around the trend, knows that
+a score on the floor says little of how far below its logit lies.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.linalg import cho_solve
+from jax.scipy.special import gammaln
+from jaxtyping import Array, Bool, Float, Int
+
+from csvjax.laws.links import link, link_slope
+from csvjax.types import AnyArray
+
+__all__ = ["Cells", "Field", "Prior", "draw_field", "log_items", "log_marginal"]
+
+_EDGE = 1e-12  # how near to 0 and 1 a chance of success may come
+_STEPS, _TOLERANCE = 30, 1e-6  # of Newton's method towards the mode, logits
+
+
+class Cells(NamedTuple):
+    """What was observed. score: fraction, 0 where not seen."""
+
+    score: Float[AnyArray, "lm benchmark"]
+    seen: Bool[AnyArray, "lm benchmark"]
+    n_items: Float[AnyArray, " benchmark"]
+    floor: Float[AnyArray, " benchmark"]
+    ceiling: Float[AnyArray, " benchmark"]
+
+
+class Prior(NamedTuple):
+    """Mean and covariance of the field, in logits. own: loading of each model, with columns of its own for covariates
+    that are not known of it. shared: [loading * family_spread, habit_spread * diag(spread)]; no columns without
+    families. family: number of each model's family. families: only its length matters.
+    """
+
+    trend: Float[Array, "lm benchmark"]
+    own: Float[Array, "lm benchmark factor"]
+    spread: Float[Array, " benchmark"]
+    shared: Float[Array, "benchmark common"]
+    family: Int[AnyArray, " lm"]
+    families: Float[AnyArray, " family"]
+
+
+class Field(NamedTuple):
+    """The normal approximation of the field given the scores.
+
+    u: the mode. precision: of a cell's pseudo-observation, its residual e included; pull: precision times the
+    pseudo-observation less the trend. log_lm, log_family: contributions to log p(y | parameters).
+    """
+
+    u: Float[Array, "lm benchmark"]
+    precision: Float[Array, "lm benchmark"]
+    pull: Float[Array, "lm benchmark"]
+    log_lm: Float[Array, " lm"]
+    log_family: Float[Array, " family"]
+
+
+def log_items(cells: Cells, u: Float[Array, "lm benchmark"]) -> Float[Array, "lm benchmark"]:
+    """log of the density of a score at logit u: binomial probability of n y, times n + 1 for a fraction of n + 1
+    values; gamma functions stand for factorials, so that n y need not be whole.
+    """
+    y, n = cells.score, cells.n_items
+    p = jnp.clip(link(u, cells.floor, cells.ceiling), _EDGE, 1 - _EDGE)
+    count = jnp.log(n + 1) + gammaln(n + 1) - gammaln(n * y + 1) - gammaln(n * (1 - y) + 1)
+    return count + n * (y * jnp.log(p) + (1 - y) * jnp.log1p(-p))
+
+
+def _slopes(cells: Cells, u: Array) -> tuple[Array, Array]:
+    """First and minus second derivative of log p(y | u), 0 where not seen.
+
+    With a floor above 0, a score above what u says bends the other way; the second derivative is kept positive, and
+    smooth, by a trace of Fisher's information.
+    """
+    p = jnp.clip(link(u, cells.floor, cells.ceiling), _EDGE, 1 - _EDGE)
+    slope = link_slope(u, cells.floor, cells.ceiling)
+    ratio = slope / (p * (1 - p))
+    weight = jnp.where(cells.seen, cells.n_items * ratio, 0.0)
+    bend = (cells.score - p) * (-jnp.tanh(u / 2) - ratio * (1 - 2 * p))  # 1 - 2 sigmoid(u) = -tanh(u / 2)
+    straight = slope - bend
+    return weight * (cells.score - p), weight * 0.5 * (straight + jnp.sqrt(straight**2 + (0.1 * slope) ** 2))
+
+
+def _start(cells: Cells, trend: Array) -> Array:
+    """Where the scores alone would put u, as if each had half an item more on each side."""
+    share = (cells.score - cells.floor) / (cells.ceiling - cells.floor)
+    half = 0.5 / (cells.n_items + 1)
+    share = jnp.clip(share, half, 1 - half)
+    return jnp.where(cells.seen, jnp.log(share) - jnp.log1p(-share), trend)
+
+
+class _Solved(NamedTuple):
+    r: Array  # [lm, factor], mean given s
+    s: Array  # [lm, benchmark]
+    own_root: Array  # [lm, factor, factor], Cholesky of I + own' R own
+    family_root: Array  # [family, common, common]
+
+
+def _solve(prior: Prior, precision: Array, pull: Array) -> _Solved:
+    """Mean of the normal field: precision R and pull R d of pseudo-observations d = trend + s + own r + noise."""
+    lms, benchmarks, factors = prior.own.shape
+    count = len(prior.families)
+    reach = jnp.swapaxes(prior.own, 1, 2) * precision[:, None, :]
+    own_root = jnp.linalg.cholesky(jnp.eye(factors) + reach @ prior.own)
+    common = prior.shared.shape[1]
+    if not common:
+        s = jnp.zeros((lms, benchmarks))
+        family_root = jnp.zeros((count, 0, 0))
+    else:
+        # Q = R - R own (I + own' R own)^-1 own' R, the precision of a model's pseudo-observations given s.
+        half = _cho_solve(own_root, reach)
+        q = precision[:, :, None] * jnp.eye(benchmarks) - jnp.swapaxes(reach, 1, 2) @ half
+        h = pull - jnp.einsum("mkb,mk->mb", half, jnp.einsum("mbk,mb->mk", prior.own, pull))
+        total = jax.ops.segment_sum(q, prior.family, count)
+        towards = jax.ops.segment_sum(h, prior.family, count)
+        family_root = jnp.linalg.cholesky(jnp.eye(common) + prior.shared.T @ total @ prior.shared)
+        a = _cho_solve(family_root, towards @ prior.shared)
+        s = (a @ prior.shared.T)[prior.family]
+    r = _cho_solve(own_root, jnp.einsum("mbk,mb->mk", prior.own, pull - precision * s))
+    return _Solved(r, s, own_root, family_root)
+
+
+def _cho_solve(root: Array, right: Array) -> Array:
+    return jax.vmap(lambda c, b: cho_solve((c, True), b))(root, right)
+
+
+def _pseudo(cells: Cells, prior: Prior, u: Array) -> tuple[Array, Array, Array]:
+    """(information W, precision R = W / (1 + spread^2 W), pull R (u + g / W - trend))."""
+    gradient, information = _slopes(cells, u)
+    shrink = 1 / (1 + prior.spread**2 * information)
+    return information, information * shrink, shrink * (information * (u - prior.trend) + gradient)
+
+
+def _step(cells: Cells, prior: Prior, u: Array) -> tuple[Array, Array, _Solved]:
+    """A step of Newton's method: the new u, and Sigma^-1 (u - trend) there."""
+    _, precision, pull = _pseudo(cells, prior, u)
+    solved = _solve(prior, precision, pull)
+    shared = solved.s + jnp.einsum("mbk,mk->mb", prior.own, solved.r)
+    alpha = pull - precision * shared
+    return prior.trend + shared + prior.spread**2 * alpha, alpha, solved
+
+
+def log_marginal(cells: Cells, prior: Prior) -> Field:
+    """Laplace's approximation of log p(y | parameters): `log_lm` and `log_family` sum to it.
+
+    log p(y | u) - (u - trend)' Sigma^-1 (u - trend) / 2 - log det(I + Sigma W) / 2  at the mode u, W = minus the
+    second derivative. The mode is found without derivatives; two more steps carry its dependence on the parameters.
+    """
+    fixed_cells, fixed = jax.lax.stop_gradient((cells, prior))
+
+    def go_on(carry: tuple[Array, Array, Array]) -> Array:
+        _, size, count = carry
+        return (size > _TOLERANCE) & (count < _STEPS)
+
+    def near(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        u, _, count = carry
+        step = jnp.clip(_step(fixed_cells, fixed, u)[0] - u, -3.0, 3.0)
+        return u + step, jnp.max(jnp.abs(jnp.where(cells.seen, step, 0.0))), count + 1
+
+    begin = (_start(fixed_cells, fixed.trend), jnp.asarray(jnp.inf, prior.trend.dtype), jnp.asarray(0))
+    u = jax.lax.stop_gradient(jax.lax.while_loop(go_on, near, begin)[0])
+    u = _step(cells, prior, u)[0]
+    u, alpha, _ = _step(cells, prior, u)
+    information, precision, pull = _pseudo(cells, prior, u)
+    solved = _solve(prior, precision, pull)
+    inside = jnp.where(cells.seen, log_items(cells, u), 0.0) - 0.5 * alpha * (u - prior.trend)
+    inside -= 0.5 * jnp.log1p(prior.spread**2 * information)
+    log_lm = jnp.sum(inside, axis=1) - _log_diagonal(solved.own_root)
+    return Field(u, precision, pull, log_lm, -_log_diagonal(solved.family_root))
+
+
+def _log_diagonal(root: Array) -> Array:
+    return jnp.sum(jnp.log(jnp.diagonal(root, axis1=1, axis2=2)), axis=1)
+
+
+def draw_field(
+    field: Field, prior: Prior, key: Array
+) -> tuple[Float[Array, "lm benchmark"], Float[Array, "lm benchmark"]]:
+    """A draw of the field given the scores: logits without the residual e, and with it.
+
+    A family or model of which nothing was seen has its prior: effects of its own, drawn anew.
+    """
+    key_family, key_own, key_cell = jax.random.split(key, 3)
+    solved = _solve(prior, field.precision, field.pull)
+    noise = jax.random.normal(key_family, (len(prior.families), prior.shared.shape[1]))
+    s = solved.s + (_back(solved.family_root, noise) @ prior.shared.T)[prior.family]
+    mean = jnp.einsum("mbk,mb->mk", prior.own, field.pull - field.precision * s)
+    r = _cho_solve(solved.own_root, mean)
+    r += _back(solved.own_root, jax.random.normal(key_own, r.shape))
+    eta = prior.trend + s + jnp.einsum("mbk,mk->mb", prior.own, r)
+    # e given the rest: its pseudo-observation has precision W, and R = W / (1 + spread^2 W), so W spread^2 = x / (1 - x).
+    x = prior.spread**2 * field.precision
+    scatter = prior.spread * jnp.sqrt(jnp.maximum(1 - x, 0.0)) * jax.random.normal(key_cell, eta.shape)
+    offset = prior.spread**2 * (field.pull - field.precision * (eta - prior.trend))
+    return eta, eta + offset + scatter
+
+
+def _back(root: Array, noise: Array) -> Array:
+    """root^-T noise, of covariance (root root')^-1."""
+    return jax.vmap(lambda c, b: jax.scipy.linalg.solve_triangular(c, b, lower=True, trans=1))(root, noise)
