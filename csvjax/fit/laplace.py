@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
+from csvjax.fit.curvature import hessian
 from csvjax.fit.density import Density
+from csvjax.fit.map import Map, Optimum, map_diagnostics, map_status
+from csvjax.fit.result import Fit, Status
 
-__all__ = ["laplace_draws"]
+__all__ = ["Laplace", "laplace_draws"]
+
+_FLAT = 1e-3  # curvature below which a direction is no minimum
 
 
 @partial(jax.jit, static_argnames=("density", "draws"))
@@ -23,8 +30,40 @@ def laplace_draws(
     Directions of curvature below 1e-3 of a unit prior's are given that curvature: a mode is not a minimum there, only a
     place where the optimiser stopped, and its variance would be unbounded. The eigenvalue returned tells.
     """
-    hessian = jax.hessian(density.potential)(mode, data)
-    values, vectors = jnp.linalg.eigh((hessian + hessian.T) / 2)
-    spread = vectors / jnp.sqrt(jnp.maximum(values, 1e-3))
+    values, vectors = jnp.linalg.eigh(hessian(lambda x: density.potential(x, data), mode))
+    spread = vectors / jnp.sqrt(jnp.maximum(values, _FLAT))
     noise = jax.random.normal(key, (draws, len(mode)), mode.dtype)
     return mode + noise @ spread.T, values[0]
+
+
+class LaplaceArrays(NamedTuple):
+    optimum: Optimum
+    x: Float[Array, "draw n"]
+    curvature: Float[Array, ""]
+
+
+@dataclass(frozen=True)
+class Laplace:
+    """Normal draws around the mode. diagnostics: those of MAP, and `curvature`, the smallest eigenvalue there."""
+
+    draws: int = 1000
+    map: Map = Map()
+
+    def solve(self, density: Density, data: Any, key: Array) -> LaplaceArrays:
+        key_mode, key_draws = jax.random.split(key)
+        optimum = self.map.solve(density, data, key_mode)
+        if len(optimum.x) > self.map.curved:
+            return LaplaceArrays(optimum, *laplace_draws(density, data, optimum.x, key_draws, self.draws))
+        noise = jax.random.normal(key_draws, (self.draws, len(optimum.x)), optimum.x.dtype)
+        return LaplaceArrays(optimum, optimum.x + noise @ optimum.metric.T, optimum.curvature)
+
+    def read(self, found: LaplaceArrays) -> Fit:
+        status = map_status(self.map, found.optimum)
+        if status.ok and found.curvature < _FLAT:
+            status = Status(
+                False,
+                f"no minimum: in one direction the curvature at the mode is {float(found.curvature):.2g}, where "
+                f"a normal approximation means nothing; use NUTS, or tighter priors",
+            )
+        diagnostics = map_diagnostics(found.optimum) | {"curvature": np.asarray(found.curvature)}
+        return Fit(self, np.asarray(found.x)[None], np.asarray(found.optimum.x), status, diagnostics)

@@ -1,0 +1,45 @@
+"""What every method of inference returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+__all__ = ["Fit", "Status"]
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a fit ended. sentence: what happened and, where that is not well, what to do."""
+
+    ok: bool
+    sentence: str
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+class Fit(NamedTuple):
+    """Draws of the unconstrained parameters, whatever the method.
+
+    method: its settings. x [chain, draw, n]: a mode is one draw of one chain. mode [n]: where the method has one.
+    diagnostics: arrays by name, what the status was told from; the method says which.
+    """
+
+    method: Any
+    x: Float[np.ndarray, "chain draw n"]
+    mode: Float[np.ndarray, " n"] | None
+    status: Status
+    diagnostics: dict[str, np.ndarray]
+
+    @property
+    def name(self) -> str:
+        return type(self.method).__name__.lower()
+
+    @property
+    def draws(self) -> Float[np.ndarray, "draw n"]:
+        """The draws of all chains, one after the other."""
+        return self.x.reshape(-1, self.x.shape[-1])
