@@ -15,8 +15,8 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from csvjax.laws.baselines.bootstrap import Law, PointMethod
 from csvjax.laws.baselines.least_squares import Sigmoid, Solver, evaluate, fit_sigmoid
-from csvjax.laws.baselines.method import Law, Method
 from csvjax.laws.baselines.principal import Components, Imputation, components, imputation, impute, project
 from csvjax.laws.baselines.view import View
 
@@ -28,9 +28,9 @@ _SOURCE = "Ruan et al. 2024, arXiv 2405.10938"
 _UNIT = {"params": 1e9, "flops": 1e21}  # a fit that ends before its optimum depends on the units of its features
 
 
-def observational_pca(count: int = 3, widest_floor: float = 0.0, solver: Solver = "quasi-newton") -> Method:
+def observational_pca(count: int = 3, widest_floor: float = 0.0, solver: Solver = "quasi-newton") -> PointMethod:
     """`count` principal components of the benchmarks that are not predicted; gaps filled by a component of rank one."""
-    return Method(
+    return PointMethod(
         name=f"observational PCA, {count} component{'s' if count > 1 else ''}",
         source=f"{_SOURCE}, eqs. 3, 5, 6",
         needs=frozenset({"scores"}),
@@ -38,9 +38,9 @@ def observational_pca(count: int = 3, widest_floor: float = 0.0, solver: Solver 
     )
 
 
-def observational_compute(amount: Amount, widest_floor: float = 0.0, solver: Solver = "quasi-newton") -> Method:
+def observational_compute(amount: Amount, widest_floor: float = 0.0, solver: Solver = "quasi-newton") -> PointMethod:
     """One sigmoid of log parameters or log FLOPs for all families together."""
-    return Method(
+    return PointMethod(
         name=f"sigmoid of log {amount}",
         source=f"{_SOURCE}, eqs. 2, 6 with one slope and intercept for all families",
         needs=frozenset({"compute"}),
