@@ -18,7 +18,7 @@ from csvjax.evaluate.protocols.problem import Problem
 from csvjax.evaluate.splits import Fold
 from csvjax.scores.read import read_scores
 
-__all__ = ["BENCHMARKS", "Leaderboard", "sloth"]
+__all__ = ["BENCHMARKS", "Leaderboard", "sloth_problems"]
 
 Leaderboard = Literal["v1", "v2", "all"]
 
@@ -61,7 +61,9 @@ _HELD_OUT: dict[tuple[Leaderboard, int], str] = {
 }
 
 
-def sloth(path: str | os.PathLike[str], leaderboard: Leaderboard, smallest: Literal[1, 2]) -> tuple[Problem, ...]:
+def sloth_problems(
+    path: str | os.PathLike[str], leaderboard: Leaderboard, smallest: Literal[1, 2]
+) -> tuple[Problem, ...]:
     """One problem for each held-out group; `smallest`: how many models of each held-out family are seen.
 
     Models without size, tokens or a score are dropped, then families with no more models than `smallest`.
