@@ -108,7 +108,8 @@ class PointFit:
             for _ in range(_TRIES):
                 chosen = rng.integers(families, size=families)
                 rows = np.concatenate([np.flatnonzero(member == f) for f in chosen])
-                if (known[rows].sum(axis=0) >= _FEWEST_SCORES).all() and len(np.unique(rows)) > 2:
+                distinct = np.unique(rows)
+                if (known[distinct].sum(axis=0) >= _FEWEST_SCORES).all() and len(distinct) > 2:
                     break
             else:
                 raise InputError(
