@@ -33,12 +33,12 @@ from csvjax.laws.baselines.view import Need, View, hide
 from csvjax.names import hint, positions
 from csvjax.scores.table import ScoreTable
 
-__all__ = ["SEEN", "Question", "inner_questions", "known", "parse_sees", "questions", "split_column"]
+__all__ = ["COLUMNS", "SEEN", "Question", "inner_questions", "known", "parse_sees", "questions", "split_column"]
 
 SEEN: frozenset[Need] = frozenset({"compute", "family", "losses"})
 _NEEDS: tuple[Need, ...] = ("scores", "compute", "family", "losses")
 _PARTS = {"cells": 5, "models": 5, "families": 0, "benchmarks": 2}  # 0: each by itself
-_COLUMNS = {"corpus": ("corpus", "dataset"), "mixtures": ("mixture", "mixtures"), "date": ("date", "release date")}
+COLUMNS = {"corpus": ("corpus", "dataset"), "mixtures": ("mixture", "mixtures"), "date": ("date", "release date")}
 _PART = re.compile(r"(cells|models|families|benchmarks)(?::(\d+))?")
 _COMPUTE = re.compile(r"compute:([^:]+)")
 _DATE = re.compile(r"date:([^:]+)(?::([^:]+))?")
@@ -168,10 +168,10 @@ def _named_folds(text: str, lms: pd.DataFrame, rows: Mask, inside: bool) -> tupl
 def _column(lms: pd.DataFrame, kind: str, given: str | None) -> str:
     if given is not None:
         return given
-    for name in _COLUMNS[kind]:
+    for name in COLUMNS[kind]:
         if name in lms.columns:
             return name
-    usual = " or ".join(_COLUMNS[kind])
+    usual = " or ".join(COLUMNS[kind])
     raise InputError(f"expected a column {usual} of the models, found none; name it as in {kind}:COLUMN")
 
 

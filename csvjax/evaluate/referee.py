@@ -25,11 +25,14 @@ __all__ = ["BETTER", "FIGURES", "Cluster", "Verdict", "cluster_of", "figures", "
 
 Cluster = Literal["family", "lm"]
 
-FIGURES = (
-    *("rmse", "mae", "r2", "crps", "log_score", "rank_correlation", "decision_accuracy"),
+_OF_ALL_CELLS = (
     *(f"coverage{level}" for level in LEVELS),
     *(f"width{level}" for level in LEVELS),
     "calibration_error",
+)
+FIGURES = (
+    *("rmse", "mae", "r2", "crps", "log_score", "rank_correlation", "decision_accuracy"),
+    *_OF_ALL_CELLS,
 )
 BETTER: dict[str, int] = {
     "rmse": -1,
@@ -73,7 +76,7 @@ def figures(
     """
     cells = _answered(cells)
     cluster = cluster or cluster_of(cells)
-    whole, drawn = _resampled(cells, cluster, _weights(cells[cluster], resamples, seed))
+    whole, drawn = _resampled(cells, cluster, _weights(cells[cluster], resamples, seed), FIGURES)
     return {name: (whole[name], *_interval(drawn[name])) for name in FIGURES}
 
 
@@ -100,7 +103,7 @@ def verdict(
         return Verdict(figure, *(float("nan"),) * 3, "not decided", 0, 0)
     cluster = cluster or cluster_of(first)
     weights = _weights(first[cluster], resamples, seed)
-    (whole_a, drawn_a), (whole_b, drawn_b) = (_resampled(table, cluster, weights) for table in (first, second))
+    (whole_a, drawn_a), (whole_b, drawn_b) = (_resampled(t, cluster, weights, (figure,)) for t in (first, second))
     low, high = _interval(drawn_a[figure] - drawn_b[figure])
     better: Literal["A", "B", "not decided"] = "not decided"
     if low > 0 or high < 0:
@@ -129,21 +132,21 @@ def _interval(values: Float[np.ndarray, " resample"]) -> tuple[float, float]:
 
 
 def _resampled(
-    cells: pd.DataFrame, cluster: Cluster, weights: Float[np.ndarray, "resample cluster"]
+    cells: pd.DataFrame, cluster: Cluster, weights: Float[np.ndarray, "resample cluster"], wanted: tuple[str, ...]
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Figures of the whole sample and of every resample."""
     member = np.unique(cells[cluster].to_numpy(str), return_inverse=True)[1]
     clusters = int(member.max()) + 1 if len(member) else 0
     everything = np.vstack([np.ones((1, clusters)), weights]) if clusters else np.ones((1, 0))
-    found = _sums(cells, member, everything)
+    found = _sums(cells, member, everything) if set(wanted) & set(_OF_ALL_CELLS) else {}
     by_benchmark: dict[str, list[np.ndarray]] = {}
     for _, at in sorted(cells.groupby("benchmark", sort=True).indices.items()):
         part = cells.iloc[at]
-        for name, value in _figures_of_one(part, member[at], everything).items():
+        for name, value in _figures_of_one(part, member[at], everything, wanted).items():
             by_benchmark.setdefault(name, []).append(value)
     found |= {name: _nanmean(np.stack(values)) for name, values in by_benchmark.items()}
     nothing = np.full(len(everything), np.nan)
-    found = {name: found.get(name, nothing) for name in FIGURES}
+    found = {name: found.get(name, nothing) for name in wanted}
     return {name: float(v[0]) for name, v in found.items()}, {name: v[1:] for name, v in found.items()}
 
 
@@ -173,7 +176,9 @@ def _sums(cells: pd.DataFrame, member: np.ndarray, weights: np.ndarray) -> dict[
     return found | {"calibration_error": np.abs(shares - _PIT_LEVELS).mean(axis=1)}
 
 
-def _figures_of_one(cells: pd.DataFrame, member: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+def _figures_of_one(
+    cells: pd.DataFrame, member: np.ndarray, weights: np.ndarray, wanted: tuple[str, ...]
+) -> dict[str, np.ndarray]:
     """Figures of one benchmark, whose models are different ones."""
     y, yhat = cells["observed"].to_numpy(), cells["predicted"].to_numpy()
     centred = y - y.mean()
@@ -183,15 +188,18 @@ def _figures_of_one(cells: pd.DataFrame, member: np.ndarray, weights: np.ndarray
     square, absolute, first, second, crps, log_score = _share(parts, member, weights).T
     variance = second - first**2
     differs = variance > 1e-12
-    return {
+    found = {
         "rmse": np.sqrt(square),
         "mae": absolute,
         "r2": np.where(differs, 1 - square / np.where(differs, variance, 1.0), np.nan),
         "crps": crps,
         "log_score": log_score,
-        "rank_correlation": _correlation(rankdata(y), rankdata(yhat), member, weights),
-        "decision_accuracy": _decisions(y, yhat, member, weights),
     }
+    if "rank_correlation" in wanted:
+        found["rank_correlation"] = _correlation(rankdata(y), rankdata(yhat), member, weights)
+    if "decision_accuracy" in wanted:
+        found["decision_accuracy"] = _decisions(y, yhat, member, weights)
+    return found
 
 
 def _correlation(a: np.ndarray, b: np.ndarray, member: np.ndarray, weights: np.ndarray) -> np.ndarray:
