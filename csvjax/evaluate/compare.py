@@ -31,7 +31,7 @@ from csvjax.dataset import Dataset
 from csvjax.errors import CsvjaxError
 from csvjax.evaluate.judged import COLUMNS, judge_cells
 from csvjax.evaluate.questions import Question
-from csvjax.laws.baselines.method import Method
+from csvjax.laws.baselines.method import Method, NotApplicable
 from csvjax.laws.baselines.view import View
 from csvjax.names import positions
 
@@ -180,6 +180,8 @@ def _answer(task: Task) -> tuple[Outcome, pd.DataFrame | None]:
             fitted = task.method.fit(task.view, fit_key)
             predicted = fitted.predict(task.view)
             draws = fitted.draws(task.view, draw_key, task.draws)
+    except NotApplicable as error:
+        return _outcome(task, "not applicable", " ".join(str(error).split())), None
     except CsvjaxError as error:
         return _outcome(task, "failed", " ".join(str(error).split()), seconds=time.process_time() - begun), None
     except Exception as error:  # a method of somebody else may break in any way, and the others go on
@@ -233,12 +235,12 @@ def _signature(value: Any) -> Any:
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """Versions of the packages that compute, and a hash of the source of csvjax."""
+    """Versions of the packages that compute, and a hash of the source of what predicts and what judges."""
     digest = hashlib.blake2b(digest_size=16)
     root = Path(csvjax.__file__).parent
-    for folder in ("laws", "fit", "evaluate"):
-        for path in sorted((root / folder).rglob("*.py")):
-            digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    judges = [root / "evaluate" / f"{name}.py" for name in ("compare", "judged", "metrics")]
+    for path in [*sorted((root / "laws").rglob("*.py")), *sorted((root / "fit").rglob("*.py")), *judges]:
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     packages = ("csvjax", "jax", "numpy", "scipy")
     return {**{name: importlib.metadata.version(name) for name in packages}, "source": digest.hexdigest()}
 

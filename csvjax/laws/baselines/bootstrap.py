@@ -47,7 +47,7 @@ class PointMethod:
     needs: frozenset[Need]
     learn: Learn
     refit: Refit | None = None
-    refits: int = 40
+    refits: int = 25
 
     def fit(self, view: View, key: jax.Array) -> PointFit:
         """Fit the training rows of `view`."""

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from csvjax.errors import InputError
+from csvjax.laws.baselines.method import NotApplicable
 from csvjax.laws.baselines.view import View
 
 __all__ = ["Amount", "Design", "Shared", "design", "features", "known_rows"]
@@ -46,12 +46,12 @@ def features(view: View, design: Design) -> Float[np.ndarray, "row feature"]:
 def known_rows(view: View, design: Design) -> tuple[Float[np.ndarray, "known feature"], Bool[np.ndarray, " row"]]:
     """Features of the training rows whose amounts are known, and which rows these are.
 
-    Raises: InputError if there are fewer than two.
+    Raises: NotApplicable if there are fewer than two.
     """
     x = features(view, design)
     rows = view.train & ~np.isnan(x).any(axis=1)
     if rows.sum() < 2:
-        raise InputError(
+        raise NotApplicable(
             f"expected two or more training rows with known {design.amount}, found {rows.sum()}; "
             f"give {design.amount} of more models"
         )

@@ -15,6 +15,7 @@ from scipy.optimize import least_squares
 from scipy.special import expit
 
 from csvjax.errors import InputError
+from csvjax.laws.baselines.method import NotApplicable
 from csvjax.laws.baselines.view import View
 
 __all__ = ["IndexCurve", "apply_curves", "fit_curve", "fit_curves", "loss_per_byte"]
@@ -87,8 +88,8 @@ def fit_curve(
 def loss_per_byte(view: View) -> Float[np.ndarray, " row"]:
     """Mean loss of every row in nats per byte, over all units; NaN where one of them is unknown.
 
-    Raises: InputError for a view without losses.
+    Raises: NotApplicable for a view without losses.
     """
     if not view.loss.shape[1]:
-        raise InputError("expected token losses, found none; give losses beside the scores")
+        raise NotApplicable("expected token losses, found none; give losses beside the scores")
     return view.loss.sum(axis=1) / view.size.sum()

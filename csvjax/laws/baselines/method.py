@@ -10,7 +10,8 @@ The contract, which the referee relies on:
   training data. It may use whatever the view shows of other rows, but `predict` and `draws` of a row depend on that row
   and on the fit alone.
 - Scores are fractions. Where a method has no answer (a row without compute, say) its prediction and all its draws are
-  NaN; that is counted, and is no failure. If it cannot fit at all it raises an `InputError` that says why.
+  NaN; that is counted, and is no failure. If it cannot fit at all it raises an `InputError` that says why; a
+  `NotApplicable` if the view has nothing of what it learns from.
 - `draws` are draws of what would be observed, noise of models and items included, not of the mean score. They may be
   any exchangeable sample; the referee sees nothing else of a method's uncertainty.
 - Same view, same key: same numbers.
@@ -24,9 +25,14 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from csvjax.errors import InputError
 from csvjax.laws.baselines.view import Need, View
 
-__all__ = ["Fitted", "Method", "generator"]
+__all__ = ["Fitted", "Method", "NotApplicable", "generator"]
+
+
+class NotApplicable(InputError):
+    """The view has nothing at all of what the method learns from: no losses, no compute."""
 
 
 @runtime_checkable

@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from csvjax.laws.baselines.bootstrap import Law, PointMethod
 from csvjax.laws.baselines.least_squares import Sigmoid, Solver, evaluate, fit_sigmoid
+from csvjax.laws.baselines.method import NotApplicable
 from csvjax.laws.baselines.principal import Components, Imputation, components, imputation, impute, project
 from csvjax.laws.baselines.view import View
 
@@ -68,6 +69,8 @@ def _predict_pca(fits: list[tuple[Imputation, Components, Sigmoid]], view: View)
 
 def _learn_compute(view: View, key: jax.Array, amount: Amount, widest_floor: float, solver: Solver) -> Law:
     x = _log(view, amount)
+    if not (view.train & ~np.isnan(x[:, 0])).any():
+        raise NotApplicable(f"expected training rows with known {amount}, found none; give {amount} of more models")
     fits = []
     for y in _rescaled(view).T:
         seen = ~np.isnan(y) & ~np.isnan(x[:, 0])

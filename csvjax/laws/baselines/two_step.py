@@ -23,6 +23,7 @@ from scipy.optimize import OptimizeResult, minimize
 from csvjax.errors import InputError
 from csvjax.laws.baselines.bootstrap import Law, PointMethod
 from csvjax.laws.baselines.index_curve import IndexCurve, apply_curves, fit_curves, loss_per_byte
+from csvjax.laws.baselines.method import NotApplicable
 from csvjax.laws.baselines.view import View
 
 __all__ = ["LossLaw", "expected_loss", "fit_loss_law", "two_step_ladder"]
@@ -116,6 +117,8 @@ def _learn(
 ) -> Law:
     loss = np.where(view.train, loss_per_byte(view), np.nan)
     known = ~np.isnan(loss + view.params + view.tokens)
+    if not known.any():
+        raise NotApplicable("expected training rows with losses, size and tokens, found none; give them")
     law = fit_loss_law(view.params[known], view.tokens[known], loss[known], starts)
     return partial(_predict, law, fit_curves(view, np.repeat(loss[:, None], view.target.shape[1], axis=1), begin))
 
