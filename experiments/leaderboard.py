@@ -8,9 +8,9 @@ another the table says so. CSVJAX_DATA names a folder with the public tables of 
 4d6e1e43fd26 (obsscaling/), github.com/felipemaiapolo/sloth 6dc6bb3efeef (sloth/) and github.com/mlfoundations/scaling
 a003c4913793 (losses/openlm_scaling_104.csv).
 
-First table: mean squared error x 1e3 on the rescaled target, geometric mean over the tasks of observational scaling laws
-(arXiv 2405.10938); mean absolute error in points over the held-out families of Sloth (arXiv 2412.06540), of which one or
-two models are seen; median R2 over tasks and held-out corpora of the OpenLM models (arXiv 2403.08540). A star: some
+First table: mean squared error x 1e3 on the rescaled target, geometric mean over the tasks of observational scaling
+laws (arXiv 2405.10938); mean absolute error in points over the held-out families of Sloth (arXiv 2412.06540), of which
+one or two models are seen; median R2 over tasks and held-out corpora of the OpenLM models (arXiv 2403.08540). A star: some
 held-out scores were not answered, for want of compute. A dash: the method needs what the protocol does not give.
 Second table: CRPS and share of the held-out scores inside the 90 % interval, over all cells of a group of protocols. A
 method that is added to `csvjax.laws.baselines.METHODS` is in the next run.
@@ -110,10 +110,9 @@ def _row(protocol: Protocol, method: str, found: Comparison) -> dict[str, object
 
 def _markdown(board: tuple[Protocol, ...], wanted: list[str], headline: pd.DataFrame, found: Comparison) -> str:
     at = headline.set_index(["protocol", "method"])
-    best = {
-        p.name: (at.loc[p.name]["figure"].min() if p.better == "lower" else at.loc[p.name]["figure"].max())
-        for p in board
-    }
+    figure = {key: float(value) for key, value in at["figure"].items()}
+    known = {p.name: [v for m in wanted if not math.isnan(v := figure[p.name, m])] or [math.nan] for p in board}
+    best = {p.name: min(known[p.name]) if p.better == "lower" else max(known[p.name]) for p in board}
     lines = ["| | " + " | ".join(p.name for p in board) + " |", "|---" * (len(board) + 1) + "|"]
     for method in wanted:
         row = []

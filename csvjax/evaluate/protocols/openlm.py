@@ -1,8 +1,8 @@
 """Leave one training corpus out: 104 models trained on three corpora, their losses on eight texts and 46 task scores.
 
 The table is that of github.com/mlfoundations/scaling, commit a003c4913793, joined to one row for each model: Gadre et
-al. 2024 (arXiv 2403.08540). Models with the same mean loss and another corpus have another ability, which is the setting
-of Ge et al. 2025 (arXiv 2506.13216). Losses are in nats per token, so a text counts as one byte.
+al. 2024 (arXiv 2403.08540). Models with the same mean loss and another corpus have another ability, which is the
+setting of Ge et al. 2025 (arXiv 2506.13216). Losses are in nats per token, so a text counts as one byte.
 """
 
 from __future__ import annotations
