@@ -10,8 +10,8 @@ a003c4913793 (losses/openlm_scaling_104.csv).
 
 First table: mean squared error x 1e3 on the rescaled target, geometric mean over the tasks of observational scaling
 laws (arXiv 2405.10938); mean absolute error in points over the held-out families of Sloth (arXiv 2412.06540), of which
-one or two models are seen; median R2 over tasks and held-out corpora of the OpenLM models (arXiv 2403.08540). A star: some
-held-out scores were not answered, for want of compute. A dash: the method needs what the protocol does not give.
+one or two models are seen; median R2 over tasks and held-out corpora of the OpenLM models (arXiv 2403.08540). A star:
+some held-out scores were not answered, for want of compute. A dash: the method needs what the protocol does not give.
 Second table: CRPS and share of the held-out scores inside the 90 % interval, over all cells of a group of protocols. A
 method that is added to `csvjax.laws.baselines.METHODS` is in the next run.
 

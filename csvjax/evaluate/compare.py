@@ -199,9 +199,18 @@ def _answer(task: Task) -> tuple[Outcome, pd.DataFrame | None]:
         task.seed,
     )
     answered = int(cells["crps"].notna().sum())
+    if not answered and _unknown(task):
+        return _outcome(task, "not applicable", "needs compute, which is not known of the models to predict"), None
     if not answered:
         return _outcome(task, "failed", "gave no answer for any cell that was asked", seconds=seconds), None
     return _outcome(task, "ok", answered=answered, seconds=seconds), cells
+
+
+def _unknown(task: Task) -> bool:
+    """Whether the method needs compute and some kind of it is unknown of every model that is asked."""
+    rows = task.asked.any(axis=1)
+    amounts = (task.view.params, task.view.tokens, task.view.flops)
+    return "compute" in task.method.needs and any(np.isnan(amount[rows]).all() for amount in amounts)
 
 
 def key_of(task: Task) -> str:

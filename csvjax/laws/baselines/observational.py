@@ -15,13 +15,13 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from csvjax.laws.baselines.bootstrap import Law, PointMethod
+from csvjax.laws.baselines.bootstrap import Law, PointFit, PointMethod
 from csvjax.laws.baselines.least_squares import Sigmoid, Solver, evaluate, fit_sigmoid
 from csvjax.laws.baselines.method import NotApplicable
 from csvjax.laws.baselines.principal import Components, Imputation, components, imputation, impute, project
 from csvjax.laws.baselines.view import View
 
-__all__ = ["Amount", "observational_compute", "observational_pca"]
+__all__ = ["Amount", "observational_compute", "observational_index", "observational_pca"]
 
 Amount = Literal["params", "flops"]
 
@@ -47,6 +47,15 @@ def observational_compute(amount: Amount, widest_floor: float = 0.0, solver: Sol
         needs=frozenset({"compute"}),
         learn=partial(_learn_compute, amount=amount, widest_floor=widest_floor, solver=solver),
     )
+
+
+def observational_index(fitted: PointFit, view: View) -> Float[np.ndarray, "row target"]:
+    """P = beta . S + alpha (eq. 7) of every row and target, from a fitted `observational_pca`; NaN without scores."""
+    law = fitted.law
+    assert isinstance(law, partial)
+    known = ~np.isnan(view.score).all(axis=1)
+    index = [project(basis, impute(gaps, view.score)) @ s.weight + s.intercept for gaps, basis, s in law.args[0]]
+    return np.where(known[:, None], np.stack(index, axis=1), np.nan)
 
 
 def _learn_pca(view: View, key: jax.Array, count: int, widest_floor: float, solver: Solver) -> Law:
