@@ -165,5 +165,8 @@ def _write_readme(readme: Path, text: str) -> None:
         part.write_text(new, encoding="utf-8")
 
 
+app = typer.Typer(add_completion=False)
+app.command()(main)
+
 if __name__ == "__main__":
-    typer.run(main)
+    app()

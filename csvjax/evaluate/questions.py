@@ -167,6 +167,9 @@ def _named_folds(text: str, lms: pd.DataFrame, rows: Mask, inside: bool) -> tupl
 
 def _column(lms: pd.DataFrame, kind: str, given: str | None) -> str:
     if given is not None:
+        if given not in lms.columns:
+            names = [str(c) for c in lms.columns]
+            raise InputError(f"a split needs a column of the models, and '{given}' is none: {hint(given, names)}")
         return given
     for name in COLUMNS[kind]:
         if name in lms.columns:

@@ -17,7 +17,7 @@ from math import comb
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
 from csvjax.errors import InputError
 
@@ -52,7 +52,11 @@ class _Problem(NamedTuple):
     most: int
 
 
-def objective(components: Float[np.ndarray, "lm component"], family: Sequence[str], chosen: Sequence[str]) -> float:
+def objective(
+    components: Float[np.ndarray, "lm component"],
+    family: Sequence[str] | Shaped[np.ndarray, " lm"],
+    chosen: Sequence[str],
+) -> float:
     """tr(S'S (S_c'S_c)^-1) of the chosen families; infinite if they do not determine a prediction."""
     problem = _problem(components, family, len(family), None)
     x = np.isin(problem.names, list(chosen)).astype(float)
@@ -60,7 +64,10 @@ def objective(components: Float[np.ndarray, "lm component"], family: Sequence[st
 
 
 def enumerate_subsets(
-    components: Float[np.ndarray, "lm component"], family: Sequence[str], budget: int, most_families: int | None = None
+    components: Float[np.ndarray, "lm component"],
+    family: Sequence[str] | Shaped[np.ndarray, " lm"],
+    budget: int,
+    most_families: int | None = None,
 ) -> Subset:
     """The best of all subsets of up to `most_families` families with up to `budget` models.
 
@@ -89,7 +96,7 @@ def enumerate_subsets(
 
 def search_subset(
     components: Float[np.ndarray, "lm component"],
-    family: Sequence[str],
+    family: Sequence[str] | Shaped[np.ndarray, " lm"],
     budget: int,
     most_families: int | None = None,
     most_nodes: int = 20_000,
@@ -132,7 +139,9 @@ def search_subset(
     return _subset(problem, best, value, least)
 
 
-def _problem(components: np.ndarray, family: Sequence[str], budget: int, most_families: int | None) -> _Problem:
+def _problem(
+    components: np.ndarray, family: Sequence[str] | Shaped[np.ndarray, " lm"], budget: int, most_families: int | None
+) -> _Problem:
     names, member = np.unique(np.asarray(family, dtype=str), return_inverse=True)
     gram = np.stack([components[member == f].T @ components[member == f] for f in range(len(names))])
     most = len(names) if most_families is None else min(most_families, len(names))
