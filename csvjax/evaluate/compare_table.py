@@ -12,12 +12,14 @@ from csvjax.evaluate.referee import FIGURES, cluster_of, figures, verdict
 
 __all__ = ["comparison_table", "pair_table"]
 
+_NEARLY_ALL = 0.9
+
 
 def comparison_table(found: Comparison, resamples: int = 1000) -> pd.DataFrame:
     """Columns split, method, status, reason, asked, answered, seconds, clusters, against; `FIGURES` with _low, _high.
 
     `status`: "ok" if every question was answered, "partly" if some were, else "failed" or "not applicable" with the
-    first reason. `against`: of the method with the lowest CRPS among those that answered most cells of the split,
+    first reason. `against`: of the method with the lowest CRPS among those that answered nearly all cells that any did,
     "best"; of any other one "worse" if the paired interval of the CRPS excludes zero, "better" (possible on common
     cells alone), or "not decided". Methods with the lowest CRPS come first.
     """
@@ -63,8 +65,8 @@ def _cells(found: Comparison, split: object, method: object) -> pd.DataFrame:
 
 def _against_best(rows: pd.DataFrame, found: Comparison, resamples: int) -> pd.DataFrame:
     rows = rows.sort_values("crps", kind="stable", na_position="last")
-    most = rows["answered"].max()
-    whole = rows[(rows["answered"] == most) & rows["crps"].notna()]
+    enough = _NEARLY_ALL * rows["answered"].max()
+    whole = rows[(rows["answered"] >= enough) & rows["crps"].notna()]
     if whole.empty:
         return rows.assign(against="")
     best = whole.iloc[0]["method"]
