@@ -97,7 +97,7 @@ class Source:
 
     @property
     def name(self) -> str:
-        path = self.data or self.losses
+        path = self.data or self.losses or self.scores
         return path.resolve().name if path else ""
 
     @property
@@ -107,21 +107,23 @@ class Source:
         return {name: value for name, value in found.items() if value}
 
 
-def read_source(source: Source) -> Dataset:
+def read_source(source: Source, with_losses: bool = True) -> Dataset:
     """The dataset, with a row of blank scores for every model that has losses only.
 
-    Raises: InputError for options that do not go together, what the readers refuse, models without losses, and a
-    benchmark whose name is kept for the rows over all of them.
+    Unless `with_losses`, scores alone will do.
+
+        Raises: InputError for options that do not go together, what the readers refuse, models without losses, and a
+        benchmark whose name is kept for the rows over all of them.
     """
     from csvjax.evaluate.table import POOLED
 
-    dataset = _read(source)
-    if POOLED in dataset.measured()[0].benchmarks:
+    dataset = _read(source, with_losses)
+    if dataset.scores is not None and POOLED in dataset.scores.benchmarks:
         raise InputError(f"expected no benchmark named {POOLED!r}, which means all of them in a run; rename it")
     return dataset
 
 
-def _read(source: Source) -> Dataset:
+def _read(source: Source, with_losses: bool) -> Dataset:
     from dataclasses import replace
 
     from csvjax.dataset_files import load_dataset
@@ -132,6 +134,8 @@ def _read(source: Source) -> Dataset:
             raise InputError(f"expected --data alone or with --benchmarks, found {', '.join(others)} too; leave it out")
         dataset = load_dataset(source.data)
         return replace(dataset, scores=dataset.measured()[0].select(benchmarks=wanted))
+    if not with_losses and source.scores is not None and source.losses is None:
+        return _read_scores(source, source.scores, wanted)
     if source.losses is None or source.scores is None:
         found = " ".join(_flag(name) for name in ("losses", "scores") if getattr(source, name)) or "neither"
         raise InputError(f"expected --data, or --losses and --scores, found {found}; say where the data are")
@@ -148,15 +152,10 @@ def _flag(name: str) -> str:
     return "--floor" if name == "floors" else f"--{name.replace('_', '-')}"
 
 
-def _read_tables(source: Source, losses: Path, scores: Path, wanted: Sequence[str] | None) -> Dataset:
-    import numpy as np
-    import pandas as pd
-
-    from csvjax import names
-    from csvjax.dataset import align
-    from csvjax.losses.read import read_losses
+def _read_scores(source: Source, scores: Path, wanted: Sequence[str] | None) -> Dataset:
+    """Scores and what their table says of the models."""
+    from csvjax.dataset import Dataset
     from csvjax.scores.read import read_scores
-    from csvjax.scores.table import ScoreTable
 
     options = {
         name: getattr(source, name)
@@ -175,6 +174,21 @@ def _read_tables(source: Source, losses: Path, scores: Path, wanted: Sequence[st
         floors=_by_name(source.floors, "--floor"),
         **options,
     )
+    return Dataset(lms, table)
+
+
+def _read_tables(source: Source, losses: Path, scores: Path, wanted: Sequence[str] | None) -> Dataset:
+    import numpy as np
+    import pandas as pd
+
+    from csvjax import names
+    from csvjax.dataset import align
+    from csvjax.losses.read import read_losses
+    from csvjax.scores.table import ScoreTable
+
+    read = _read_scores(source, scores, wanted)
+    table, lms = read.scores, read.lms
+    assert table is not None
     known = read_losses(losses)
     if only := [lm for lm in table.lms if lm not in set(known.lms)]:
         if not source.common or len(only) == len(table.lms):
