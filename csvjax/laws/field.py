@@ -24,7 +24,7 @@ from jaxtyping import Array, Bool, Float, Int
 from csvjax.laws.links import link, link_slope
 from csvjax.types import AnyArray
 
-__all__ = ["Cells", "Field", "Prior", "draw_field", "log_items", "log_marginal"]
+__all__ = ["Cells", "Field", "Prior", "draw_field", "log_items", "log_marginal", "prior_of_new"]
 
 _EDGE = 1e-12  # how near to 0 and 1 a chance of success may come
 _STEPS, _TOLERANCE = 30, 1e-6  # of Newton's method towards the mode, logits
@@ -207,6 +207,31 @@ def draw_field(
     scatter = prior.spread * jnp.sqrt(jnp.maximum(1 - x, 0.0)) * jax.random.normal(key_cell, eta.shape)
     offset = prior.spread**2 * (field.pull - field.precision * (eta - prior.trend))
     return eta, eta + offset + scatter
+
+
+def prior_of_new(field: Field, prior: Prior, new: Prior) -> Prior:
+    """The prior of models that were not among those seen, given these: each alone, its family's effects marginal.
+
+    A family numbered past the last one seen has the prior's effects. What is left to know of a family becomes columns
+    of `own`, so that a model's own scores speak of it too.
+    """
+    solved = _solve(prior, field.precision, field.pull)
+    shared, families = prior.shared, len(prior.families)
+    if not families:
+        return new
+    mean = jax.ops.segment_max(solved.s, prior.family, families)  # all models of a family have the same
+    left = jax.vmap(lambda root: jax.scipy.linalg.solve_triangular(root, shared.T, lower=True).T)(solved.family_root)
+    mean = jnp.concatenate([mean, jnp.zeros((1, mean.shape[1]))])
+    left = jnp.concatenate([left, shared[None]])
+    at = jnp.minimum(new.family, families)
+    return Prior(
+        new.trend + mean[at],
+        jnp.concatenate([new.own, left[at]], axis=2),
+        new.spread,
+        shared[:, :0],
+        new.family,
+        prior.families[:0],
+    )
 
 
 def _back(root: Array, noise: Array) -> Array:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
+from numpy.typing import ArrayLike
 
 from csvjax.dataset import Dataset
 from csvjax.errors import InputError
 from csvjax.laws.joint_law import JointEvidence
 from csvjax.laws.units import Units, features_of
 
-__all__ = ["COVARIATES", "covariates", "joint_evidence"]
+__all__ = ["COVARIATES", "covariates", "joint_evidence", "log_amount"]
 
 COVARIATES = ("params", "tokens", "flops")
 """Amounts whose natural logarithms, and products of these, are covariates: "flops", "params*tokens"."""
@@ -28,14 +29,7 @@ def covariates(dataset: Dataset, names: Sequence[str]) -> Float[np.ndarray, "lm 
     """
     columns = []
     for name in names:
-        parts = name.split("*")
-        for part in parts:
-            if part not in COVARIATES:
-                raise InputError(
-                    f"expected covariates made of {', '.join(COVARIATES)}, found {name!r}; write for example "
-                    f"params*tokens for the product of two logarithms"
-                )
-        column = np.prod([np.log(dataset.lms[part].to_numpy(float) / _UNIT[part]) for part in parts], axis=0)
+        column = log_amount(dataset.lms, name)
         known = column[np.isfinite(column)]
         if len(np.unique(known)) < 2:
             raise InputError(
@@ -44,6 +38,22 @@ def covariates(dataset: Dataset, names: Sequence[str]) -> Float[np.ndarray, "lm 
             )
         columns.append((column - known.mean()) / known.std())
     return np.stack(columns, axis=1) if columns else np.zeros((len(dataset.lms), 0))
+
+
+def log_amount(amounts: Mapping[str, ArrayLike], name: str) -> Float[np.ndarray, " lm"]:
+    """A covariate before it is standardised; NaN where an amount is not known.
+
+    Raises: InputError for a name that is not made of `COVARIATES`.
+    """
+    column: np.ndarray = np.ones(())
+    for part in name.split("*"):
+        if part not in COVARIATES:
+            raise InputError(
+                f"expected covariates made of {', '.join(COVARIATES)}, found {name!r}; write for example "
+                f"params*tokens for the product of two logarithms"
+            )
+        column = column * np.log(np.asarray(amounts[part], float) / _UNIT[part])
+    return column
 
 
 def joint_evidence(

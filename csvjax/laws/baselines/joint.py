@@ -1,0 +1,169 @@
+"""The joint law as a method among the others, averaged over the number of capabilities.
+
+A fit is Laplace's approximation for each number of capabilities K. Their shares of the predictive draws are their
+posterior probabilities under equal prior ones, log p(y | K) = -potential(mode) + n/2 log 2 pi - log det H / 2 (Laplace),
+so nothing is chosen by hand and nothing by a held-out score. Rows that are to be predicted take part in the fit with
+what the view shows of them, never with their targets.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from csvjax.errors import FitWarning, InputError
+from csvjax.fit import Fit, Laplace, Map, fit
+from csvjax.fit.density import Density
+from csvjax.fit.precision import float64
+from csvjax.laws.baselines.view import Need, View
+from csvjax.laws.joint_evidence import COVARIATES, log_amount
+from csvjax.laws.joint_law import JointEvidence, JointPriors, joint_law
+from csvjax.laws.joint_predictive import predict_new
+
+__all__ = ["JointFit", "JointMethod", "joint_density", "log_evidence"]
+
+_MULTIPLE = 50
+
+
+@cache
+def joint_density(capabilities: int, priors: JointPriors) -> Density:
+    """The same object for the same settings, so that compiled fits are reused."""
+    return Density(partial(joint_law, capabilities=capabilities, priors=priors))
+
+
+@dataclass(frozen=True)
+class JointMethod:
+    """`capabilities`: the numbers K that are averaged. `covariates`: amounts as in `joint_evidence.covariates`.
+
+    `count`: draws of the parameters for each K.
+    """
+
+    name: str
+    needs: frozenset[Need]
+    capabilities: tuple[int, ...] = (1, 2, 3, 4)
+    covariates: tuple[str, ...] = ("flops",)
+    priors: JointPriors = JointPriors()
+    count: int = 400
+    source: str = "after arXiv 2405.10938, 2412.06540 and 2506.13216"
+
+    @float64
+    def fit(self, view: View, key: jax.Array) -> JointFit:
+        """Fit the targets that `view` shows, and everything else that it shows of any row.
+
+        Raises: InputError if a covariate is known of no two different rows.
+        """
+        seen = view.only(self.needs)
+        e = self._evidence(seen, seen)
+        members = []
+        for k in self.capabilities:
+            density = joint_density(k, self.priors)
+            with warnings.catch_warnings():
+                warnings.simplefilter(
+                    "ignore", FitWarning
+                )  # of a number of capabilities that has no share of the draws
+                method = Laplace(draws=self.count, map=Map(starts=4, finalists=2))
+                found = fit(density, e, method, jax.random.fold_in(key, k))
+            members.append(Member(density, np.asarray(found.draws), log_evidence(found)))
+        return JointFit(self, seen, members)
+
+    def _evidence(self, view: View, fitted: View) -> JointEvidence:
+        """Evidence of the rows of `view`, scaled and numbered as the rows of `fitted` are.
+
+        Rows and families are filled up to multiples of 50 with ones of which nothing is seen, so that problems of like
+        size share what was compiled.
+        """
+        score = np.hstack([view.target, view.score])
+        rows = len(score)
+        x = np.zeros((rows, len(self.covariates)))
+        amounts, its = ({n: getattr(v, n) for n in COVARIATES} for v in (view, fitted))
+        for j, name in enumerate(self.covariates):
+            known = log_amount(its, name)[fitted.train]
+            known = known[np.isfinite(known)]
+            if len(np.unique(known)) < 2:
+                raise InputError(
+                    f"expected two different values of {name} in the training rows, found {len(np.unique(known))}"
+                )
+            x[:, j] = (log_amount(amounts, name) - known.mean()) / known.std()
+        names = [str(name) for name in np.unique(fitted.family[fitted.train])]
+        index = {name: i for i, name in enumerate(names)}
+        # A row whose family has no training row is one of a kind, and so is one whose family is not to be seen.
+        family = np.array([index.get(str(f), len(names) + i) for i, f in enumerate(view.family)], int)
+        more = -rows % _MULTIPLE
+        count = len(names) + rows + more
+        score, x = (np.vstack([a, np.full((more, a.shape[1]), np.nan)]) for a in (score, x))
+        return JointEvidence(
+            score=np.nan_to_num(score),
+            seen=np.isfinite(score),
+            weight=np.ones(rows + more),
+            n_items=np.full(score.shape[1], np.nan),
+            floor=np.concatenate([view.floor, view.score_floor]),
+            covariate=np.nan_to_num(x),
+            known=np.isfinite(x),
+            family=np.concatenate([family, len(names) + rows + np.arange(more)]),
+            families=np.zeros(count + -count % _MULTIPLE),
+            loss=np.zeros((rows + more, 0)),
+            log_base=np.zeros(0),
+            features=np.zeros((0, 1)),
+            centre=np.asarray(0.0),
+            scale=np.asarray(1.0),
+        )
+
+
+def log_evidence(found: Fit) -> float:
+    """log p(y) by Laplace's approximation: -potential + n/2 log 2 pi - log det H / 2 at the mode."""
+    return float(-found.diagnostics["potential"] + found.diagnostics["log_volume"])
+
+
+class Member(NamedTuple):
+    """A fit with one number of capabilities: draws [draw, n] and log p(y | K)."""
+
+    density: Density
+    x: Float[np.ndarray, "draw n"]
+    log_evidence: float
+
+
+@dataclass(frozen=True, eq=False)
+class JointFit:
+    """Fits with every number of capabilities. `shares` [member]: of the predictive draws."""
+
+    method: JointMethod
+    seen: View
+    members: list[Member]
+
+    @property
+    def shares(self) -> Float[np.ndarray, " member"]:
+        value = np.array([m.log_evidence for m in self.members])
+        weight = np.exp(value - value.max())
+        return weight / weight.sum()
+
+    @float64
+    def predict(self, view: View) -> Float[np.ndarray, "row target"]:
+        """Mean of the predictive draws, for which all rows have the same random numbers: each depends on itself."""
+        return self._draw(view, jax.random.key(0), self.method.count, np.zeros(len(view.family), int)).mean(axis=0)
+
+    @float64
+    def draws(self, view: View, key: jax.Array, count: int) -> Float[np.ndarray, "draw row target"]:
+        """Draws of an observed score, of each row given what the view shows of it."""
+        return self._draw(view, key, count, np.arange(len(view.family)))
+
+    def _draw(self, view: View, key: jax.Array, count: int, stream: np.ndarray) -> np.ndarray:
+        view = view.only(self.method.needs)
+        training = self.seen.take(self.seen.train)
+        old, new = (self.method._evidence(v, self.seen) for v in (training, view))
+        rows, targets = view.target.shape
+        stream = np.concatenate([stream, np.zeros(len(new.score) - rows, int)])
+        counts = np.diff(np.round(np.concatenate([[0.0], np.cumsum(self.shares)]) * count)).astype(int)
+        parts = []
+        for number, member in zip(counts, self.members, strict=True):
+            if number:
+                at = np.arange(number) * len(member.x) // number
+                part_key = jax.random.fold_in(key, len(parts))
+                drawn = predict_new(member.density, old, new, member.x[at], part_key, stream)
+                parts.append(np.asarray(drawn.score)[:, :rows, :targets])
+        return np.concatenate(parts)
