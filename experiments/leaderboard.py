@@ -123,7 +123,7 @@ def _markdown(board: tuple[Protocol, ...], wanted: list[str], headline: pd.DataF
         lines.append(f"| {method} | " + " | ".join(row) + " |")
     lines += ["", *_intervals(wanted, headline, found), ""]
     now = datetime.date.today().isoformat()
-    packages = ", ".join(f"{name} {version}" for name, version in versions().items() if name != "source")
+    packages = ", ".join(f"{name} {version}" for name, version in versions().items())
     lines.append(f"{now}; {packages}; {headline['seconds'].sum():.0f} CPU seconds. Star: some scores not answered.")
     return "\n".join(lines) + "\n"
 
