@@ -39,7 +39,7 @@ from csvjax.errors import InputError
 from csvjax.evaluate.compare import Comparison, compare, tasks, versions
 from csvjax.evaluate.compare_table import comparison_table
 from csvjax.evaluate.protocols.board import Protocol, protocols, question_of
-from csvjax.laws.baselines import METHODS
+from csvjax.laws.baselines import BY_NAME, METHODS
 
 README = Path(__file__).parent.parent / "README.md"
 MARKS = "<!-- leaderboard: python -m experiments.leaderboard -->", "<!-- end of leaderboard -->"
@@ -83,7 +83,7 @@ def main(
 
 
 def _tasks(protocol: Protocol, wanted: list[str]) -> list:
-    made = {name: {**METHODS, **protocol.published}[name]() for name in wanted}
+    made = {name: {**METHODS, **BY_NAME, **protocol.published}[name]() for name in wanted}
     return [
         task
         for problem in protocol.problems

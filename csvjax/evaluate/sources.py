@@ -15,8 +15,8 @@ __all__ = ["source_hash"]
 def source_hash(modules: Iterable[str]) -> str:
     """Of the modules of csvjax among `modules`, and of all modules of csvjax that these import, one after another.
 
-    Packages that only gather names (`__init__`) do not count, nor what is imported through them: modules that matter are
-    imported by their own names.
+    Packages that only gather names (`__init__`) do not count, nor what is imported through them: modules that matter
+    are imported by their own names.
     """
     found: set[str] = set()
     left = [name for name in modules if name.split(".")[0] == "csvjax"]
