@@ -15,9 +15,8 @@ some held-out scores were not answered, for want of compute. A dash: the method 
 Second table: CRPS and share of the held-out scores inside the 90 % interval, over all cells of a group of protocols. A
 method that is added to `csvjax.laws.baselines.METHODS` is in the next run.
 
-Measured: 216 rows, 0 failed, 693 CPU seconds of fits and draws; the whole takes longer by reading, judging and starting
-processes, and was timed only in pieces on a busy machine, about 17 minutes on 2 cores together. Short of the published
-figures: see the tests of each method.
+Measured: 216 rows, 0 failed, 693 CPU seconds of fits and draws. Wall time was measured only in three resumed pieces on
+a busy machine with 2 cores: below 23 minutes together. Short of the published figures: see the tests of each method.
 
 Without --quick the table between the two marker comments of the README is written anew. What --out has already is not
 computed again. Last line: minutes (of this run), rows (pairs of a method and a protocol), failed_rows.

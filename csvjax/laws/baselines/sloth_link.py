@@ -7,7 +7,7 @@ Maia Polo et al. 2024 (arXiv 2412.06540), section 3. The network can bend at wil
 the descent as much as by the loss: it is theirs, Adam at rates 0.1, 0.01 and 0.001, times 0.95 after 20 steps without
 improvement, ended after 500 steps without a lower absolute error; the rate with the lowest one wins. They stop at
 100,000 steps, here at 20,000. Single precision, as theirs. Their figures are not reproduced: one start gives 4.6 points
-and another 6.2 where 4.02 are published (all 12 benchmarks, two models of a family seen), so "all methods" leaves it out.
+and another 6.2 where 4.02 are published (all 12 benchmarks, two models of a family seen), so "all" leaves it out.
 """
 
 from __future__ import annotations
