@@ -32,7 +32,9 @@ Splits = Annotated[
         "SPLIT",
     ),
 ]
-Methods = Annotated[str, typer.Option("--methods", metavar="A,B,...", help="Methods by name, or all.")]
+Methods = Annotated[
+    str, typer.Option("--methods", metavar="A,B,...", help="Methods by name, or all (a wrong name lists them).")
+]
 Sees = Annotated[
     str | None,
     _option(

@@ -1,8 +1,8 @@
 """Many methods on many questions: judged cells, and one outcome for each pair, also where a method fails.
 
 Every pair of question and method is a task of its own, keyed by a hash of all that its answer depends on: the view, the
-observations, the method with its settings, the seed, the number of draws, and the source of csvjax. What a folder has
-under that key is not computed again.
+observations, the method with its settings, the seed, the number of draws, and the source of the method and of what it
+imports from csvjax. What a folder has under that key is not computed again.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ import jax
 import numpy as np
 import pandas as pd
 
-import csvjax
 from csvjax.atomic import replacing
 from csvjax.dataset import Dataset
 from csvjax.errors import CsvjaxError
 from csvjax.evaluate.judged import COLUMNS, judge_cells
 from csvjax.evaluate.questions import Question
+from csvjax.evaluate.sources import source_hash
 from csvjax.laws.baselines.method import Method, NotApplicable
 from csvjax.laws.baselines.view import View
 from csvjax.names import positions
@@ -217,7 +217,8 @@ def key_of(task: Task) -> str:
     """The hash of all that the answer to a task depends on."""
     digest = hashlib.blake2b(digest_size=16)
     said = (task.split, task.question, task.label, task.targets, sorted(task.sees), task.lms, task.seed, task.draws)
-    digest.update(repr((said, _signature(task.method), versions())).encode())
+    source = source_hash(_modules(task.method) | {__name__})
+    digest.update(repr((said, _signature(task.method), versions(), source)).encode())
     for array in (*(getattr(task.view, f.name) for f in fields(task.view)), task.asked, task.observed):
         value = array.astype("U") if array.dtype.kind in "OU" else array
         digest.update(repr((value.shape, value.dtype.kind)).encode())
@@ -244,14 +245,20 @@ def _signature(value: Any) -> Any:
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """Versions of the packages that compute, and a hash of the source of what predicts and what judges."""
-    digest = hashlib.blake2b(digest_size=16)
-    root = Path(csvjax.__file__).parent
-    judges = [root / "evaluate" / f"{name}.py" for name in ("compare", "judged", "metrics")]
-    for path in [*sorted((root / "laws").rglob("*.py")), *sorted((root / "fit").rglob("*.py")), *judges]:
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    packages = ("csvjax", "jax", "numpy", "scipy")
-    return {**{name: importlib.metadata.version(name) for name in packages}, "source": digest.hexdigest()}
+    """Versions of the packages that compute."""
+    return {name: importlib.metadata.version(name) for name in ("csvjax", "jax", "numpy", "scipy")}
+
+
+def _modules(value: Any) -> set[str]:
+    """The modules in which a method and its functions are written."""
+    if isinstance(value, functools.partial):
+        parts: Iterable[Any] = (value.func, *value.args, *value.keywords.values())
+        return set().union(*(_modules(part) for part in parts))
+    if is_dataclass(value) and not isinstance(value, type):
+        return {type(value).__module__}.union(*(_modules(getattr(value, f.name)) for f in fields(value)))
+    if isinstance(value, (list, tuple)):
+        return set().union(*(_modules(part) for part in value))
+    return {value.__module__} if callable(value) else {type(value).__module__}
 
 
 def _read(cache: Path, task: Task) -> tuple[Outcome, pd.DataFrame | None] | None:

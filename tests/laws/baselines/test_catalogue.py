@@ -19,9 +19,9 @@ def view(make: Callable[..., Dataset]) -> View:
     return hide(make(), TRAIN, ("x", "y"))
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [*METHODS, pytest.param("sloth-link", marks=pytest.mark.slow)])
 def test_every_method_keeps_the_contract(name: str, view: View) -> None:
-    method = METHODS[name]()
+    (method,) = find_methods([name]).values()
     assert isinstance(method, Method)
     fitted = method.fit(view, KEY)
     assert isinstance(fitted, Fitted)
@@ -32,7 +32,7 @@ def test_every_method_keeps_the_contract(name: str, view: View) -> None:
     np.testing.assert_array_equal(np.isnan(draws), np.isnan(point)[None].repeat(7, axis=0))
     assert np.nanmin(draws) >= 0
     assert np.nanmax(draws) <= 1
-    again = METHODS[name]().fit(view, KEY)
+    again = find_methods([name])[name].fit(view, KEY)
     np.testing.assert_array_equal(again.predict(view), point)
     np.testing.assert_array_equal(again.draws(view, KEY, 7), draws)
 
@@ -53,6 +53,7 @@ def test_what_a_method_does_not_need_it_does_not_use(name: str, view: View) -> N
 
 def test_methods_are_found_by_name() -> None:
     assert list(find_methods(["all"])) == list(METHODS)
+    assert list(find_methods(["sloth-link", "all"])) == ["sloth-link", *METHODS]
     assert list(find_methods(["sloth", "pca-2", "sloth"])) == ["sloth", "pca-2"]
     with pytest.raises(InputError, match="found 'slot': the nearest is 'sloth'"):
         find_methods(["slot"])
