@@ -1,4 +1,4 @@
-"""An environment with PyTorch, apart from csvjax's own: made once, for references and peers that are not dependencies."""
+"""An environment with PyTorch, apart from csvjax's own: made once, for references and peers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints of Hugging Face: a folder or a name on the hub, read as a model and its tokenizer; nothing of it is run."""
+"""Checkpoints of Hugging Face: a folder or a name on the hub, read as a model and its tokenizer; none of it is run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from csvjax.lms.fill import Place, fill, placeless
 from csvjax.lms.tensors import SafeTensors, find_weights, fingerprint
 from csvjax.lms.transformer import Transformer
 
-__all__ = ["Checkpoint", "locate", "open_checkpoint"]
+__all__ = ["Checkpoint", "locate", "open_checkpoint", "quietly"]
 
 _WANTED = ("*.json", "*.safetensors", "*.model", "tokenizer*", "merges.txt", "vocab.*")
 
@@ -110,7 +110,7 @@ def read_config(folder: Path) -> Any:
             f"expected a model_type among {', '.join(sorted(FAMILIES))} in {path}, found {kind!r}; csvjax does not "
             "know how to score this model"
         )
-    config = _quietly(lambda auto: auto.AutoConfig.from_pretrained(folder, trust_remote_code=False), path)
+    config = quietly(lambda auto: auto.AutoConfig.from_pretrained(folder, trust_remote_code=False), path)
     return config.text_config if kind == "gemma3" else config
 
 
@@ -120,7 +120,7 @@ def read_tokenizer(folder: Path, **where: str) -> tuple[Tokenizer, int | None]:
     Raises: InputError if there is none that `transformers` can read.
     """
     read = partial(_read_auto_tokenizer, folder, where)
-    found = _quietly(read, folder)
+    found = quietly(read, folder)
     backend = getattr(found, "backend_tokenizer", None)
     if backend is None:
         raise InputError(
@@ -137,7 +137,8 @@ def _read_auto_tokenizer(folder: Path, where: dict[str, str], auto: Any) -> Any:
     return auto.AutoTokenizer.from_pretrained(folder, trust_remote_code=False, use_fast=True, **where)
 
 
-def _quietly(read: Callable[[Any], Any], place: Path) -> Any:
+def quietly(read: Callable[[Any], Any], place: Path) -> Any:
+    """`read(transformers)`, without its remarks. Raises: InputError that names `place` for whatever goes wrong."""
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # else it remarks that there is no torch
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     logger = logging.getLogger("transformers")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +25,7 @@ _SUFFIX = {"kernel": "weight", "scale": "weight", "bias": "bias"}
 _NO_WEIGHTS = (".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq")
 _OTHER_MODELS = ("vision_tower.", "model.vision_tower.", "multi_modal_projector.", "model.multi_modal_projector.")
 
-Path = tuple[str | int, ...]
+Path = tuple[Any, ...]
 Place = Callable[[Path, np.ndarray], jax.Array]
 
 
@@ -88,9 +89,7 @@ def _name(naming: Naming, prefix: str, path: Path) -> str:
     return f"{prefix}{naming.top[str(module)]}.{_SUFFIX[str(leaf)]}"
 
 
-def _array(
-    naming: Naming, shape: Architecture, tensors: Tensors, known: set[str], name: str, path: Path
-) -> np.ndarray:
+def _array(naming: Naming, shape: Architecture, tensors: Tensors, known: set[str], name: str, path: Path) -> np.ndarray:
     if name not in known:
         raise InputError(
             f"expected the tensor {name} in {tensors.place}, found none of that name; get the checkpoint whole, or "
@@ -109,9 +108,7 @@ def _check_rest(naming: Naming, shape: Architecture, rest: set[str], place: str)
     """A weight that nobody asked for means a model that is not what its configuration says."""
     tied = {f"{naming.output}.weight", f"language_model.{naming.output}.weight"} if shape.tied else set()
     unknown = sorted(
-        name
-        for name in rest - tied
-        if not name.endswith(_NO_WEIGHTS) and not name.startswith(_OTHER_MODELS)
+        name for name in rest - tied if not name.endswith(_NO_WEIGHTS) and not name.startswith(_OTHER_MODELS)
     )
     if unknown:
         raise InputError(

@@ -35,7 +35,7 @@ class Linear(nnx.Module):
 
 
 class Norm(nnx.Module):
-    """Layer norm, or RMS norm (arXiv 1910.07467), in float32: (x - mean) / sqrt(var + eps) * (offset + scale) + bias."""
+    """Layer norm, or RMS norm (arXiv 1910.07467), in float32: (x - mean) / sqrt(var + eps) (offset + scale) + bias."""
 
     def __init__(self, shape: Architecture, width: int):
         self.centred, self.eps, self.offset = shape.norm == "layer", shape.norm_eps, shape.norm_offset
@@ -143,10 +143,7 @@ class Transformer(nnx.Module):
         `valid`: False at padding, which nobody attends to and which takes no position. It is needed on the left only:
         attention looks left, so padding on the right is seen by padding alone.
         """
-        if valid is None:
-            positions = jnp.arange(tokens.shape[1])
-        else:
-            positions = jnp.maximum(jnp.cumsum(valid, axis=1) - 1, 0)
+        positions = jnp.arange(tokens.shape[1]) if valid is None else jnp.maximum(jnp.cumsum(valid, axis=1) - 1, 0)
         x = self.embedding[...][tokens].astype(jnp.float32) * self.shape.embedding_scale
         if self.project_in is not None:
             x = self.project_in(x)

@@ -111,8 +111,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "qwen2-window": (
         "qwen2",
-        _LLAMA
-        | {"use_sliding_window": True, "sliding_window": 6, "max_window_layers": 1, "rope_parameters": _THETA},
+        _LLAMA | {"use_sliding_window": True, "sliding_window": 6, "max_window_layers": 1, "rope_parameters": _THETA},
     ),
     "qwen3": ("qwen3", _LLAMA | {"head_dim": 6, "rope_parameters": _THETA}),
     "gemma2": (

@@ -2,7 +2,8 @@
 
 Writes `tests/lms/checkpoints/NAME/` (config.json, safetensors in bfloat16, `expected.npz`), which the fast tests read.
 It runs itself again in `.venv-torch`. Matrices are drawn with a standard deviation of 0.4, the head with 0.7,
-vectors with 0.3 (around 1 for norms): with the ordinary 0.02, and biases of zero, logits are nearly zero and hide every fault.
+vectors with 0.3 (around 1 for norms): with the ordinary 0.02, and biases of zero, logits are nearly zero and hide every
+fault.
 """
 
 from __future__ import annotations
