@@ -57,7 +57,7 @@ def fill(
                 f"expected the tensor {name} of {tensors.place} to give {_dotted(path)} of shape {wanted}, found "
                 f"{array.shape}; config.json and weights are of different models"
             )
-        kept = array.astype(dtype if array.ndim == 2 else np.float32)
+        kept = array.astype(dtype if array.ndim == 2 else np.float32, copy=False)
         # A transposed matrix is laid out anew, and a map of the file does not outlive it.
         filled.append((path, parameter.replace(place(path, np.ascontiguousarray(kept)))))
     _check_rest(naming, shape, known - used, tensors.place)

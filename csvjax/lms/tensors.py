@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -70,26 +69,32 @@ class SafeTensors:
         from safetensors import SafetensorError, safe_open
 
         self.place = str(files[0] if len(files) == 1 else files[0].parent)
-        self._stack = ExitStack()
-        self._file: dict[str, Any] = {}
+        self._file: dict[str, Path] = {}
         for path in files:
             try:
-                opened = self._stack.enter_context(safe_open(path, "np"))
+                with safe_open(path, "np") as opened:
+                    self._file |= dict.fromkeys(opened.keys(), path)
             except (SafetensorError, OSError) as error:
                 raise InputError(
                     f"expected a whole safetensors file at {path}, found one that cannot be read ({error}); "
                     "get it again"
                 ) from None
-            self._file |= dict.fromkeys(opened.keys(), opened)
 
     def names(self) -> Iterable[str]:
         return self._file
 
     def shape(self, name: str) -> tuple[int, ...]:
-        return tuple(self._file[name].get_slice(name).get_shape())
+        from safetensors import safe_open
+
+        with safe_open(self._file[name], "np") as opened:
+            return tuple(opened.get_slice(name).get_shape())
 
     def read(self, name: str) -> np.ndarray:
-        return self._file[name].get_tensor(name)
+        from safetensors import safe_open
+
+        # Opened anew for each tensor: what a map has read stays in memory until it is closed.
+        with safe_open(self._file[name], "np") as opened:
+            return opened.get_tensor(name)
 
 
 def fingerprint(files: Sequence[Path], parts: int = 64, size: int = 1 << 16) -> str:

@@ -21,7 +21,7 @@ from csvjax.lms.devices import gather, make_mesh, place_batch, place_weights
 from csvjax.lms.transformer import Transformer
 from csvjax.losses import store as stores
 from csvjax.losses.batches import Batch, Shapes, cut_batches
-from csvjax.losses.nll import LanguageModel, token_nll
+from csvjax.losses.nll import LanguageModel, scorer
 from csvjax.losses.units import EncodedText, TextDocument, encode_text
 from csvjax.losses.windows import list_windows
 
@@ -119,8 +119,8 @@ Score = Callable[[np.ndarray, np.ndarray], Array]
 
 
 def _scorer(model: LanguageModel, mesh: Mesh) -> Score:
-    place = place_batch(mesh)
-    return lambda tokens, targets: token_nll(model, place(tokens), place(targets))
+    place, score = place_batch(mesh), scorer(model)
+    return lambda tokens, targets: score(place(tokens), place(targets))
 
 
 def chunk_losses(

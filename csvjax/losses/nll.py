@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol, runtime_checkable
 
@@ -12,8 +13,9 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from csvjax.losses.windows import Windows
+from csvjax.types import AnyArray
 
-__all__ = ["LanguageModel", "blocked_nll", "document_nll", "token_nll"]
+__all__ = ["LanguageModel", "blocked_nll", "document_nll", "scorer", "token_nll"]
 
 _COLUMNS = 4096  # of the vocabulary at a time, where it is several times larger
 _ROWS = 2048  # tokens at a time there: with the columns, 32 MB of logits
@@ -113,6 +115,12 @@ def _token_nll(graph: nnx.GraphDef, params: nnx.State, tokens: Array, targets: A
     return blocked_nll(flat, model.head, targets.reshape(-1), block, cap).reshape(targets.shape)
 
 
+def scorer(model: LanguageModel, block: int = 512) -> Callable[[AnyArray, AnyArray], Array]:
+    """`token_nll` of one model: a function of (tokens, targets) that does not take the model apart at every call."""
+    graph, params = nnx.split(model)
+    return lambda tokens, targets: _token_nll(graph, params, tokens, targets, block)
+
+
 def token_nll(
     model: LanguageModel,
     tokens: Int[Array | np.ndarray, "b t"],
@@ -120,7 +128,7 @@ def token_nll(
     block: int = 512,
 ) -> Float[Array, "b t"]:
     """Loss in nats of each target given the tokens up to its position; compiled once per shape and architecture."""
-    return _token_nll(*nnx.split(model), tokens, targets, block)
+    return scorer(model, block)(tokens, targets)
 
 
 def document_nll(
