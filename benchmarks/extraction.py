@@ -60,7 +60,16 @@ def worker(command: Sequence[str], **environment: str) -> Iterator[Worker]:
 
 
 def ours(folder: Path, batch: int, length: int, devices: int = 1) -> list[str]:
-    return [sys.executable, "-m", "benchmarks.extraction", "--serve", str(folder), str(batch), str(length), str(devices)]
+    return [
+        sys.executable,
+        "-m",
+        "benchmarks.extraction",
+        "--serve",
+        str(folder),
+        str(batch),
+        str(length),
+        str(devices),
+    ]
 
 
 def serve(folder: Path, batch: int, length: int, devices: int) -> None:
@@ -92,7 +101,9 @@ def serve(folder: Path, batch: int, length: int, devices: int) -> None:
             print(time.perf_counter() - start, flush=True)
             mean = float(losses.mean())
         elif line.strip() == "matmul":
-            print(max(plain(batch * length, k, n) for k, n in ((shape.width, shape.hidden), (shape.hidden, shape.width))))
+            print(
+                max(plain(batch * length, k, n) for k, n in ((shape.width, shape.hidden), (shape.hidden, shape.width)))
+            )
             sys.stdout.flush()
         else:
             print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, mean, flush=True)
@@ -134,9 +145,7 @@ def against_torch(kind: str, batch: int, length: int, rounds: int, folder: Path)
             speed = float(mine.ask("matmul"))
             if i:  # the first one compiles
                 times.append((*pair, speed))
-        (their_peak, their_mean), (peak, mean) = (
-            map(float, process.ask("peak").split()) for process in (theirs, mine)
-        )
+        (their_peak, their_mean), (peak, mean) = (map(float, process.ask("peak").split()) for process in (theirs, mine))
     table = np.array(times)
     assert abs(mean - their_mean) < 1e-4, (mean, their_mean)
     return {

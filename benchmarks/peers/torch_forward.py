@@ -1,7 +1,7 @@
 """PyTorch's forward pass and cross-entropy, on request, one line in and one line out; run by `benchmarks.extraction`.
 
-    python torch_forward.py make KIND FOLDER     draw a model of this shape and save it to FOLDER
-    python torch_forward.py serve FOLDER B T     then `run` answers seconds, `peak` answers bytes and the mean loss
+python torch_forward.py make KIND FOLDER     draw a model of this shape and save it to FOLDER
+python torch_forward.py serve FOLDER B T     then `run` answers seconds, `peak` answers bytes and the mean loss
 """
 
 import json

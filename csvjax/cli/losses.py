@@ -13,8 +13,12 @@ from csvjax.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from typer import Context
+
     from csvjax.lms.checkpoint import Checkpoint
     from csvjax.losses.extract import Options
+else:
+    Context = typer.Context.__mro__[1]  # the class of what typer passes; its own is a subclass
 
 __all__ = ["losses"]
 
@@ -23,7 +27,7 @@ losses = typer.Typer(invoke_without_command=True, no_args_is_help=True, pretty_e
 
 @losses.callback()
 def extract_losses(
-    context: typer.Context,
+    context: Context,
     lm: Annotated[
         list[str] | None,
         typer.Option("--lm", metavar="[NAME=]PATH_OR_ID", help="A folder, a .gguf file or a name on the hub; again."),

@@ -202,7 +202,8 @@ def _run(
     model: Transformer = task.lm.load(jnp.dtype(options.dtype), place_weights(mesh))
 
     def batches(chunk: int) -> Iterator[Batch]:
-        return cut_batches(text.ids, task.windows, task.first, (bounds[chunk], bounds[chunk + 1]), shapes)
+        borders = int(bounds[chunk]), int(bounds[chunk + 1])
+        return cut_batches(text.ids, task.windows, task.first, borders, shapes)
 
     work = [(int(c), int(bounds[c + 1] - bounds[c]), batches(int(c))) for c in todo]
     yield from chunk_losses(_scorer(model, mesh), work)
