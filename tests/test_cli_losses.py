@@ -55,6 +55,20 @@ def test_losses_of_two_models_are_extracted_and_shown(work: Path, tmp_path: Path
     assert files(store) == whole
 
 
+def test_stores_of_two_tokenizers_are_joined(work: Path, tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "sp", tokenizer=sentencepiece())
+    for lm in (work / "m0", tmp_path / "sp"):
+        done = run("--lm", lm, "--text", work / "prose", "--out", tmp_path / f"{lm.name}.zarr", *SIZES)
+        assert done.exit_code == 0, done.output
+    both, out = [tmp_path / "m0.zarr", tmp_path / "sp.zarr"], tmp_path / "both.zarr"
+    done = run("join", *both, "--out", out)
+    assert done.exit_code == 0, done.output
+    table = read_losses(out)
+    assert table.lms == ("m0", "sp")
+    np.testing.assert_allclose(table.mean_loss, [read_losses(path).mean_loss[0] for path in both], rtol=1e-6)
+    assert "one of common, words, fixed" in run("join", *both, "--out", out, "--units", "lines").stderr
+
+
 def test_show_says_what_is_missing_and_damaged(work: Path, tmp_path: Path) -> None:
     store = tmp_path / "s.zarr"
     assert run(*given(work), "--out", store, *SIZES, "--part", "1/2").exit_code == 0

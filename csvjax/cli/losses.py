@@ -164,6 +164,26 @@ def _extract(lms: Sequence[Checkpoint], documents: Sequence[Any], out: Path, opt
     _show(out)
 
 
+@losses.command("join")
+def join_stores(
+    stores: Annotated[list[Path], typer.Argument(metavar="STORE...", help="Stores of the same text.")],
+    out: Annotated[Path, typer.Option("--out", metavar="STORE", help="A .zarr or .zarr.zip; one there is replaced.")],
+    units: Annotated[str, typer.Option("--units", metavar="common|words|fixed", help="Spans to share.")] = "common",
+    size: Annotated[int, typer.Option("--size", min=1, help="Bytes of a fixed span.")] = 16,
+) -> None:
+    """Bring models with different tokenizers to shared spans of bytes, for csvjax fit."""
+    from typing import cast, get_args
+
+    from csvjax.losses.read import read_losses, write_losses
+    from csvjax.losses.spans import Kind, to_spans
+
+    if units not in get_args(Kind):
+        raise InputError(f"expected --units to be one of {', '.join(get_args(Kind))}, found {units!r}; choose one")
+    table = to_spans([read_losses(store) for store in stores], cast(Kind, units), size)
+    write_losses(table, out)
+    typer.echo(f"{len(table.lms)} models on {len(table.units):,} spans: {out}")
+
+
 @losses.command("show")
 def show_store(store: Annotated[Path, typer.Argument(metavar="STORE", help="What csvjax losses wrote.")]) -> None:
     """Models of a store, their mean losses by domain, and what is missing."""

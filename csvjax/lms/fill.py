@@ -47,7 +47,8 @@ def fill(
     prefix = _prefix(naming, known, tensors.place)
     used: set[str] = set()
     filled = []
-    for path, parameter in nnx.to_flat_state(state):
+    # The largest first, while there is room: a tensor is held twice for the time that it is placed.
+    for path, parameter in sorted(nnx.to_flat_state(state), key=lambda item: -int(np.prod(item[1].shape))):
         name = _name(naming, prefix, path)
         used.add(name)
         array = _array(naming, shape, tensors, known, name, path)
