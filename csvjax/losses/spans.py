@@ -91,10 +91,9 @@ def to_spans(tables: Sequence[LossTable], kind: Kind = "common", size: int = 16)
     groups = [table.units.groupby("document", sort=False).indices for table in tables]
     for document, text in texts.items():
         places = [group[document] for group in groups]
-        spans = [
-            tuple(t.units[c].to_numpy()[p] for c in ("start", "bytes")) for t, p in zip(tables, places, strict=True)
-        ]
-        own = [np.append(start, start[-1] + length[-1]) for start, length in spans]
+        starts = [table.units["start"].to_numpy()[place] for table, place in zip(tables, places, strict=True)]
+        sizes = [table.units["bytes"].to_numpy()[place] for table, place in zip(tables, places, strict=True)]
+        own = [np.append(start, start[-1] + length[-1]) for start, length in zip(starts, sizes, strict=True)]
         borders = _within(cut[kind](text, own), own)
         if len(borders) < 2:
             continue
@@ -124,7 +123,7 @@ def to_spans(tables: Sequence[LossTable], kind: Kind = "common", size: int = 16)
 
 
 def _within(borders: np.ndarray, own: Sequence[np.ndarray]) -> np.ndarray:
-    """The borders where every table has tokens; the first is a border of all, at or after the last of their beginnings."""
+    """The borders where every table has tokens, from the first border of all at or after the last of their beginnings."""
     if all(ends[0] == 0 for ends in own):
         first = 0
     else:
