@@ -123,7 +123,7 @@ def to_spans(tables: Sequence[LossTable], kind: Kind = "common", size: int = 16)
 
 
 def _within(borders: np.ndarray, own: Sequence[np.ndarray]) -> np.ndarray:
-    """The borders where every table has tokens, from the first border of all at or after the last of their beginnings."""
+    """The borders where every table has tokens, from the first border that all have at or after their beginnings."""
     if all(ends[0] == 0 for ends in own):
         first = 0
     else:
