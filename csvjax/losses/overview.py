@@ -33,7 +33,7 @@ class Overview:
 def look(path: Path) -> Overview:
     """An overview of the store at `path`, finished or not.
 
-    Raises: InputError if there is no store that `csvjax losses` began.
+    Raises: InputError if there is no store that csvjax losses began.
     """
     try:
         group = zarr.open_group(path, mode="r")
