@@ -1,21 +1,22 @@
-"""TODO docstring."""
+"""DOC"""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import typer
+
+from benchmarks.torch_environment import torch_python
+from csvjax.atomic import replacing
 
 ROOT = Path(__file__).parent.parent
 PEER = ROOT / "benchmarks" / "peers" / "torch_forward.py"
@@ -24,7 +25,7 @@ PEER = ROOT / "benchmarks" / "peers" / "torch_forward.py"
 class Worker:
     """A process that answers a line to each line."""
 
-    def __init__(self, command: Sequence[str], **environment: str):
+    def __init__(self, command: list[str], **environment: str):
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -39,19 +40,21 @@ class Worker:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self.process.args} ended with {self.process.wait()}")
+            raise RuntimeError(f"{self.process.args!r} ended with {self.process.wait()}")
         return line
 
-    def ask(self, line: str) -> str:
+    def tell(self, line: str) -> None:
         assert self.process.stdin is not None
-        self.process.stdin.write(line + "\n")
+        self.process.stdin.write(line.strip() + "\n")
         self.process.stdin.flush()
+
+    def ask(self, line: str) -> str:
+        self.tell(line)
         return self.answer()
 
 
 @contextmanager
-def worker(command: Sequence[str], **environment: str) -> Iterator[Worker]:
-    one = Worker(command, **environment)
+def running(one: Worker) -> Iterator[Worker]:
     try:
         yield one
     finally:
@@ -59,86 +62,22 @@ def worker(command: Sequence[str], **environment: str) -> Iterator[Worker]:
         one.process.wait()
 
 
-def ours(folder: Path, batch: int, length: int, devices: int = 1) -> list[str]:
-    return [
-        sys.executable,
-        "-m",
-        "benchmarks.extraction",
-        "--serve",
-        str(folder),
-        str(batch),
-        str(length),
-        str(devices),
-    ]
-
-
-def serve(folder: Path, batch: int, length: int, devices: int) -> None:
-    """Answer `run` with seconds, `matmul` with the GFLOP/s of plain products, `peak` with bytes and the mean loss."""
-    import jax
-    import jax.numpy as jnp
-
-    from csvjax.lms.checkpoint import read_config
-    from csvjax.lms.devices import make_mesh, place_batch, place_weights
-    from csvjax.lms.families import make_architecture
-    from csvjax.lms.fill import fill
-    from csvjax.lms.tensors import SafeTensors, find_weights
-    from csvjax.losses.nll import scorer
-
-    assert jax.device_count() == devices
-    mesh = make_mesh()
-    shape = make_architecture(read_config(folder))
-    model = fill(shape, SafeTensors(find_weights(folder)), jnp.float32, place_weights(mesh))
-    score, place = scorer(model), place_batch(mesh)
-    flops = 2 * batch * length * (shape.params + shape.head_params)
-    flops += 2 * batch * length**2 * shape.heads * shape.head_width * len(shape.layers)  # the half that is seen
-    print(flops, flush=True)
-    tokens = np.asarray(json.loads(sys.stdin.readline()), np.int32)
-    mean = 0.0
-    for line in sys.stdin:
-        if line.strip() == "run":
-            start = time.perf_counter()
-            losses = np.asarray(score(place(tokens[:, :-1]), place(tokens[:, 1:])))
-            print(time.perf_counter() - start, flush=True)
-            mean = float(losses.mean())
-        elif line.strip() == "matmul":
-            print(
-                max(plain(batch * length, k, n) for k, n in ((shape.width, shape.hidden), (shape.hidden, shape.width)))
-            )
-            sys.stdout.flush()
-        else:
-            print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, mean, flush=True)
-
-
-def plain(m: int, k: int, n: int, rounds: int = 3) -> float:
-    """FLOP/s of one product [m, k] @ [k, n], the best of some."""
-    import jax
-    import jax.numpy as jnp
-
-    key = jax.random.key(0)
-    a, b = jax.random.normal(key, (m, k)), jax.random.normal(key, (k, n))
-    product: Callable[..., jax.Array] = jax.jit(jnp.matmul)
-    product(a, b).block_until_ready()
-    best = np.inf
-    for _ in range(rounds):
-        start = time.perf_counter()
-        product(a, b).block_until_ready()
-        best = min(best, time.perf_counter() - start)
-    return 2 * m * k * n / best
+def ours(folder: Path, batch: int, length: int, devices: int = 1) -> Worker:
+    command = [sys.executable, "-m", "benchmarks.peers.flax_forward", folder, batch, length, devices]
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    return Worker(list(map(str, command)), XLA_FLAGS=flags, JAX_PLATFORMS="cpu")
 
 
 def against_torch(kind: str, batch: int, length: int, rounds: int, folder: Path) -> dict[str, Any]:
     """Rounds in turn, so that whatever slows the machine slows both."""
-    from benchmarks.torch_environment import torch_python
-
     python = str(torch_python())
-    checkpoint = folder / kind
-    subprocess.run([python, str(PEER), "make", kind, str(checkpoint)], check=True, stderr=subprocess.DEVNULL)
+    checkpoint = make(kind, folder)
     with (
-        worker([python, str(PEER), "serve", str(checkpoint), str(batch), str(length)]) as theirs,
-        worker(ours(checkpoint, batch, length)) as mine,
+        running(Worker([python, str(PEER), "serve", str(checkpoint), str(batch), str(length)])) as theirs,
+        running(ours(checkpoint, batch, length)) as mine,
     ):
         tokens, flops = theirs.answer(), float(mine.answer())
-        mine.process.stdin.write(tokens)  # type: ignore[union-attr]  # it is a pipe
+        mine.tell(tokens)
         times = []
         for i in range(rounds + 1):
             pair = float(theirs.ask("run")), float(mine.ask("run"))
@@ -159,21 +98,68 @@ def against_torch(kind: str, batch: int, length: int, rounds: int, folder: Path)
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "extraction")
-    parser.add_argument("--serve", nargs=4, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.serve:
-        folder, *sizes = given.serve
-        serve(Path(folder), *map(int, sizes))
-        return
-    rounds = 3 if given.quick else 9
-    with tempfile.TemporaryDirectory() as folder:
-        for kind in ("gpt2", "pythia"):
-            print(kind, against_torch(kind, 4, 512, rounds, Path(folder)), flush=True)
+def make(kind: str, folder: Path) -> Path:
+    """A random checkpoint of this shape."""
+    checkpoint = folder / kind
+    if not checkpoint.exists():
+        command = [str(torch_python()), str(PEER), "make", kind, str(checkpoint)]
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    return checkpoint
+
+
+def seconds(checkpoint: Path, batch: int, length: int, devices: int, rounds: int) -> float:
+    """The best time of a batch."""
+    tokens = np.random.default_rng(0).integers(0, 50_000, (batch, length + 1))
+    with running(ours(checkpoint, batch, length, devices)) as mine:
+        mine.answer()
+        mine.tell(json.dumps(tokens.tolist()))
+        return min(float(mine.ask("run")) for _ in range(rounds + 1))
+
+
+def slope(x: Sequence[float], y: Sequence[float]) -> float:
+    """The exponent a of y ~ x^a by least squares; 1 is linear."""
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+
+
+def curves(folder: Path, rounds: int, quick: bool) -> dict[str, Any]:
+    """Tokens/s over devices and over context, and exponents of the time in tokens and in parameters."""
+    small = make("pythia-6-512", folder)
+    devices = {n: 2048 / seconds(small, 8, 256, n, rounds) for n in ((1, 8) if quick else (1, 2, 4, 8))}
+    lengths = (256, 1024) if quick else (256, 512, 1024, 2048, 4096)
+    context = {n: 4096 / seconds(small, 4096 // n, n, 1, rounds) for n in lengths}
+    batches = (2, 8) if quick else (2, 4, 8, 16)
+    tokens = [seconds(small, n, 256, 1, rounds) for n in batches]
+    layers = (2, 12) if quick else (2, 6, 12, 24)
+    params = [12 * n * 512**2 + 50304 * 512 for n in layers]
+    depth = [seconds(make(f"pythia-{n}-512", folder), 8, 256, 1, rounds) for n in layers]
+    return {
+        "tokens_per_second_by_devices": devices,
+        "tokens_per_second_by_context": context,
+        "exponent_in_tokens": slope(batches, tokens),
+        "exponent_in_params": slope(params, depth),
+    }
+
+
+def main(out: Path = Path("runs/extraction"), quick: bool = False, only: str = "") -> None:
+    if only not in ("", "torch", "curves"):
+        raise typer.BadParameter("torch or curves")
+    rounds = 3 if quick else 9
+    found: dict[str, Any] = {"quick": quick}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        if only != "curves":
+            each = {kind: against_torch(kind, 4, 512, rounds, folder) for kind in ("gpt2", "pythia")}
+            found |= {f"speedup_torch_{kind}": one["speedup"] for kind, one in each.items()}
+            found["memory_ratio"] = max(one["memory_ratio"] for one in each.values())
+            found["matmul_share"] = min(one["matmul_share"] for one in each.values())
+            found["torch"] = each
+        if only != "torch":
+            found |= curves(folder, 2, quick)
+    out.mkdir(parents=True, exist_ok=True)
+    with replacing(out / "result.json") as part:
+        part.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -12,26 +12,26 @@ import time
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-SHAPES = {
-    "gpt2": ("gpt2", {}),
-    "pythia": (
+
+def config(kind: str) -> AutoConfig:
+    """`gpt2`, `pythia` (160m), or `pythia-LAYERS-WIDTH` with positions up to 4,096."""
+    if kind == "gpt2":
+        return AutoConfig.for_model("gpt2")
+    layers, width = map(int, kind.split("-")[1:]) if "-" in kind else (12, 768)
+    return AutoConfig.for_model(
         "gpt_neox",
-        {
-            "vocab_size": 50304,
-            "hidden_size": 768,
-            "intermediate_size": 3072,
-            "num_hidden_layers": 12,
-            "num_attention_heads": 12,
-            "max_position_embeddings": 2048,
-        },
-    ),
-}
+        vocab_size=50304,
+        hidden_size=width,
+        intermediate_size=4 * width,
+        num_hidden_layers=layers,
+        num_attention_heads=width // 64,
+        max_position_embeddings=4096 if "-" in kind else 2048,
+    )
 
 
 def make(kind: str, folder: str) -> None:
     torch.manual_seed(0)
-    name, values = SHAPES[kind]
-    AutoModelForCausalLM.from_config(AutoConfig.for_model(name, **values)).save_pretrained(folder)
+    AutoModelForCausalLM.from_config(config(kind)).save_pretrained(folder)
 
 
 def serve(folder: str, batch: int, length: int) -> None:
