@@ -10,10 +10,10 @@ import sys
 import time
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig
 
 
-def config(kind: str) -> AutoConfig:
+def config(kind: str) -> PreTrainedConfig:
     """`gpt2`, `pythia` (160m), or `pythia-LAYERS-WIDTH` with positions up to 4,096."""
     if kind == "gpt2":
         return AutoConfig.for_model("gpt2")
