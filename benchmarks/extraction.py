@@ -143,7 +143,7 @@ def curves(folder: Path, rounds: int, quick: bool) -> dict[str, Any]:
 def main(out: Path = Path("runs/extraction"), quick: bool = False, only: str = "") -> None:
     if only not in ("", "torch", "curves"):
         raise typer.BadParameter("torch or curves")
-    rounds = 3 if quick else 9
+    rounds = 3 if quick else 6
     found: dict[str, Any] = {"quick": quick}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

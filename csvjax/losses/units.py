@@ -65,33 +65,34 @@ def _spelled(tokens: Sequence[str], text: bytes) -> list[int] | None:
     return [len(piece) for piece in pieces] if b"".join(pieces) == text else None
 
 
-def token_sizes(encoding: Encoding, text: str, name: str) -> list[int]:
+def token_sizes(encoding: Encoding, text: str, name: str, normalised: bool = False) -> list[int]:
     """How many bytes each token of a document stands for; together they are the document's UTF-8, in its order.
 
     Tokens of byte-level BPE that spell the document are taken as they are, and may hold a part of a character.
     Others are placed by the characters that they come from: a token ends with its last character, space that no token
-    has goes to the next one, and of several tokens of one character the first has it and the others have 0 bytes.
-    Raises InputError where a character that is no space comes from no token.
+    has goes to the next one, other characters (which a `normalised` text may have lost, as a mark to its letter) to the
+    one before, and of several tokens of one character the first has it and the others have 0 bytes.
+    Raises InputError where a character that is no space comes from no token, unless `normalised`.
     """
     raw = text.encode()
     spelled = _spelled(encoding.tokens, raw)
     if spelled is not None:
         return spelled
     place = np.cumsum([0, *(len(c.encode()) for c in text)])
-    ends, done = [], 0
-    for start, end in encoding.offsets:
-        if lost := text[done:start].strip():
+    ends: list[int] = []
+    done = 0
+    for start, end in [*encoding.offsets, (len(text), len(text))]:
+        lost = text[done:start].rstrip()
+        if lost.strip() and not normalised:
             raise InputError(
-                f"expected tokens for every character of document {name!r}, found none for {lost[:20]!r}; "
+                f"expected tokens for every character of document {name!r}, found none for {lost.strip()[:20]!r}; "
                 "use a tokenizer that drops nothing but space"
             )
+        if lost and ends:
+            ends[-1] = int(place[done + len(lost)])
         done = max(done, end)
         ends.append(int(place[done]))
-    if lost := text[done:].strip():
-        raise InputError(
-            f"expected tokens for every character of document {name!r}, found none for {lost[:20]!r}; "
-            "use a tokenizer that drops nothing but space"
-        )
+    ends.pop()  # of the end of the text, which is no token
     if ends:
         ends[-1] = len(raw)
     return np.diff([0, *ends]).tolist()
@@ -117,10 +118,11 @@ def encode_text(documents: Sequence[TextDocument], tokenizer: Tokenizer, first_s
             f"expected documents with names of their own, found {len(documents)} with {len(texts)}; rename them"
         )
     encoded = tokenizer.encode_batch([d.text for d in documents], add_special_tokens=False)
+    normalised = tokenizer.normalizer is not None
     rows = [
         row
         for d, e in zip(documents, encoded, strict=True)
-        for row in _rows(d, token_sizes(e, d.text, d.name), 0 if first_scored else 1)
+        for row in _rows(d, token_sizes(e, d.text, d.name, normalised), 0 if first_scored else 1)
     ]
     corpus = hashlib.sha256()
     for d in documents:

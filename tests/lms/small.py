@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from flax import nnx
 from safetensors.numpy import save_file
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from csvjax.lms.checkpoint import read_config
 from csvjax.lms.families import make_architecture
@@ -50,6 +50,7 @@ def sentencepiece(vocabulary: int = 400) -> Tokenizer:
     tokenizer.decoder = decoders.Sequence(
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     )
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")  # while it learns: no token of two words
     bytes_ = [f"<0x{b:02X}>" for b in range(256)]
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary, special_tokens=["<unk>", "<s>", "</s>", *bytes_], show_progress=False
@@ -58,12 +59,7 @@ def sentencepiece(vocabulary: int = 400) -> Tokenizer:
     # As in Llama 2 the bytes are ordinary tokens: only <unk>, <s> and </s> are special.
     described = json.loads(tokenizer.to_str())
     described["added_tokens"] = [token for token in described["added_tokens"] if token["id"] < 3]
-    return Tokenizer.from_str(json.dumps(described))
-
-
-def add_special(tokenizer: Tokenizer, *tokens: str) -> Tokenizer:
-    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in tokens])
-    return tokenizer
+    return Tokenizer.from_str(json.dumps(described | {"pre_tokenizer": None}))
 
 
 def write_checkpoint(folder: Path, seed: int = 0, tokenizer: Tokenizer | None = None, **changes: Any) -> Path:

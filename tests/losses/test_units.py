@@ -60,6 +60,13 @@ def test_a_space_goes_with_the_word_after_it() -> None:
     assert 4 not in starts
 
 
+def test_a_mark_that_a_normaliser_takes_goes_with_its_letter() -> None:
+    for text in ("cafe\u0301 x", "\u1112\u1161\u11ab x"):  # e and its accent; three letters of Korean in one syllable
+        raw, units = text.encode(), encode_text([Document("a", "x", text)], COMPOSED).units
+        assert len(text) - 2 in {len(raw[:start].decode()) for start in units["start"]}  # the space begins a token
+        assert units["bytes"].sum() == len(raw)
+
+
 def test_without_a_beginning_the_first_token_is_no_unit() -> None:
     documents = [Document("a", "x", AWKWARD), Document("a", "y", "the end")]
     whole, rest = (encode_text(documents, BYTE_LEVEL, first) for first in (True, False))
