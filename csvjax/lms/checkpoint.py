@@ -7,7 +7,6 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,13 +113,12 @@ def read_config(folder: Path) -> Any:
     return config.text_config if kind == "gemma3" else config
 
 
-def read_tokenizer(folder: Path, **where: str) -> tuple[Tokenizer, int | None]:
+def read_tokenizer(folder: Path) -> tuple[Tokenizer, int | None]:
     """The fast tokenizer of a checkpoint, and the token that begins a text.
 
     Raises: InputError if there is none that `transformers` can read.
     """
-    read = partial(_read_auto_tokenizer, folder, where)
-    found = quietly(read, folder)
+    found = quietly(lambda auto: auto.AutoTokenizer.from_pretrained(folder, trust_remote_code=False), folder)
     backend = getattr(found, "backend_tokenizer", None)
     if backend is None:
         raise InputError(
@@ -131,10 +129,6 @@ def read_tokenizer(folder: Path, **where: str) -> tuple[Tokenizer, int | None]:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer, found.bos_token_id if found.bos_token_id is not None else found.eos_token_id
-
-
-def _read_auto_tokenizer(folder: Path, where: dict[str, str], auto: Any) -> Any:
-    return auto.AutoTokenizer.from_pretrained(folder, trust_remote_code=False, use_fast=True, **where)
 
 
 def quietly(read: Callable[[Any], Any], place: Path) -> Any:

@@ -80,7 +80,7 @@ def plan(
     """The text as tokens, and what each model has to do.
 
     Raises: InputError for models with different tokenizers, a context that a model does not have, a tokenizer that has
-    no token to begin with, and text without tokens.
+    no token to begin with or more tokens than its model, and text without tokens.
     """
     if options.first not in ("bos", "unscored"):
         raise InputError(f"expected the first token to be 'bos' or 'unscored', found {options.first!r}; choose one")
@@ -109,6 +109,12 @@ def _task(lm: Checkpoint, text: EncodedText, options: Options) -> Task:
         raise InputError(
             f"expected a token that begins or ends a text in the tokenizer of {lm.name!r}, found none; "
             "choose --first unscored"
+        )
+    largest = max([int(ids.max(initial=0)) for ids in text.ids] + [lm.first or 0])
+    if largest >= lm.shape.vocabulary:  # else JAX would read another token's embedding
+        raise InputError(
+            f"expected tokens below {lm.shape.vocabulary}, the vocabulary of {lm.name!r}, found {largest}; its "
+            "tokenizer is of another model"
         )
     stride = max(1, context // 2) if options.stride is None else options.stride
     windows, _ = list_windows([len(ids) for ids in text.ids], context, stride, options.first == "bos")

@@ -158,6 +158,12 @@ def test_models_with_other_tokenizers_and_empty_text_are_refused(
         plan(lms, DOCUMENTS[1:2], OPTIONS)
 
 
+def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(tmp_path: Path) -> None:
+    lm = open_checkpoint(str(write_checkpoint(tmp_path / "few", vocab_size=60)))
+    with pytest.raises(InputError, match="tokens below 60, the vocabulary of 'few'"):
+        plan([lm], DOCUMENTS, OPTIONS)
+
+
 def test_a_loss_that_is_not_finite_stops_with_its_place(tmp_path: Path) -> None:
     """Weights near the end of float32: products overflow."""
     from safetensors.numpy import load_file, save_file
