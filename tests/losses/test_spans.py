@@ -36,10 +36,10 @@ def tokenizers() -> tuple[Tokenizer, ...]:
     return byte_level(), sentencepiece(), train_tokenizer(Corpus(documents, (), ()), 290)
 
 
-def tables(texts: list[str], first_scored: bool = True) -> list[LossTable]:
+def tables(texts: list[str], first_scored: bool = True, *more: Tokenizer) -> list[LossTable]:
     documents = [Document(f"d{i % 2}", f"t{i}", text) for i, text in enumerate(texts)]
     found = []
-    for number, tokenizer in enumerate(tokenizers()):
+    for number, tokenizer in enumerate((*tokenizers(), *more)):
         encoded = encode_text(documents, tokenizer, first_scored)
         loss = np.random.default_rng(number).gamma(1.0, 2.0, (2, len(encoded.units))).astype(np.float32)
         merged, units = merge_empty(loss, encoded.units, encoded.texts)
