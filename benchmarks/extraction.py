@@ -4,16 +4,16 @@
     python -m benchmarks.extraction --quick --out runs/quick
     python -m benchmarks.extraction --only torch        or --only curves
 
-The peer is the forward pass of PyTorch `transformers` (its default attention) with cross-entropy, in an environment of
-its own (`benchmarks/torch_environment.py`). Both read one random checkpoint, in float32, and 4 rows of 512 tokens, each in
-a process of its own; rounds are run in turn, so that whatever slows the machine slows both. Their mean losses agree to
-1e-4, or the benchmark stops.
+The peer is the forward pass of PyTorch `transformers` (its default attention) with cross-entropy, in an environment
+of its own (`benchmarks/torch_environment.py`). Both read one random checkpoint, in float32, and 4 rows of 512 tokens,
+each in a process of its own; rounds are run in turn, so that whatever slows the machine slows both. Their mean losses
+agree to 1e-4, or the benchmark stops.
 
 Figures (last line): speedup_torch_gpt2 and speedup_torch_pythia, median over rounds of PyTorch's time by ours, on the
 shapes of GPT-2 small and of Pythia-160m; memory_ratio, the larger of the two ratios of our peak of resident memory to
-PyTorch's, from the start of the process; matmul_share, the smaller of two shares, FLOP/s of the whole pass by that of the
-fastest plain product of an inner shape. Then tokens/s over forced devices and over contexts, and the exponents of the time
-in tokens and in parameters (1 is linear).
+PyTorch's, from the start of the process; matmul_share, the smaller of two shares, FLOP/s of the whole pass by that of
+the fastest plain product of an inner shape. Then tokens/s over forced devices and over contexts, and the exponents of
+the time in tokens and in parameters (1 is linear).
 
 Measured (2 cores; the first column of figures in 6 rounds, without other load; curves with --quick):
 
@@ -27,17 +27,17 @@ Measured (2 cores; the first column of figures in 6 rounds, without other load; 
     exponent in tokens       1               0.98
     exponent in parameters   1               1.15
 
-On a machine shared with other work the same ratios came out as 1.50 and 1.08, then 1.93 and 1.41 (3 rounds each): PyTorch
-suffers more from company. The figures to go by are those above.
+On a machine shared with other work the same ratios came out as 1.50 and 1.08, then 1.93 and 1.41 (3 rounds each):
+speeds under load say little. The figures to go by are those above.
 
-Found by profiling (Pythia, `jax.profiler`): nine tenths of the time are matrix products. Of it 39 % are the products with
-768 columns (query, key, value, out, down: some 150 GFLOP/s), 20 % the head, 15 % the up projection (some 190 GFLOP/s),
-9 % the products of attention; masks, copies of heads and softmax take about 9 %, norms and residuals 2 %. Blocks of
-queries that stop at their own end do three quarters of the square at 512 tokens. The head in blocks of 512 tokens and the
-whole vocabulary ran at 60 GFLOP/s where blocks of 2,048 tokens and 4,096 words ran at 93 (one run, in turn); rows of
-the head as the left factor, or copied into columns first, were slower. Memory: a map of safetensors that stays open keeps
-what it has read, and the largest tensors read last are held twice at the peak; opening the file anew for each tensor
-and reading the largest first brought Pythia from 0.84 to 0.58.
+Found by profiling (Pythia, `jax.profiler`): 85 % of the time are matrix products: 39 % are the products with 768
+columns (query, key, value, out, down: some 150 GFLOP/s), 20 % the head, 15 % the up projection (some 190 GFLOP/s), 9
+% the products of attention; masks, copies of heads and softmax take about 9 %, norms and residuals 2 %. Blocks of
+queries that stop at their own end do three quarters of the square at 512 tokens. The head in blocks of 512 tokens and
+the whole vocabulary ran at 60 GFLOP/s where blocks of 2,048 tokens and 4,096 words ran at 93 (one run, in turn); rows
+of the head as the left factor, or copied into columns first, were no faster. Memory: a map of safetensors that stays
+open keeps what it has read, and the largest tensors read last are held twice at the peak; opening the file anew for
+each tensor and reading the largest first brought Pythia from 0.84 to 0.58.
 
 What falls short. Both speed ratios. The narrow products are the next thing to try: query, key and value as one.
 """
