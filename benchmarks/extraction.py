@@ -27,8 +27,8 @@ Measured (2 cores; the first column of figures in 6 rounds, without other load; 
     exponent in tokens       1               0.98
     exponent in parameters   1               1.15
 
-On a machine shared with other work the same ratios came out as 1.50 and 1.08, then 1.93 and 1.41 (3 rounds each):
-speeds under load say little. The figures to go by are those above.
+A second run of 3 rounds gave 1.23, 1.06, 0.594 and 0.748. On a machine shared with other work the speed ratios came
+out as 1.50 and 1.08, then 1.93 and 1.41 (3 rounds each): they say little. The figures to go by are those above.
 
 Found by profiling (Pythia, `jax.profiler`): 85 % of the time are matrix products: 39 % are the products with 768
 columns (query, key, value, out, down: some 150 GFLOP/s), 20 % the head, 15 % the up projection (some 190 GFLOP/s), 9
