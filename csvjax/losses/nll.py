@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol, runtime_checkable
 
@@ -12,13 +13,20 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from csvjax.losses.windows import Windows
+from csvjax.types import AnyArray
 
-__all__ = ["LanguageModel", "blocked_nll", "document_nll", "token_nll"]
+__all__ = ["LanguageModel", "blocked_nll", "document_nll", "scorer", "token_nll"]
+
+_COLUMNS = 4096  # of the vocabulary at a time, where it is several times larger
+_ROWS = 2048  # tokens at a time there: with the columns, 32 MB of logits
 
 
 @runtime_checkable
 class LanguageModel(Protocol):
-    """A Flax NNX module with logits[b, t, v] = hidden_states(tokens)[b, t, d] @ head[d, v], for the token after t."""
+    """A Flax NNX module with logits[b, t, v] = hidden_states(tokens)[b, t, d] @ head[d, v], for the token after t.
+
+    One that has a `logit_cap` c puts c tanh(x / c) in place of each logit x.
+    """
 
     def hidden_states(self, tokens: Int[Array, "b t"]) -> Float[Array, "b t d"]: ...
 
@@ -26,34 +34,91 @@ class LanguageModel(Protocol):
     def head(self) -> Float[Array, "d v"]: ...
 
 
-def blocked_nll(
-    hidden: Float[Array, "p d"], head: Float[Array, "d v"], targets: Int[Array, " p"], block: int = 512
-) -> Float[Array, " p"]:
-    """-log softmax(hidden @ head)[target] in nats, in float32, over blocks of `block` positions one after the other.
+def _capped(logits: Array, cap: float | None) -> Array:
+    return logits if cap is None else cap * jnp.tanh(logits / cap)
 
-    The largest array is [block, v]. Method: levanter, `models/loss.py`.
+
+def _products(states: Array, rows: Array, cap: float | None) -> Array:
+    """Logits of the vocabulary's `rows`, summed in float32."""
+    product = partial(jnp.matmul, preferred_element_type=jnp.float32, precision="highest")
+    return _capped(product(states.astype(rows.dtype), rows.T), cap)
+
+
+def _narrow(states: Array, target: Array, rows: Array, cap: float | None) -> Array:
+    logits = _products(states, rows, cap)
+    chosen = jnp.take_along_axis(logits, target[:, None], axis=-1)[:, 0]
+    return jax.nn.logsumexp(logits, axis=-1) - chosen
+
+
+def _wide(states: Array, target: Array, rows: Array, cap: float | None, columns: int) -> Array:
+    """The log of the sum is gathered block by block of the vocabulary (online softmax, arXiv 1805.02867)."""
+    blocks = len(rows) // columns
+
+    def add(carry: tuple[Array, Array], logits: Array) -> tuple[Array, Array]:
+        most, total = carry
+        higher = jnp.maximum(most, logits.max(axis=-1))
+        return higher, total * jnp.exp(most - higher) + jnp.exp(logits - higher[:, None]).sum(axis=-1)
+
+    def step(carry: tuple[Array, Array], i: Array) -> tuple[tuple[Array, Array], None]:
+        part = jax.lax.dynamic_slice_in_dim(rows, i * columns, columns)
+        return add(carry, _products(states, part, cap)), None
+
+    start = jnp.full(len(states), -jnp.inf), jnp.zeros(len(states))
+    carry, _ = jax.lax.scan(step, start, jnp.arange(blocks))
+    if blocks * columns < len(rows):
+        carry = add(carry, _products(states, rows[blocks * columns :], cap))
+    most, total = carry
+    chosen = jnp.einsum(
+        "pd,pd->p",
+        states.astype(rows.dtype),
+        rows[target],
+        preferred_element_type=jnp.float32,
+        precision="highest",
+    )
+    return most + jnp.log(total) - _capped(chosen, cap)
+
+
+def blocked_nll(
+    hidden: Float[Array, "p d"],
+    head: Float[Array, "d v"],
+    targets: Int[Array, " p"],
+    block: int = 512,
+    cap: float | None = None,
+    columns: int = _COLUMNS,
+) -> Float[Array, " p"]:
+    """-log softmax(cap(hidden @ head))[target] in nats, in float32, over blocks of positions one after the other.
+
+    Up to 4 `columns` of vocabulary, the largest array is [block, v]; beyond, the vocabulary goes by in blocks too, and
+    the largest is [max(block, 2048), columns], whatever v is. Method: levanter, `models/loss.py`.
     """
     count, width = hidden.shape
-    block = min(block, count)
+    rows = head.T
+    wide = len(rows) > 4 * columns
+    block = min(max(block, _ROWS) if wide else block, count)
     padding = -count % block
 
     def one(part: tuple[Array, Array]) -> Array:
-        states, target = part
-        logits = jnp.matmul(states, head, preferred_element_type=jnp.float32)
-        chosen = jnp.take_along_axis(logits, target[:, None], axis=-1)[:, 0]
-        return jax.nn.logsumexp(logits, axis=-1) - chosen
+        return _wide(*part, rows, cap, columns) if wide else _narrow(*part, rows, cap)
 
-    states = jnp.pad(hidden, ((0, padding), (0, 0))).reshape(-1, block, width)
-    return jax.lax.map(one, (states, jnp.pad(targets, (0, padding)).reshape(-1, block))).reshape(-1)[:count]
+    # Block j holds the positions j, j + blocks, ...: where positions are spread over devices, so is every block.
+    states = jnp.pad(hidden, ((0, padding), (0, 0))).reshape(block, -1, width).swapaxes(0, 1)
+    target = jnp.pad(targets, (0, padding)).reshape(block, -1).T
+    return jax.lax.map(one, (states, target)).T.reshape(-1)[:count]
 
 
 @partial(jax.jit, static_argnames=("graph", "block"))
 def _token_nll(graph: nnx.GraphDef, params: nnx.State, tokens: Array, targets: Array, block: int) -> Array:
     model = nnx.merge(graph, params)
     hidden = model.hidden_states(tokens)
-    return blocked_nll(hidden.reshape(-1, hidden.shape[-1]), model.head, targets.reshape(-1), block).reshape(
-        targets.shape
-    )
+    flat = hidden.reshape(-1, hidden.shape[-1])
+    cap = getattr(model, "logit_cap", None)
+    return blocked_nll(flat, model.head, targets.reshape(-1), block, cap).reshape(targets.shape)
+
+
+def scorer(model: LanguageModel, block: int = 512) -> Callable[[AnyArray, AnyArray], Array]:
+    """`token_nll` of one model: a function of (tokens, targets) that does not take the model apart at every call."""
+    graph, params = nnx.split(model)
+    return lambda tokens, targets: _token_nll(graph, params, tokens, targets, block)
 
 
 def token_nll(
@@ -63,7 +128,7 @@ def token_nll(
     block: int = 512,
 ) -> Float[Array, "b t"]:
     """Loss in nats of each target given the tokens up to its position; compiled once per shape and architecture."""
-    return _token_nll(*nnx.split(model), tokens, targets, block)
+    return scorer(model, block)(tokens, targets)
 
 
 def document_nll(

@@ -1,18 +1,4 @@
-"""Loss tables in files: a Zarr group of its own, as a folder or one zip file, and wide tables of others.
-
-The Zarr group (format 3) has the attributes `format`, `version`, `lms`, `documents`, `domains` (names), and the arrays
-
-    loss            float   [lm, unit]    nats, one chunk for each model; NaN where a chunk is absent
-    start, bytes    int64   [unit]        place of the unit in the UTF-8 of its document
-    document        int32   [unit]        index into `documents`
-    domain          int32   [unit]        index into `domains`
-    token           uint8   [...]         UTF-8 of all tokens, one after the other
-    token_bytes     int64   [unit]        length of each token in `token`
-    text            uint8   [...]         UTF-8 of all documents, one after the other
-    text_bytes      int64   [document]    length of each document in `text`, -1 where its text is unknown
-
-Tokens are written out, as units need not be spans of a known text.
-"""
+"""Loss tables in files: a Zarr group of its own (`csvjax.losses.format`), and wide tables of others."""
 
 from __future__ import annotations
 
@@ -25,39 +11,18 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import zarr
-from zarr.codecs import ZstdCodec
 from zarr.storage import LocalStore, ZipStore
 
-from csvjax import names
 from csvjax.atomic import replacing
 from csvjax.errors import InputError
+from csvjax.losses.format import FORMAT, VERSION, create_array, decode_units, encode_units, merge_empty
 from csvjax.losses.table import LossTable
 from csvjax.scores.columns import lm_names, spelled_as
 from csvjax.scores.raw import RawTable, read_raw
 
 __all__ = ["read_losses", "write_losses"]
 
-_FORMAT = "csvjax losses"
-_VERSION = 1
 _DTYPES = ("float16", "float32", "float64")
-
-
-def _pack(parts: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
-    """All texts as one run of bytes, and the length of each, -1 for None."""
-    encoded = [None if part is None else part.encode() for part in parts]
-    sizes = np.array([-1 if part is None else len(part) for part in encoded], dtype=np.int64)
-    return np.frombuffer(b"".join(part or b"" for part in encoded), dtype=np.uint8), sizes
-
-
-def _unpack(run: np.ndarray, sizes: np.ndarray) -> list[str | None]:
-    ends = np.cumsum(np.maximum(sizes, 0))
-    if len(run) != (ends[-1] if len(ends) else 0):
-        raise ValueError(f"{len(run)} bytes of text, expected {ends[-1]}")
-    data = run.tobytes()
-    return [
-        None if size < 0 else data[end - size : end].decode()
-        for end, size in zip(ends.tolist(), sizes.tolist(), strict=True)
-    ]
 
 
 def write_losses(
@@ -89,35 +54,14 @@ def write_losses(
         raise InputError(
             f"expected losses that {dtype} can hold, found {table.loss.max():g} nats; choose dtype='float32'"
         )
-    units = table.units
-    documents, domains = (tuple(dict.fromkeys(units[column])) for column in ("document", "domain"))
-    token, token_bytes = _pack(list(units["token"]))
-    text, text_bytes = _pack([table.texts.get(name) for name in documents])
-    arrays = {
-        "loss": loss,
-        "start": units["start"].to_numpy(),
-        "bytes": units["bytes"].to_numpy(),
-        "document": names.positions(list(units["document"]), documents, "document").astype(np.int32),
-        "domain": names.positions(list(units["domain"]), domains, "domain").astype(np.int32),
-        "token": token,
-        "token_bytes": token_bytes,
-        "text": text,
-        "text_bytes": text_bytes,
-    }
-    attributes = {"format": _FORMAT, "version": _VERSION, "lms": list(table.lms)}
-    attributes |= {"documents": list(documents), "domains": list(domains)}
+    arrays, named = encode_units(table.units, table.texts)
+    attributes = {"format": FORMAT, "version": VERSION, "lms": list(table.lms), **named}
     with replacing(path) as part:
         store = ZipStore(part, mode="w") if path.name.endswith(".zip") else LocalStore(part)
         with closing(store):
             group = zarr.create_group(store, attributes=attributes)
-            for name, array in arrays.items():
-                group.create_array(
-                    name,
-                    data=array,
-                    chunks=(1, array.shape[1]) if array.ndim == 2 else (max(1, len(array)),),
-                    compressors=[ZstdCodec(level=9)],
-                    fill_value=np.nan if name == "loss" else 0,
-                )
+            for name, array in {"loss": loss, **arrays}.items():
+                create_array(group, name, array)
 
 
 def read_losses(
@@ -148,9 +92,9 @@ def _read_group(path: Path) -> LossTable:
             group = zarr.open_group(store, mode="r")
             attributes = dict(group.attrs)
             found = attributes.get("format", "no format"), attributes.get("version", "no version")
-            if found != (_FORMAT, _VERSION):
+            if found != (FORMAT, VERSION):
                 raise InputError(
-                    f"expected a store that says {_FORMAT!r}, version {_VERSION}, found {found}; write it again"
+                    f"expected a store that says {FORMAT!r}, version {VERSION}, found {found}; write it again"
                 )
             return _decoded(attributes, {name: np.asarray(array[...]) for name, array in group.arrays()})
     except InputError as error:
@@ -163,17 +107,18 @@ def _read_group(path: Path) -> LossTable:
 
 
 def _decoded(attributes: dict[str, Any], arrays: dict[str, np.ndarray]) -> LossTable:
-    documents, domains = np.array(attributes["documents"], object), np.array(attributes["domains"], object)
-    units = {
-        "token": _unpack(arrays["token"], arrays["token_bytes"]),
-        "document": documents[arrays["document"]],
-        "domain": domains[arrays["domain"]],
-        "start": arrays["start"],
-        "bytes": arrays["bytes"],
-    }
-    texts = dict(zip(documents, _unpack(arrays["text"], arrays["text_bytes"]), strict=True))
-    known = {name: text for name, text in texts.items() if text is not None}
-    return LossTable(tuple(attributes["lms"]), arrays["loss"], pd.DataFrame(units), known)
+    units, texts = decode_units(attributes, arrays)
+    lms = tuple(attributes["lms"])
+    loss = arrays["loss"][: len(lms)]  # a kill may leave rows for models that were not named yet
+    missing = np.isnan(loss).sum(axis=1)
+    if "scoring" in attributes and missing.any():
+        m = int(np.flatnonzero(missing)[0])
+        raise InputError(
+            f"expected the losses of {len(lms)} models on {len(units)} tokens, found {missing[m]} of {lms[m]!r} "
+            "missing; run the same csvjax losses again, which computes what is missing"
+        )
+    loss, units = merge_empty(loss, units, texts)
+    return LossTable(lms, loss, units, texts)
 
 
 def _from_table(raw: RawTable, lm_column: str, columns: Sequence[str] | None) -> LossTable:

@@ -1,83 +1,145 @@
-"""Extraction of losses into a Zarr store that a second call goes on with: one chunk and one mark for each model."""
+"""Losses that are being extracted: a Zarr group whose chunks are the unit of work, each there and whole or to be done.
+
+To the arrays and attributes of `csvjax.losses.format` the store adds the attributes `corpus` and `tokenizer` (SHA-256
+in hexadecimal), `scoring` ("every token" or "all but the first token of a document"), `chunk` (tokens of a chunk),
+`code` (the version of csvjax that made it) and `models`: for each, what its losses depend on. A chunk of `loss` is one
+row of `chunk` tokens; the file of a chunk is moved to its place when it is written, so a kill leaves it out or whole.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import fcntl
+import importlib.metadata
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import zarr
-from jaxtyping import Float
-from tokenizers import Tokenizer
+from jaxtyping import Float, Int
 
 from csvjax.atomic import replacing
 from csvjax.errors import InputError
-from csvjax.losses.nll import LanguageModel, document_nll
-from csvjax.losses.read import write_losses
-from csvjax.losses.table import LossTable
-from csvjax.losses.units import EncodedText, TextDocument, encode_text
-from csvjax.losses.windows import plan_windows
+from csvjax.losses.format import FORMAT, VERSION, create_array, encode_units
+from csvjax.losses.units import EncodedText
 
-__all__ = ["extract", "finished", "open_store", "write_row"]
+__all__ = [
+    "ABSENT",
+    "DAMAGED",
+    "WHOLE",
+    "attribute",
+    "chunk_bounds",
+    "chunk_path",
+    "chunk_states",
+    "open_store",
+    "working",
+    "write_chunk",
+]
+
+ABSENT, WHOLE, DAMAGED = 0, 1, 2
+CHUNK = 16_384
+
+Settings = Mapping[str, Any]
 
 
-def extract(
-    models: Mapping[str, Callable[[], LanguageModel]],
-    documents: Sequence[TextDocument],
-    tokenizer: Tokenizer,
-    path: Path,
-    context: int,
-    stride: int | None = None,
-    bos: int | None = None,
-    batch: int = 16,
-) -> None:
-    """Losses of every model on every token of the documents, written to the folder `path`; `read_losses` reads it.
+@contextmanager
+def working(path: Path) -> Iterator[None]:
+    """Hold the store at `path` as one of those who write to it; the first of them clears what a kill left behind."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for left in path.rglob("*.partial"):
+                left.unlink(missing_ok=True)
+        except BlockingIOError:
+            pass  # someone else writes, and what looks left behind may be theirs
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(handle)
 
-    `models`: what loads each model, called only if its row is not there yet. `context`, `stride`, `bos`: see
-    `plan_windows`. Several processes may extract different models of one store that exists already.
-    Raises InputError for a store of another text, tokenizer or window, and for a loss that is not finite.
+
+def open_store(
+    path: Path, models: Mapping[str, Settings], text: EncodedText, first_scored: bool, chunk: int = CHUNK
+) -> zarr.Group:
+    """The store at `path` with a row for each of `models`, made if it is not there; models it lacks join at its end.
+
+    `models`: what the losses of each depend on (context, stride, weights, ...), as JSON.
+    Raises: InputError for something else at `path`, and a store of other text, another tokenizer, or a model of one of
+    these names with other settings.
     """
-    text = encode_text(documents, tokenizer, first_scored=bos is not None)
-    windows = plan_windows(text.ids, context, stride, bos)
-    scoring = f"context {context}, stride {stride or context // 2}, first token after {bos}"
-    store = open_store(path, tuple(models), text, scoring)
-    for lm in [lm for lm in models if lm not in finished(store)]:
-        write_row(store, lm, document_nll(models[lm](), windows, batch), text)
-
-
-def open_store(path: Path, lms: Sequence[str], text: EncodedText, scoring: str) -> zarr.Group:
-    """The store at `path`, in the format of `write_losses`, with a row for each of `lms`; made if it is not there.
-
-    Its attributes `corpus` and `tokenizer` are the hashes of `text`, `scoring` says how tokens are scored, and
-    `finished` [lm] marks the rows that are whole. Models that it does not know yet are added at its end.
-    Raises InputError if an attribute differs.
-    """
-    wanted = {"corpus": text.corpus, "tokenizer": text.tokenizer, "scoring": scoring}
+    scoring = "every token" if first_scored else "all but the first token of a document"
+    fixed = {"corpus": text.corpus, "tokenizer": text.tokenizer, "scoring": scoring}
     if not path.exists():
-        with replacing(path) as part:
-            # Written as a table of zeros and emptied: the format is known in one place only.
-            table = LossTable(tuple(lms), np.zeros((len(lms), len(text.units)), np.float32), text.units, text.texts)
-            write_losses(table, part)
-            group = zarr.open_group(part, mode="r+")
-            _array(group, "loss")[...] = np.nan
-            group.create_array("finished", shape=(len(lms),), chunks=(1,), dtype=bool, fill_value=False)
-            group.attrs.update(wanted)
+        _create(path, models, text, fixed, chunk)
+    elif not (path / "zarr.json").is_file():
+        raise InputError(
+            f"expected a store of csvjax losses or nothing at {path}, found something else; choose another"
+        )
     group = zarr.open_group(path, mode="r+")
-    for name, value in wanted.items():
+    if group.attrs.get("format") != FORMAT or "models" not in group.attrs:
+        raise InputError(
+            f"expected a store that csvjax losses began at {path}, found another Zarr group; choose another path"
+        )
+    for name, value in fixed.items():
         found = str(group.attrs.get(name))
         if found != value:
             raise InputError(
-                f"expected a store of the same {name} ({value[:60]}) at {path}, found {found[:60]}; "
+                f"expected a store of the same {name} ({value[:40]}) at {path}, found {found[:40]}; "
                 "choose another path, or delete this store"
             )
-    known = _lms(group)
-    new = [lm for lm in lms if lm not in known]
-    if new:
-        rows = len(known) + len(new)
-        _array(group, "loss").resize((rows, len(text.units)))
-        _array(group, "finished").resize((rows,))
-        group.attrs["lms"] = known + new
+    _mend_units(group, text)
+    _join(group, path, models, len(text.units))
     return group
+
+
+def _create(path: Path, models: Mapping[str, Settings], text: EncodedText, fixed: Settings, chunk: int) -> None:
+    arrays, named = encode_units(text.units, text.texts)
+    attributes = {"format": FORMAT, "version": VERSION, "lms": list(models), **named, **fixed}
+    attributes |= {"chunk": chunk, "code": importlib.metadata.version("csvjax")}
+    attributes["models"] = {lm: dict(settings) for lm, settings in models.items()}
+    with replacing(path) as part:
+        group = zarr.create_group(part, attributes=attributes)
+        create_array(group, "loss", shape=(len(models), len(text.units)), chunks=(1, chunk), dtype=np.float32)
+        for name, array in arrays.items():
+            create_array(group, name, array)
+
+
+def _mend_units(group: zarr.Group, text: EncodedText) -> None:
+    """Write the arrays that describe the units again where they cannot be read."""
+    arrays, _ = encode_units(text.units, text.texts)
+    for name, wanted in arrays.items():
+        try:
+            same = np.array_equal(_array(group, name)[...], wanted)
+        except Exception:  # of zarr, of a codec, of the checksum
+            same = False
+        if not same:
+            del group[name]
+            create_array(group, name, wanted)
+
+
+def _join(group: zarr.Group, path: Path, models: Mapping[str, Settings], units: int) -> None:
+    known: dict[str, Any] = dict(attribute(group, "models"))
+    for lm, settings in models.items():
+        for key, value in settings.items():
+            if lm in known and known[lm].get(key) != value:
+                raise InputError(
+                    f"expected the model {lm!r} in {path} with {key} {str(value)[:40]}, found "
+                    f"{str(known[lm].get(key))[:40]}; "
+                    "choose another path or another name (--lm NAME=PATH)"
+                )
+    new = {lm: dict(settings) for lm, settings in models.items() if lm not in known}
+    if new:
+        lms = [*known, *new]
+        _array(group, "loss").resize((len(lms), units))
+        group.attrs.update({"lms": lms, "models": known | new})
+
+
+def attribute(store: zarr.Group, name: str) -> Any:
+    """What the store says under a name, as JSON."""
+    return store.attrs[name]
 
 
 def _array(group: zarr.Group, name: str) -> zarr.Array:
@@ -86,28 +148,45 @@ def _array(group: zarr.Group, name: str) -> zarr.Array:
     return array
 
 
-def _lms(group: zarr.Group) -> list[str]:
-    return list(group.attrs["lms"])  # type: ignore[arg-type]  # JSON: a list of strings
+def chunk_path(store: zarr.Group, row: int, chunk: int) -> Path:
+    """The file of a chunk."""
+    return Path(store.store.root) / "loss" / "c" / str(row) / str(chunk)  # type: ignore[attr-defined]  # a LocalStore
 
 
-def finished(store: zarr.Group) -> tuple[str, ...]:
-    """The models whose rows are whole."""
-    marks = np.asarray(_array(store, "finished")[...])
-    return tuple(lm for lm, done in zip(_lms(store), marks, strict=True) if done)
+def chunk_bounds(store: zarr.Group) -> Int[np.ndarray, " border"]:
+    """The tokens where chunks begin, and the number of tokens."""
+    units = _array(store, "loss").shape[1]
+    return np.append(np.arange(0, units, attribute(store, "chunk")), units)
 
 
-def write_row(store: zarr.Group, lm: str, loss: Float[np.ndarray, " unit"], text: EncodedText) -> None:
-    """Write a model's losses, nats, and then the mark that they are whole.
+def chunk_states(store: zarr.Group) -> Int[np.ndarray, "lm chunk"]:
+    """ABSENT, WHOLE or DAMAGED (its checksum is another, or it does not hold a loss for each token)."""
+    bounds, loss = chunk_bounds(store), _array(store, "loss")
+    states = np.full((len(attribute(store, "lms")), len(bounds) - 1), ABSENT)
+    for row, chunk in np.ndindex(*states.shape):
+        if not chunk_path(store, row, chunk).is_file():
+            continue
+        try:
+            found = np.asarray(loss[row, bounds[chunk] : bounds[chunk + 1]])
+            states[row, chunk] = WHOLE if np.isfinite(found).all() else DAMAGED
+        except Exception:  # of zarr, of a codec, of the checksum
+            states[row, chunk] = DAMAGED
+    return states
 
-    Raises InputError that names the model, document and token of the first loss that is not finite.
+
+def write_chunk(store: zarr.Group, lm: str, chunk: int, loss: Float[np.ndarray, " token"], text: EncodedText) -> None:
+    """Put the losses of a chunk, nats, in their place; a damaged chunk there goes.
+
+    Raises: InputError that names the model, document and token of the first loss that is not finite.
     """
+    bounds = chunk_bounds(store)
     wrong = np.flatnonzero(~np.isfinite(loss))
     if len(wrong):
-        token, document, _, start, _ = text.units.iloc[wrong[0]]
+        token, document, start = text.units.iloc[bounds[chunk] + wrong[0]][["token", "document", "start"]]
         raise InputError(
             f"expected finite losses, found {loss[wrong[0]]} for lm {lm!r} at token {token!r} (byte {start}) of "
-            f"document {document!r}; check the model's weights"
+            f"document {document!r}; check the model's weights, or choose --dtype float32"
         )
-    row = _lms(store).index(lm)
-    _array(store, "loss")[row] = loss
-    _array(store, "finished")[row] = True
+    row = attribute(store, "lms").index(lm)
+    chunk_path(store, row, chunk).unlink(missing_ok=True)
+    _array(store, "loss")[row, bounds[chunk] : bounds[chunk + 1]] = loss

@@ -11,11 +11,11 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import pandas as pd
 from jaxtyping import Int
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from csvjax.errors import InputError
 
-__all__ = ["EncodedText", "TextDocument", "encode_text", "token_bytes"]
+__all__ = ["EncodedText", "TextDocument", "encode_text", "token_sizes"]
 
 
 @runtime_checkable
@@ -36,7 +36,8 @@ class TextDocument(Protocol):
 class EncodedText:
     """`ids`: the tokens of each document. `units`: a row for each scored token, as in a `LossTable`. `texts`: by name.
 
-    `corpus` and `tokenizer` are SHA-256 in hexadecimal: of the documents and of the tokenizer's definition.
+    A token that shares all its characters with its neighbours has 0 `bytes`: see `token_sizes`. `corpus` and
+    `tokenizer` are SHA-256 in hexadecimal: of the documents and of the tokenizer's definition.
     """
 
     ids: tuple[Int[np.ndarray, " _token"], ...]  # of different lengths
@@ -54,40 +55,62 @@ def _alphabet() -> dict[str, int]:
     return {chr(b): b for b in plain} | {chr(256 + i): b for i, b in enumerate(shifted)}
 
 
-def token_bytes(tokens: Sequence[str], text: str, name: str) -> list[bytes]:
-    """The bytes of each token of a document; together they are the document's UTF-8.
-
-    A token may hold a part of a character only. Raises InputError if the tokens do not spell the document, as with a
-    tokenizer that changes or drops text.
-    """
+def _spelled(tokens: Sequence[str], text: bytes) -> list[int] | None:
+    """Bytes of each token where they are written in the alphabet of byte-level BPE and spell the text, else None."""
     alphabet = _alphabet()
     try:
         pieces = [bytes(alphabet[c] for c in token) for token in tokens]
-    except KeyError as error:
-        raise InputError(
-            f"expected a byte-level tokenizer, found the character {error.args[0]!r} in a token of document {name!r}; "
-            "use a tokenizer whose tokens are written in the 256 characters of byte-level BPE"
-        ) from None
-    if b"".join(pieces) != text.encode():
-        raise InputError(
-            f"expected tokens that spell document {name!r} byte by byte, found others; "
-            "use a byte-level tokenizer that neither normalises text nor adds a leading space"
-        )
-    return pieces
+    except KeyError:
+        return None
+    return [len(piece) for piece in pieces] if b"".join(pieces) == text else None
 
 
-def _rows(document: TextDocument, pieces: Sequence[bytes], skip: int) -> Iterator[tuple[str, str, str, int, int]]:
-    start = 0
-    for i, piece in enumerate(pieces):
+def token_sizes(encoding: Encoding, text: str, name: str, normalised: bool = False) -> list[int]:
+    """How many bytes each token of a document stands for; together they are the document's UTF-8, in its order.
+
+    Tokens of byte-level BPE that spell the document are taken as they are, and may hold a part of a character.
+    Others are placed by the characters that they come from: a token ends with its last character, space that no token
+    has goes to the next one, other characters (which a `normalised` text may have lost, as a mark to its letter) to the
+    one before, and of several tokens of one character the first has it and the others have 0 bytes.
+    Raises InputError where a character that is no space comes from no token, unless `normalised`.
+    """
+    raw = text.encode()
+    spelled = _spelled(encoding.tokens, raw)
+    if spelled is not None:
+        return spelled
+    place = np.cumsum([0, *(len(c.encode()) for c in text)])
+    ends: list[int] = []
+    done = 0
+    for start, end in [*encoding.offsets, (len(text), len(text))]:
+        lost = text[done:start].rstrip()
+        if lost.strip() and not normalised:
+            raise InputError(
+                f"expected tokens for every character of document {name!r}, found none for {lost.strip()[:20]!r}; "
+                "use a tokenizer that drops nothing but space"
+            )
+        if lost and ends:
+            ends[-1] = int(place[done + len(lost)])
+        done = max(done, end)
+        ends.append(int(place[done]))
+    ends.pop()  # of the end of the text, which is no token
+    if ends:
+        ends[-1] = len(raw)
+    return np.diff([0, *ends]).tolist()
+
+
+def _rows(document: TextDocument, sizes: Sequence[int], skip: int) -> Iterator[tuple[str, str, str, int, int]]:
+    start, raw = 0, document.text.encode()
+    for i, size in enumerate(sizes):
         if i >= skip:
-            yield piece.decode(errors="replace"), document.name, document.domain, start, len(piece)
-        start += len(piece)
+            token = raw[start : start + size].decode(errors="replace")
+            yield token, document.name, document.domain, start, size
+        start += size
 
 
 def encode_text(documents: Sequence[TextDocument], tokenizer: Tokenizer, first_scored: bool = True) -> EncodedText:
     """Tokens and units of the documents; without `first_scored` a document's first token is no unit.
 
-    Raises InputError if two documents have one name, or if the tokenizer is not byte-level.
+    Raises InputError if two documents have one name, or if the tokenizer drops characters.
     """
     texts = {d.name: d.text for d in documents}
     if len(texts) < len(documents):
@@ -95,10 +118,11 @@ def encode_text(documents: Sequence[TextDocument], tokenizer: Tokenizer, first_s
             f"expected documents with names of their own, found {len(documents)} with {len(texts)}; rename them"
         )
     encoded = tokenizer.encode_batch([d.text for d in documents], add_special_tokens=False)
+    normalised = tokenizer.normalizer is not None
     rows = [
         row
         for d, e in zip(documents, encoded, strict=True)
-        for row in _rows(d, token_bytes(e.tokens, d.text, d.name), 0 if first_scored else 1)
+        for row in _rows(d, token_sizes(e, d.text, d.name, normalised), 0 if first_scored else 1)
     ]
     corpus = hashlib.sha256()
     for d in documents:

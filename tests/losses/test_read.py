@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from csvjax.errors import InputError
-from csvjax.losses import read
+from csvjax.losses import format
 from csvjax.losses.read import read_losses, write_losses
 from csvjax.losses.table import LossTable
 
@@ -251,6 +251,6 @@ def test_the_format_is_the_documented_one(tmp_path: Path, table: LossTable) -> N
     write_losses(table, tmp_path / "t.zarr")
     group = zarr.open_group(tmp_path / "t.zarr", mode="r")
     assert set(group.attrs) == {"format", "version", "lms", "documents", "domains"}
-    assert read.__doc__ is not None
+    assert format.__doc__ is not None
     for name, _ in group.arrays():
-        assert f"{name} " in read.__doc__ or f"{name}," in read.__doc__
+        assert f"{name} " in format.__doc__ or f"{name}," in format.__doc__

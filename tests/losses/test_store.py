@@ -1,145 +1,176 @@
-"""Units cover every byte once, and a killed extraction goes on where it was or refuses what does not fit."""
+"""A store of losses: made whole, refused where it does not fit, and mended chunk by chunk."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from flax import nnx
-from hypothesis import given
-from hypothesis import strategies as st
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+import zarr
 
 from csvjax.errors import InputError
-from csvjax.lms.decoder import Decoder, DecoderConfig
-from csvjax.losses.nll import document_nll
+from csvjax.losses import store as stores
+from csvjax.losses.overview import look
 from csvjax.losses.read import read_losses
-from csvjax.losses.store import extract, finished, open_store, write_row
-from csvjax.losses.units import encode_text
-from csvjax.losses.windows import plan_windows
+from csvjax.losses.text import Document
+from csvjax.losses.units import EncodedText, encode_text
+from tests.lms.small import byte_level
+
+DOCUMENTS = (
+    Document("a", "one", "the theme\n of schöner Kür"),
+    Document("b", "two", "日本 them\t\x00 the 🙂 end " * 3),
+)
+SETTINGS = {"context": 16, "weights": "abc"}
 
 
-@dataclass(frozen=True)
-class Text:
-    domain: str
-    name: str
-    text: str
+@pytest.fixture(scope="module")
+def text() -> EncodedText:
+    return encode_text(DOCUMENTS, byte_level())
 
 
-def byte_level(vocabulary: int) -> Tokenizer:
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=vocabulary, initial_alphabet=alphabet, show_progress=False)
-    tokenizer.train_from_iterator(["the theme of them: schön, schöner, 日本"], trainer)
-    return tokenizer
+def filled(path: Path, text: EncodedText, lms: tuple[str, ...] = ("m0", "m1"), chunk: int = 20) -> zarr.Group:
+    store = stores.open_store(path, dict.fromkeys(lms, SETTINGS), text, True, chunk)
+    bounds = stores.chunk_bounds(store)
+    for row, lm in enumerate(lms):
+        for c in range(len(bounds) - 1):
+            stores.write_chunk(store, lm, c, losses(row, bounds[c], bounds[c + 1]), text)
+    return store
 
 
-TOKENIZER = byte_level(270)
-DOCUMENTS = (Text("a", "one", "the theme\n of schöner Kür"), Text("b", "two", "日本 them\t\x00 the 🙂 end " * 3))
-CONFIG = DecoderConfig(vocabulary=270, width=8, layers=1, heads=2, context=16)
+def losses(row: int, start: int, end: int) -> np.ndarray:
+    return np.random.default_rng(row).gamma(2.0, 1.0, 1000)[start:end].astype(np.float32)
 
 
-def decoder(seed: int) -> Callable[[], Decoder]:
-    return lambda: Decoder(CONFIG, nnx.Rngs(seed))
+def files(path: Path) -> dict[str, bytes]:
+    return {str(f.relative_to(path)): f.read_bytes() for f in sorted(path.rglob("*")) if f.is_file()}
 
 
-def unused() -> Decoder:
-    raise AssertionError("a finished row was computed again")
+def test_what_is_written_is_read(tmp_path: Path, text: EncodedText) -> None:
+    filled(tmp_path / "s.zarr", text)
+    table = read_losses(tmp_path / "s.zarr")
+    assert table.lms == ("m0", "m1")
+    np.testing.assert_array_equal(table.loss, [losses(row, 0, len(text.units)) for row in (0, 1)])
+    assert dict(table.texts) == text.texts
 
 
-@given(st.text(max_size=60), st.sampled_from([257, 270]))
-def test_units_are_the_bytes_of_the_document(text: str, vocabulary: int) -> None:
-    """Also where a token holds part of a character."""
-    encoded = encode_text([Text("a", "x", text)], byte_level(vocabulary))
-    raw, units = text.encode(), encoded.units
-    assert list(units["start"]) == list(np.cumsum([0, *units["bytes"]])[: len(units)])
-    assert units["bytes"].sum() == len(raw)
-    for token, start, size in zip(units["token"], units["start"], units["bytes"], strict=True):
-        assert token == raw[start : start + size].decode(errors="replace")
+def test_a_chunk_that_is_absent_or_damaged_is_named_and_nothing_else_is_touched(
+    tmp_path: Path, text: EncodedText
+) -> None:
+    path = tmp_path / "s.zarr"
+    store = filled(path, text)
+    whole = files(path)
+    hurt, gone = stores.chunk_path(store, 0, 1), stores.chunk_path(store, 1, 0)
+    data = bytearray(hurt.read_bytes())
+    data[len(data) // 2] ^= 1
+    hurt.write_bytes(data)
+    gone.unlink()
+    states = stores.chunk_states(store)
+    assert states[0, 1] == stores.DAMAGED
+    assert states[1, 0] == stores.ABSENT
+    assert (states == stores.WHOLE).sum() == states.size - 2
+    found = look(path)
+    assert found.damaged["m0"] == (hurt,)
+    assert found.missing == {"m0": 0, "m1": 1}
+    bounds = stores.chunk_bounds(store)
+    stores.write_chunk(store, "m0", 1, losses(0, bounds[1], bounds[2]), text)
+    stores.write_chunk(store, "m1", 0, losses(1, 0, bounds[1]), text)
+    assert files(path) == whole
 
 
-def test_without_a_beginning_the_first_token_is_no_unit() -> None:
-    whole, rest = (encode_text(DOCUMENTS, TOKENIZER, first) for first in (True, False))
-    assert len(whole.units) == len(rest.units) + len(DOCUMENTS)
-    assert rest.units["start"].min() > 0
+@pytest.mark.parametrize("cut", [0, 1, 10])
+def test_a_torn_chunk_is_damaged(tmp_path: Path, text: EncodedText, cut: int) -> None:
+    store = filled(tmp_path / "s.zarr", text)
+    last = stores.chunk_path(store, 1, stores.chunk_states(store).shape[1] - 1)
+    last.write_bytes(last.read_bytes()[:cut])
+    assert stores.chunk_states(store)[1, -1] == stores.DAMAGED
+
+
+def test_arrays_of_units_are_mended_when_the_store_is_opened(tmp_path: Path, text: EncodedText) -> None:
+    path = tmp_path / "s.zarr"
+    filled(path, text)
+    whole = files(path)
+    (path / "start" / "c" / "0").write_bytes(b"torn")
+    with pytest.raises(InputError, match="cannot be read"):
+        look(path)
+    stores.open_store(path, {"m0": SETTINGS}, text, True)
+    assert files(path) == whole
+
+
+def test_an_unfinished_store_is_no_table_of_losses(tmp_path: Path, text: EncodedText) -> None:
+    store = filled(tmp_path / "s.zarr", text)
+    stores.chunk_path(store, 1, 0).unlink()
+    with pytest.raises(InputError, match=r"found 20 of 'm1' missing; run the same csvjax losses"):
+        read_losses(tmp_path / "s.zarr")
+
+
+def test_models_join_at_the_end(tmp_path: Path, text: EncodedText) -> None:
+    path = tmp_path / "s.zarr"
+    filled(path, text, ("m0",))
+    before = stores.chunk_path(stores.open_store(path, {}, text, True), 0, 0).read_bytes()
+    store = stores.open_store(path, {"m2": SETTINGS}, text, True)
+    assert stores.attribute(store, "lms") == ["m0", "m2"]
+    states = stores.chunk_states(store)
+    assert (states[0] == stores.WHOLE).all()
+    assert (states[1] == stores.ABSENT).all()
+    assert stores.chunk_path(store, 0, 0).read_bytes() == before
+
+
+def other(like: EncodedText, **changes: Any) -> dict[str, Any]:
+    given = {"models": {"m0": SETTINGS}, "text": like, "first_scored": True}
+    return given | changes
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("named", "change"),
     [
-        (lambda t: setattr(t, "normalizer", normalizers.Lowercase()), "byte by byte"),
-        (lambda t: setattr(t, "pre_tokenizer", pre_tokenizers.Whitespace()), "byte"),
+        ("corpus", lambda: {"text": encode_text(DOCUMENTS[:1], byte_level())}),
+        ("tokenizer", lambda: {"text": encode_text(DOCUMENTS, byte_level(280))}),
+        ("scoring", lambda: {"first_scored": False}),
+        ("context", lambda: {"models": {"m0": SETTINGS | {"context": 8}}}),
+        ("weights", lambda: {"models": {"m0": SETTINGS | {"weights": "abd"}}}),
     ],
 )
-def test_a_tokenizer_that_loses_bytes_is_refused(change: Callable[[Tokenizer], None], message: str) -> None:
-    tokenizer = byte_level(270)
-    change(tokenizer)
-    with pytest.raises(InputError, match=message):
-        encode_text([Text("a", "x", "A tab")], tokenizer)
+def test_a_store_of_something_else_is_refused(tmp_path: Path, text: EncodedText, named: str, change: Any) -> None:
+    path = tmp_path / "s.zarr"
+    filled(path, text)
+    whole = files(path)
+    with pytest.raises(InputError, match=f"{named}.*choose another path"):
+        stores.open_store(path, **other(text, **change()))
+    assert files(path) == whole
 
 
-def test_losses_in_the_store_are_those_of_the_models(tmp_path: Path) -> None:
-    path = tmp_path / "losses.zarr"
-    extract({"m0": decoder(0), "m1": decoder(1)}, DOCUMENTS, TOKENIZER, path, context=16, bos=1)
-    table = read_losses(path)
-    assert table.lms == ("m0", "m1")
-    text = encode_text(DOCUMENTS, TOKENIZER)
-    for seed, row in enumerate(table.loss):
-        expected = document_nll(decoder(seed)(), plan_windows(text.ids, 16, bos=1))
-        np.testing.assert_array_equal(row, expected)
-    assert dict(table.texts) == {d.name: d.text for d in DOCUMENTS}
-    assert list(table.units["domain"].unique()) == ["a", "b"]
+def test_what_is_no_store_is_refused(tmp_path: Path, text: EncodedText) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "thesis.txt").write_text("precious")
+    with pytest.raises(InputError, match="found something else"):
+        stores.open_store(tmp_path / "x", {"m0": SETTINGS}, text, True)
+    zarr.create_group(tmp_path / "g")
+    with pytest.raises(InputError, match="another Zarr group"):
+        stores.open_store(tmp_path / "g", {"m0": SETTINGS}, text, True)
+    assert (tmp_path / "x" / "thesis.txt").read_text() == "precious"
 
 
-def test_a_second_call_computes_what_is_missing_only(tmp_path: Path) -> None:
-    path = tmp_path / "losses.zarr"
-
-    def killed() -> Decoder:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        extract({"m0": decoder(0), "m1": killed}, DOCUMENTS, TOKENIZER, path, context=16, bos=1)
-    extract({"m0": unused, "m1": decoder(1), "m2": decoder(2)}, DOCUMENTS, TOKENIZER, path, context=16, bos=1)
-    once = tmp_path / "once.zarr"
-    extract({f"m{i}": decoder(i) for i in range(3)}, DOCUMENTS, TOKENIZER, once, context=16, bos=1)
-    np.testing.assert_array_equal(read_losses(path).loss, read_losses(once).loss)
-    extract(dict.fromkeys(["m0", "m1", "m2"], unused), DOCUMENTS, TOKENIZER, path, context=16, bos=1)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_loss_that_is_not_finite_is_named_and_not_written(tmp_path: Path, text: EncodedText, value: float) -> None:
+    store = stores.open_store(tmp_path / "s.zarr", {"m0": SETTINGS}, text, True, 20)
+    bad = losses(0, 20, 40)
+    bad[3] = value
+    token = re.escape(repr(text.units["token"][23]))
+    document = text.units["document"][23]
+    with pytest.raises(InputError, match=rf"{value} for lm 'm0' at token {token}.*document '{document}'"):
+        stores.write_chunk(store, "m0", 1, bad, text)
+    assert (stores.chunk_states(store) == stores.ABSENT).all()
 
 
-def test_a_row_without_its_mark_is_not_finished(tmp_path: Path) -> None:
-    text = encode_text(DOCUMENTS, TOKENIZER)
-    store = open_store(tmp_path / "losses.zarr", ["m0", "m1"], text, "some windows")
-    write_row(store, "m1", np.ones(len(text.units), np.float32), text)
-    assert finished(store) == ("m1",)
-    with pytest.raises(InputError, match="finite"):
-        read_losses(tmp_path / "losses.zarr")
-
-
-@pytest.mark.parametrize(
-    ("documents", "vocabulary", "context", "named"),
-    [(DOCUMENTS[:1], 270, 16, "corpus"), (DOCUMENTS, 262, 16, "tokenizer"), (DOCUMENTS, 270, 8, "scoring")],
-)
-def test_a_store_of_something_else_is_refused(
-    tmp_path: Path, documents: tuple[Text, ...], vocabulary: int, context: int, named: str
-) -> None:
-    path = tmp_path / "losses.zarr"
-    open_store(path, ["m0"], encode_text(DOCUMENTS, TOKENIZER), "context 16, stride 8, first token after 1")
-    with pytest.raises(InputError, match=f"store of the same {named}"):
-        extract({"m0": unused}, documents, byte_level(vocabulary), path, context=context, bos=1)
-
-
-def test_a_loss_that_is_not_finite_is_named(tmp_path: Path) -> None:
-    text = encode_text(DOCUMENTS, TOKENIZER)
-    store = open_store(tmp_path / "losses.zarr", ["m0"], text, "some windows")
-    loss = np.ones(len(text.units), np.float32)
-    loss[3] = np.nan
-    token = re.escape(repr(text.units["token"][3]))
-    with pytest.raises(InputError, match=rf"nan for lm 'm0' at token {token}.*document 'one'"):
-        write_row(store, "m0", loss, text)
-    assert finished(store) == ()
+def test_what_a_kill_left_is_cleared_unless_somebody_works(tmp_path: Path, text: EncodedText) -> None:
+    path = tmp_path / "s.zarr"
+    filled(path, text)
+    left = path / "loss" / "c" / "0" / "1.abc.partial"
+    left.write_bytes(b"torn")
+    with stores.working(path):
+        assert not left.exists()
+        left.write_bytes(b"of another process")
+        with stores.working(path):
+            assert left.exists()

@@ -1,0 +1,151 @@
+"""Checkpoints of Hugging Face: a folder or a name on the hub, read as a model and its tokenizer; none of it is run."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import DTypeLike
+from tokenizers import Tokenizer
+
+from csvjax.errors import InputError
+from csvjax.lms.architecture import Architecture
+from csvjax.lms.families import FAMILIES, make_architecture
+from csvjax.lms.fill import Place, fill, placeless
+from csvjax.lms.tensors import SafeTensors, find_weights, fingerprint
+from csvjax.lms.transformer import Transformer
+
+__all__ = ["Checkpoint", "locate", "open_checkpoint", "quietly"]
+
+_WANTED = ("*.json", "*.safetensors", "*.model", "tokenizer*", "merges.txt", "vocab.*")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A language model that is known but not read yet: `load(dtype, place)` gives its model.
+
+    `first`: the token that stands before each document where the first token is to be scored (the tokenizer's beginning
+    of text, or where it has none its end of text), None if it has neither. `fingerprint` tells its weights from others.
+    """
+
+    name: str
+    shape: Architecture
+    tokenizer: Tokenizer
+    first: int | None
+    fingerprint: str
+    load: Callable[[DTypeLike, Place], Transformer]
+
+
+def locate(lm: str) -> Path:
+    """The folder or file of a checkpoint; a name on the hub is fetched, unless it is in the local cache.
+
+    Raises: InputError if there is neither.
+    """
+    path = Path(lm).expanduser()
+    if path.exists():
+        return path
+    if path.is_absolute() or lm.startswith(".") or lm.count("/") > 1:
+        raise InputError(f"expected a checkpoint at {path}, found nothing there; check the path")
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(lm, allow_patterns=list(_WANTED)))
+    except Exception as error:  # of the hub, of the network, of the cache
+        raise InputError(
+            f"expected a folder or a name on the hub, found neither under {lm!r} ({_first_line(error)}); check the "
+            "spelling, or fetch the checkpoint elsewhere and give its folder"
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def open_checkpoint(lm: str, name: str | None = None) -> Checkpoint:
+    """Read what a checkpoint is, without its weights. `name`: what to call it, without it the end of its path.
+
+    Raises: InputError for a family that csvjax does not know, weights that are not safetensors or GGUF, and files that
+    cannot be read.
+    """
+    path = locate(lm)
+    name = name or Path(lm).name.removesuffix(".gguf")
+    if path.is_file():
+        if path.suffix != ".gguf":
+            raise InputError(f"expected the folder of a checkpoint or a .gguf file, found {path}; give the folder")
+        from csvjax.lms.gguf import open_gguf
+
+        return open_gguf(path, name)
+    config = read_config(path)
+    shape = make_architecture(config)
+    files = find_weights(path)
+    tokenizer, first = read_tokenizer(path)
+
+    def load(dtype: DTypeLike = jnp.float32, place: Place = placeless) -> Transformer:
+        return fill(shape, SafeTensors(files), dtype, place)
+
+    return Checkpoint(name, shape, tokenizer, first, fingerprint(files), load)
+
+
+def read_config(folder: Path) -> Any:
+    """The configuration of a checkpoint as `transformers` fills it in; of a model with vision, that of its text part.
+
+    Raises: InputError if there is none, or if csvjax does not know the family.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise InputError(f"expected a config.json in {folder}, found none; give the folder of a checkpoint")
+    try:
+        kind = json.loads(path.read_text(encoding="utf-8")).get("model_type")
+    except (ValueError, AttributeError):
+        raise InputError(f"expected an object in JSON in {path}, found something else; get the file again") from None
+    if kind not in (*FAMILIES, "gemma3"):
+        raise InputError(
+            f"expected a model_type among {', '.join(sorted(FAMILIES))} in {path}, found {kind!r}; csvjax does not "
+            "know how to score this model"
+        )
+    config = quietly(lambda auto: auto.AutoConfig.from_pretrained(folder, trust_remote_code=False), path)
+    return config.text_config if kind == "gemma3" else config
+
+
+def read_tokenizer(folder: Path) -> tuple[Tokenizer, int | None]:
+    """The fast tokenizer of a checkpoint, and the token that begins a text.
+
+    Raises: InputError if there is none that `transformers` can read.
+    """
+    found = quietly(lambda auto: auto.AutoTokenizer.from_pretrained(folder, trust_remote_code=False), folder)
+    backend = getattr(found, "backend_tokenizer", None)
+    if backend is None:
+        raise InputError(
+            f"expected a tokenizer that comes with a tokenizer.json in {folder}, found one in Python; save it again "
+            "with transformers"
+        )
+    tokenizer = Tokenizer.from_str(backend.to_str())
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer, found.bos_token_id if found.bos_token_id is not None else found.eos_token_id
+
+
+def quietly(read: Callable[[Any], Any], place: Path) -> Any:
+    """`read(transformers)`, without its remarks. Raises: InputError that names `place` for whatever goes wrong."""
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # else it remarks that there is no torch
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        import transformers
+
+        return read(transformers)
+    except Exception as error:  # of json, of tokenizers, of validation
+        raise InputError(
+            f"expected files that transformers can read in {place}, found others ({_first_line(error)}); get the "
+            "checkpoint whole"
+        ) from None
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,177 @@
+"""Checkpoints in one GGUF file, dequantised on load: the weights under the names that Hugging Face gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import DTypeLike
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
+
+from csvjax.errors import InputError
+from csvjax.lms.architecture import Architecture
+from csvjax.lms.checkpoint import Checkpoint, quietly
+from csvjax.lms.families import make_architecture
+from csvjax.lms.fill import Place, fill, placeless
+from csvjax.lms.tensors import fingerprint
+from csvjax.lms.transformer import Transformer
+
+__all__ = ["open_gguf"]
+
+_FAMILIES = ("llama", "qwen2", "qwen3")
+_TOP = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
+_BLOCK = {
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+    "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "ffn_norm",
+}
+_FREQUENCIES = "rope_freqs.weight"
+_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|DIGITS| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+def open_gguf(path: Path, name: str) -> Checkpoint:
+    """The model in a GGUF file.
+
+    Raises: InputError for a file that cannot be read, a family or a tokenizer that csvjax does not read from GGUF.
+    """
+    from gguf import GGUFReader
+
+    try:
+        reader = GGUFReader(path)
+        fields = {key: field.contents() for key, field in reader.fields.items()}
+    except Exception as error:  # of the package, of numpy, of memory maps
+        raise InputError(
+            f"expected a whole GGUF file at {path}, found one that cannot be read ({error}); get it again"
+        ) from None
+    family = fields.get("general.architecture")
+    if family not in _FAMILIES:
+        raise InputError(
+            f"expected a GGUF model of one of the families {', '.join(_FAMILIES)}, found {family!r} in {path}; "
+            "give the folder with its config.json and safetensors"
+        )
+    tensors = _GgufTensors(reader.tensors, path, family, fields)
+    shape = _architecture(family, fields, tensors)
+    tokenizer = _tokenizer(fields, path)
+    first = fields.get("tokenizer.ggml.bos_token_id", fields.get("tokenizer.ggml.eos_token_id"))
+
+    def load(dtype: DTypeLike = jnp.float32, place: Place = placeless) -> Transformer:
+        return fill(shape, tensors, dtype, place)
+
+    return Checkpoint(name, shape, tokenizer, first, fingerprint([path]), load)
+
+
+class _GgufTensors:
+    """Tensors of a GGUF file under their names in `transformers`."""
+
+    def __init__(self, found: Iterable[Any], path: Path, family: str, fields: Mapping[str, Any]):
+        self.place = str(path)
+        self.raw = {tensor.name: tensor for tensor in found}
+        # Llama's queries and keys are stored for rotation of neighbours, not of halves.
+        counts = [fields.get(f"{family}.attention.head_count"), fields.get(f"{family}.attention.head_count_kv")]
+        self._heads = dict(zip(("attn_q", "attn_k"), counts, strict=True)) if family == "llama" else {}
+        theirs = {theirs: ours for ours, theirs in {**_TOP, **_BLOCK}.items()}
+        self._name: dict[str, str] = {}
+        for name in self.raw:
+            head, _, kind = name.rpartition(".")
+            if head.startswith("blk."):
+                _, layer, module = head.split(".", 2)
+                self._name[f"model.layers.{layer}.{theirs.get(module, module)}.{kind}"] = name
+            elif name != _FREQUENCIES:
+                self._name[f"{theirs.get(head, head)}.{kind}"] = name
+
+    def names(self) -> Iterable[str]:
+        return self._name
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return tuple(int(n) for n in reversed(self.raw[self._name[name]].shape))
+
+    def read(self, name: str) -> np.ndarray:
+        from gguf import dequantize
+
+        tensor = self.raw[self._name[name]]
+        array = dequantize(tensor.data, tensor.tensor_type).reshape(self.shape(name))
+        heads = self._heads.get(self._name[name].split(".")[-2])
+        if heads is None:
+            return array
+        return array.reshape(heads, -1, 2, *array.shape[1:]).swapaxes(1, 2).reshape(array.shape)
+
+
+def _architecture(family: str, fields: Mapping[str, Any], tensors: _GgufTensors) -> Architecture:
+    def value(name: str, default: Any = None) -> Any:
+        return fields.get(f"{family}.{name}", default)
+
+    heads = value("attention.head_count")
+    rope: dict[str, Any] = {"rope_type": "default", "rope_theta": value("rope.freq_base", 10_000.0)}
+    kind = value("rope.scaling.type", "none")
+    if kind != "none":
+        rope |= {"rope_type": kind, "factor": value("rope.scaling.factor")}
+        if original := value("rope.scaling.original_context_length"):
+            rope["original_max_position_embeddings"] = original
+    values = dict(
+        vocab_size=tensors.shape("model.embed_tokens.weight")[0],
+        hidden_size=value("embedding_length"),
+        intermediate_size=value("feed_forward_length"),
+        num_hidden_layers=value("block_count"),
+        num_attention_heads=heads,
+        num_key_value_heads=value("attention.head_count_kv", heads),
+        head_dim=value("attention.key_length", value("embedding_length") // heads),
+        max_position_embeddings=value("context_length"),
+        rms_norm_eps=value("attention.layer_norm_rms_epsilon"),
+        rope_parameters=rope,
+        tie_word_embeddings="lm_head.weight" not in set(tensors.names()),
+    )
+    config = quietly(lambda auto: auto.AutoConfig.for_model(family, **values), Path(tensors.place))
+    shape = make_architecture(config)
+    if _FREQUENCIES not in tensors.raw:
+        return shape
+    slower = np.asarray(tensors.raw[_FREQUENCIES].data, np.float32)  # the scaling of Llama 3, worked out
+    layers = []
+    for layer in shape.layers:
+        assert layer.rope is not None
+        frequency = tuple((np.asarray(layer.rope.frequency, np.float32) / slower).tolist())
+        layers.append(replace(layer, rope=replace(layer.rope, frequency=frequency)))
+    return replace(shape, layers=tuple(layers))
+
+
+def _words(digits: str) -> Any:
+    split = pre_tokenizers.Split(Regex(_WORDS.replace("DIGITS", digits)), "isolated")
+    return pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+
+
+def _tokenizer(fields: Mapping[str, Any], path: Path) -> Tokenizer:
+    """Byte-level BPE as the file describes it; how text falls into words first is known by a name only."""
+    plain = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    ways = {
+        "gpt-2": plain,
+        "smollm": pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), plain]),
+        "llama-bpe": _words(r"\p{N}{1,3}"),
+        "qwen2": _words(r"\p{N}"),
+    }
+    kind = fields.get("tokenizer.ggml.model"), fields.get("tokenizer.ggml.pre", "gpt-2")
+    if kind[0] != "gpt2" or kind[1] not in ways:
+        raise InputError(
+            f"expected a tokenizer of byte-level BPE whose words are those of {', '.join(ways)}, found {kind[0]!r} "
+            f"with {kind[1]!r} in {path}; give the folder with its config.json, safetensors and tokenizer.json"
+        )
+    tokens = fields["tokenizer.ggml.tokens"]
+    merges = [tuple(merge.split(" ")) for merge in fields["tokenizer.ggml.merges"]]
+    tokenizer = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=merges))
+    tokenizer.pre_tokenizer = ways[kind[1]]
+    tokenizer.decoder = decoders.ByteLevel()
+    special = [t for t, type_ in zip(tokens, fields["tokenizer.ggml.token_type"], strict=True) if type_ == 3]
+    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
+    return tokenizer

@@ -1,0 +1,109 @@
+"""Rotary positions: the angle by which each pair of a head's dimensions turns from one token to the next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from csvjax.errors import InputError
+
+__all__ = ["Rope", "make_rope", "rotate", "turns"]
+
+
+@dataclass(frozen=True)
+class Rope:
+    """`frequency[i]`, radians for each position, turns dimensions i and i + len(frequency) of a head; cos and sin are
+    multiplied by `factor`. Dimensions past 2 len(frequency) are left alone."""
+
+    frequency: tuple[float, ...]
+    factor: float = 1.0
+
+
+def make_rope(parameters: Mapping[str, Any], head_width: int, context: int) -> Rope:
+    """The rotation that a configuration's `rope_parameters` ask for.
+
+    Plain: theta^(-2i / d) (RoFormer, arXiv 2104.09864); linear: divided by `factor` (arXiv 2306.15595); llama3: slow
+    ones only (Llama 3.1); yarn: a ramp between both (arXiv 2309.00071, equation 23). `dynamic` is plain up to the
+    `context` of the model, and never used past it.
+    Raises: InputError for another `rope_type`.
+    """
+    kind = parameters.get("rope_type") or parameters.get("type") or "default"
+    dim = int(head_width * (parameters.get("partial_rotary_factor") or 1.0))
+    theta = float(parameters["rope_theta"])
+    # In float32, as the models were trained with.
+    plain = (1.0 / theta ** (np.arange(0, dim, 2, dtype=np.float32) / np.float32(dim))).astype(np.float32)
+    match kind:
+        case "default" | "dynamic":
+            return _rope(plain)
+        case "linear":
+            return _rope(plain / np.float32(parameters["factor"]))
+        case "llama3":
+            return _rope(_llama3(plain, parameters))
+        case "yarn":
+            return _yarn(plain, parameters, theta, context)
+    raise InputError(
+        f"expected rotary positions of the type default, linear, dynamic, llama3 or yarn, found {kind!r} in "
+        "config.json; csvjax does not know how to score this model"
+    )
+
+
+def _rope(frequency: np.ndarray, factor: float = 1.0) -> Rope:
+    return Rope(tuple(frequency.astype(np.float32).tolist()), factor)
+
+
+def _llama3(plain: np.ndarray, parameters: Mapping[str, Any]) -> np.ndarray:
+    factor, low, high = (float(parameters[name]) for name in ("factor", "low_freq_factor", "high_freq_factor"))
+    turns_in_context = parameters["original_max_position_embeddings"] * plain / (2 * math.pi)
+    smooth = np.clip((turns_in_context - low) / (high - low), 0, 1)
+    return (1 - smooth) * plain / factor + smooth * plain
+
+
+def _yarn(plain: np.ndarray, parameters: Mapping[str, Any], theta: float, context: int) -> Rope:
+    original = parameters["original_max_position_embeddings"]
+    factor = parameters.get("factor") or context / original
+    dim = 2 * len(plain)
+
+    def boundary(rotations: float) -> float:
+        """The dimension that turns `rotations` times in the original context."""
+        return dim * math.log(original / (rotations * 2 * math.pi)) / (2 * math.log(theta))
+
+    low, high = boundary(parameters.get("beta_fast") or 32), boundary(parameters.get("beta_slow") or 1)
+    if parameters.get("truncate", True):
+        low, high = math.floor(low), math.ceil(high)
+    low, high = max(low, 0), min(high, dim - 1)
+    ramp = np.clip((np.arange(dim // 2) - low) / (high - low or 0.001), 0, 1).astype(np.float32)
+    return _rope(plain / np.float32(factor) * ramp + plain * (1 - ramp), _temperature(parameters, factor))
+
+
+def _temperature(parameters: Mapping[str, Any], factor: float) -> float:
+    given = parameters.get("attention_factor")
+    if given is not None:
+        return float(given)
+
+    def scale(strength: float) -> float:
+        return 1.0 if factor <= 1 else 0.1 * strength * math.log(factor) + 1.0
+
+    one, all_dim = parameters.get("mscale"), parameters.get("mscale_all_dim")
+    return scale(one) / scale(all_dim) if one and all_dim else scale(1.0)
+
+
+def turns(rope: Rope, positions: Int[Array, "*b t"]) -> tuple[Float[Array, "*b t g"], Float[Array, "*b t g"]]:
+    """cos and sin of position * frequency, times the factor."""
+    angle = positions[..., None].astype(jnp.float32) * jnp.asarray(rope.frequency, jnp.float32)
+    return jnp.cos(angle) * rope.factor, jnp.sin(angle) * rope.factor
+
+
+def rotate(
+    x: Float[Array, "b t n h"], cos: Float[Array, "*b t g"], sin: Float[Array, "*b t g"]
+) -> Float[Array, "b t n h"]:
+    """Turn the pairs (i, i + g) of each head, and leave dimensions from 2 g on."""
+    g = cos.shape[-1]
+    cos, sin = cos[..., None, :], sin[..., None, :]
+    first, second, rest = x[..., :g], x[..., g : 2 * g], x[..., 2 * g :]
+    return jnp.concatenate([first * cos - second * sin, second * cos + first * sin, rest], axis=-1)

@@ -1,0 +1,113 @@
+"""Tensors by name in safetensors files, memory-mapped and read one at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from csvjax.errors import InputError
+
+__all__ = ["SafeTensors", "Tensors", "find_weights", "fingerprint"]
+
+
+@runtime_checkable
+class Tensors(Protocol):
+    """Named arrays; `place` says where they are for errors."""
+
+    place: str
+
+    def names(self) -> Iterable[str]: ...
+
+    def shape(self, name: str) -> tuple[int, ...]: ...
+
+    def read(self, name: str) -> np.ndarray: ...
+
+
+def find_weights(folder: Path) -> tuple[Path, ...]:
+    """The safetensors files of a checkpoint: those that its index names, or `model.safetensors`, or all there are.
+
+    Raises: InputError if there is none, or one of the index is missing.
+    """
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        try:
+            names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        except (ValueError, KeyError, AttributeError):
+            raise InputError(
+                f"expected a weight_map of tensors to files in {index}, found something else; get the file again"
+            ) from None
+        files = tuple(folder / name for name in names)
+        if absent := [file.name for file in files if not file.is_file()]:
+            raise InputError(
+                f"expected {len(files)} files of weights in {folder}, found no {absent[0]}; get the checkpoint whole"
+            )
+        return files
+    one = folder / "model.safetensors"
+    files = (one,) if one.is_file() else tuple(sorted(folder.glob("*.safetensors")))
+    if files:
+        return files
+    pickled = sorted(file.name for kind in ("*.bin", "*.pt", "*.pth", "*.ckpt") for file in folder.glob(kind))
+    if pickled:
+        raise InputError(
+            f"expected weights as safetensors in {folder}, found only {pickled[0]}, a pickle, which can run code when "
+            "it is read; convert it where you trust it, with torch and transformers: "
+            'python -c "from transformers import AutoModelForCausalLM as M; '
+            f"M.from_pretrained('{folder}').save_pretrained('converted')\""
+        )
+    raise InputError(f"expected *.safetensors in {folder}, found none; give the folder of a checkpoint")
+
+
+class SafeTensors:
+    """The tensors of several safetensors files together."""
+
+    def __init__(self, files: Sequence[Path]):
+        from safetensors import SafetensorError, safe_open
+
+        self.place = str(files[0] if len(files) == 1 else files[0].parent)
+        self._file: dict[str, Path] = {}
+        for path in files:
+            try:
+                with safe_open(path, "np") as opened:
+                    self._file |= dict.fromkeys(opened.keys(), path)
+            except (SafetensorError, OSError) as error:
+                raise InputError(
+                    f"expected a whole safetensors file at {path}, found one that cannot be read ({error}); "
+                    "get it again"
+                ) from None
+
+    def names(self) -> Iterable[str]:
+        return self._file
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        from safetensors import safe_open
+
+        with safe_open(self._file[name], "np") as opened:
+            return tuple(opened.get_slice(name).get_shape())
+
+    def read(self, name: str) -> np.ndarray:
+        from safetensors import safe_open
+
+        # Opened anew for each tensor: what a map has read stays in memory until it is closed.
+        with safe_open(self._file[name], "np") as opened:
+            return opened.get_tensor(name)
+
+
+def fingerprint(files: Sequence[Path], parts: int = 64, size: int = 1 << 16) -> str:
+    """SHA-256, in hexadecimal, of the lengths of the files and of `parts` pieces of each: tells checkpoints apart.
+
+    Not of everything: a file of many gigabytes is told in a moment. Two checkpoints of one run differ all over.
+    """
+    digest = hashlib.sha256()
+    for path in files:
+        length = path.stat().st_size
+        digest.update(length.to_bytes(8, "little"))
+        with path.open("rb") as file:
+            for part in range(parts):
+                file.seek(max(0, length - size) * part // max(1, parts - 1))
+                digest.update(file.read(size))
+    return digest.hexdigest()

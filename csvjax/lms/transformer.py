@@ -1,0 +1,169 @@
+"""One decoder-only transformer in Flax NNX for all architectures that csvjax reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+
+from csvjax.lms.architecture import Activation, Architecture, Layer
+from csvjax.lms.attention import attend
+from csvjax.lms.rope import Rope, rotate, turns
+
+__all__ = ["Block", "Linear", "Norm", "Transformer"]
+
+
+def _empty(*shape: int) -> nnx.Param:
+    """A parameter that a checkpoint fills."""
+    return nnx.Param(jnp.zeros(shape, jnp.float32))
+
+
+class Linear(nnx.Module):
+    """x @ kernel + bias. The product is summed in float32 whatever the kernel is stored in."""
+
+    def __init__(self, inputs: int, outputs: int, bias: bool):
+        self.kernel = _empty(inputs, outputs)
+        self.bias = _empty(outputs) if bias else None
+
+    def __call__(self, x: Float[Array, "b t i"]) -> Float[Array, "b t o"]:
+        kernel = self.kernel[...]
+        y = jnp.matmul(x.astype(kernel.dtype), kernel, preferred_element_type=jnp.float32, precision="highest")
+        return y if self.bias is None else y + self.bias[...]
+
+
+class Norm(nnx.Module):
+    """Layer norm, or RMS norm (arXiv 1910.07467), in float32: (x - mean) / sqrt(var + eps) (offset + scale) + bias."""
+
+    def __init__(self, shape: Architecture, width: int):
+        self.centred, self.eps, self.offset = shape.norm == "layer", shape.norm_eps, shape.norm_offset
+        self.scale = _empty(width) if shape.norm_affine else None
+        self.bias = _empty(width) if shape.norm_affine and self.centred else None
+
+    def __call__(self, x: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
+        if self.centred:
+            x = x - jnp.mean(x, axis=-1, keepdims=True)
+        x = x * jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + self.eps)
+        if self.scale is not None:
+            x = x * (self.scale[...].astype(jnp.float32) + self.offset)
+        return x if self.bias is None else x + self.bias[...]
+
+
+def _activate(name: Activation, x: Array) -> Array:
+    match name:
+        case "gelu":
+            return jax.nn.gelu(x, approximate=False)
+        case "gelu_tanh":
+            return jax.nn.gelu(x, approximate=True)
+        case "relu":
+            return jax.nn.relu(x)
+        case "silu":
+            return jax.nn.silu(x)
+
+
+class Block(nnx.Module):
+    """Attention and MLP, each x + branch(x), with norms where the architecture has them."""
+
+    def __init__(self, shape: Architecture, layer: Layer):
+        self.shape, self.layer = shape, layer
+        width, rows, kv_rows = shape.width, shape.heads * shape.head_width, shape.kv_heads * shape.head_width
+        self.query = Linear(width, rows, shape.qkv_bias)
+        self.key = Linear(width, kv_rows, shape.qkv_bias)
+        self.value = Linear(width, kv_rows, shape.qkv_bias)
+        self.out = Linear(rows, width, shape.out_bias)
+        self.gate = Linear(width, shape.hidden, shape.mlp_bias) if shape.gated else None
+        self.up = Linear(width, shape.hidden, shape.mlp_bias)
+        self.down = Linear(shape.hidden, width, shape.mlp_bias)
+        each = shape.head_norm == "head"
+        self.query_norm = Norm(shape, shape.head_width if each else rows) if shape.head_norm else None
+        self.key_norm = Norm(shape, shape.head_width if each else kv_rows) if shape.head_norm else None
+        for branch in ("attention", "mlp"):
+            for place in shape.norms:
+                setattr(self, f"{branch}_{place}", Norm(shape, width))
+
+    def _norm(self, branch: str, place: str, x: Array) -> Array:
+        return getattr(self, f"{branch}_{place}")(x) if place in self.shape.norms else x
+
+    def _heads(self, x: Array, norm: Norm | None) -> Array:
+        """[b, t, n * h] as [b, t, n, h], normed before or after the split."""
+        if norm is not None and self.shape.head_norm == "all":
+            x = norm(x)
+        x = x.reshape(*x.shape[:2], -1, self.shape.head_width)
+        return norm(x) if norm is not None and self.shape.head_norm == "head" else x
+
+    def attention(self, x: Float[Array, "b t d"], turned: tuple[Array, Array] | None, valid: Array | None) -> Array:
+        query = self._heads(self.query(x), self.query_norm)
+        key, value = self._heads(self.key(x), self.key_norm), self._heads(self.value(x), None)
+        if turned is not None:
+            query, key = rotate(query, *turned), rotate(key, *turned)
+        mixed = attend(
+            query * self.layer.scale, key, value, self.layer.window, self.shape.attention_cap, valid, self.dtype
+        )
+        return self.out(mixed.reshape(*x.shape[:2], -1))
+
+    def mlp(self, x: Float[Array, "b t d"]) -> Float[Array, "b t d"]:
+        if self.gate is not None:
+            return self.down(_activate(self.shape.activation, self.gate(x)) * self.up(x))
+        return self.down(_activate(self.shape.activation, self.up(x)))
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        return self.query.kernel[...].dtype
+
+    def __call__(self, x: Float[Array, "b t d"], turned: tuple[Array, Array] | None, valid: Array | None) -> Array:
+        mixed = self.attention(self._norm("attention", "before", x), turned, valid)
+        mixed = self._norm("attention", "after", mixed)
+        if self.shape.parallel:
+            return x + mixed + self._norm("mlp", "after", self.mlp(self._norm("mlp", "before", x)))
+        x = self._norm("attention", "residual", x + mixed)
+        return self._norm("mlp", "residual", x + self._norm("mlp", "after", self.mlp(self._norm("mlp", "before", x))))
+
+
+class Transformer(nnx.Module):
+    """A `LanguageModel`: logits[b, t, v] = cap(hidden_states(tokens)[b, t, d] @ head[d, v])."""
+
+    def __init__(self, shape: Architecture):
+        self.shape = shape
+        inner = shape.embedding_width or shape.width
+        self.embedding = _empty(shape.vocabulary, inner)
+        self.positions = _empty(shape.learned_positions, shape.width) if shape.learned_positions else None
+        self.project_in = Linear(inner, shape.width, False) if inner != shape.width else None
+        self.project_out = Linear(shape.width, inner, False) if inner != shape.width else None
+        self.blocks = nnx.List([Block(shape, layer) for layer in shape.layers])
+        self.norm = Norm(shape, shape.width) if shape.final_norm else None
+        self.output = None if shape.tied else _empty(shape.vocabulary, inner)
+
+    def hidden_states(
+        self, tokens: Int[Array, "b t"], valid: Bool[Array, "b t"] | None = None
+    ) -> Float[Array, "b t e"]:
+        """Last hidden state, ready for the head.
+
+        `valid`: False at padding, which nobody attends to and which takes no position. It is needed on the left only:
+        attention looks left, so padding on the right is seen by padding alone.
+        """
+        positions = jnp.arange(tokens.shape[1]) if valid is None else jnp.maximum(jnp.cumsum(valid, axis=1) - 1, 0)
+        x = self.embedding[...][tokens].astype(jnp.float32) * self.shape.embedding_scale
+        if self.project_in is not None:
+            x = self.project_in(x)
+        if self.positions is not None:
+            x = x + self.positions[...][positions + self.shape.position_offset]
+        turned = _all_turns([block.layer.rope for block in self.blocks], positions)
+        for block in self.blocks:
+            x = block(x, None if block.layer.rope is None else turned[block.layer.rope], valid)
+        if self.norm is not None:
+            x = self.norm(x)
+        return x if self.project_out is None else self.project_out(x)
+
+    @property
+    def head(self) -> Float[Array, "e v"]:
+        return (self.embedding if self.output is None else self.output)[...].T
+
+    @property
+    def logit_cap(self) -> float | None:
+        return self.shape.logit_cap
+
+
+def _all_turns(ropes: Sequence[Rope | None], positions: Array) -> dict[Rope, tuple[Array, Array]]:
+    return {rope: turns(rope, positions) for rope in dict.fromkeys(ropes) if rope is not None}

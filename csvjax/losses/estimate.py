@@ -1,0 +1,74 @@
+"""What an extraction will take, before it is run: tokens, memory, time."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from csvjax.lms.architecture import Architecture
+from csvjax.losses.batches import Shapes
+from csvjax.losses.extract import Options, Task
+
+__all__ = ["Estimate", "estimate", "matmul_speed"]
+
+_SHARE = 0.6  # of the speed of plain matrix products; the rest goes to softmax, norms and padding
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """`scored`: tokens that get a loss; `read`: tokens that the model sees for it; `bytes`: weights, activations and
+    logits on each device; `seconds`: at `_SHARE` of the speed of matrix products of this machine."""
+
+    scored: int
+    windows: int
+    read: int
+    bytes: int
+    seconds: float
+
+
+def matmul_speed(dtype: str = "float32", size: int = 1024) -> float:
+    """FLOP/s of a product of two square matrices on one device, the better of three."""
+    a = jnp.ones((size, size), jnp.dtype(dtype))
+    product = jax.jit(jnp.matmul)
+    product(a, a).block_until_ready()
+    best = np.inf
+    for _ in range(3):
+        start = time.perf_counter()
+        product(a, a).block_until_ready()
+        best = min(best, time.perf_counter() - start)
+    return 2 * size**3 / best
+
+
+def _flops(shape: Architecture, read: int, context: int) -> float:
+    attention = 2 * len(shape.layers) * shape.heads * shape.head_width * context  # half of the full square
+    return read * (2.0 * (shape.params + shape.head_params) + attention)
+
+
+def _memory(shape: Architecture, batch: int, context: int, dtype: str) -> int:
+    """Weights, and what lives in a block for one batch: states, the wide side of the MLP, a block of scores, logits."""
+    weights = shape.params + shape.head_params * (1 if shape.tied else 2) + shape.learned_positions * shape.width
+    rows = shape.heads * shape.head_width
+    states = batch * (3 * shape.width + 3 * rows + (3 if shape.gated else 2) * shape.hidden)
+    scores = 2 * max(1, batch // context) * shape.heads * min(256, context) * context
+    return weights * jnp.dtype(dtype).itemsize + 4 * (states + scores + 2 * 2048 * 4096)
+
+
+def estimate(task: Task, options: Options, speed: float) -> Estimate:
+    """What a model's part of an extraction will take, from the first token on, at `speed` FLOP/s of one device."""
+    shapes = Shapes(task.context, options.batch)
+    lengths = np.asarray(shapes.lengths)
+    read = int(lengths[np.searchsorted(lengths, task.windows[:, 2])].sum())
+    scored = int((task.windows[:, 2] - task.windows[:, 3]).sum())
+    shape = task.lm.shape
+    seconds = _flops(shape, read, task.context) / (_SHARE * speed * jax.device_count())
+    return Estimate(
+        scored,
+        len(task.windows),
+        read,
+        _memory(shape, options.batch, task.context, options.dtype) // options.model,
+        seconds,
+    )

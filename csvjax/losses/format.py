@@ -1,0 +1,135 @@
+"""The Zarr group (format 3) that losses are kept in, as arrays and attributes.
+
+The attributes are `format`, `version`, `lms`, `documents`, `domains` (names), and the arrays
+
+    loss            float   [lm, unit]    nats; NaN where a chunk is absent
+    start, bytes    int64   [unit]        place of the unit in the UTF-8 of its document
+    document        int32   [unit]        index into `documents`
+    domain          int32   [unit]        index into `domains`
+    token           uint8   [...]         UTF-8 of all tokens, one after the other
+    token_bytes     int64   [unit]        length of each token in `token`
+    text            uint8   [...]         UTF-8 of all documents, one after the other
+    text_bytes      int64   [document]    length of each document in `text`, -1 where its text is unknown
+
+Tokens are written out, as units need not be spans of a known text. A unit of 0 bytes shares its characters with the
+units beside it. Every chunk is compressed and carries a CRC-32C, which is checked whenever it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import zarr
+from jaxtyping import Float
+from zarr.codecs import Crc32cCodec, ZstdCodec
+
+from csvjax import names
+
+__all__ = ["FORMAT", "VERSION", "create_array", "decode_units", "encode_units", "merge_empty"]
+
+FORMAT = "csvjax losses"
+VERSION = 1
+
+
+def _pack(parts: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
+    """All texts as one run of bytes, and the length of each, -1 for None."""
+    encoded = [None if part is None else part.encode() for part in parts]
+    sizes = np.array([-1 if part is None else len(part) for part in encoded], dtype=np.int64)
+    return np.frombuffer(b"".join(part or b"" for part in encoded), dtype=np.uint8), sizes
+
+
+def _unpack(run: np.ndarray, sizes: np.ndarray) -> list[str | None]:
+    ends = np.cumsum(np.maximum(sizes, 0))
+    if len(run) != (ends[-1] if len(ends) else 0):
+        raise ValueError(f"{len(run)} bytes of text, expected {ends[-1]}")
+    data = run.tobytes()
+    return [
+        None if size < 0 else data[end - size : end].decode()
+        for end, size in zip(ends.tolist(), sizes.tolist(), strict=True)
+    ]
+
+
+def encode_units(units: pd.DataFrame, texts: Mapping[str, str]) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
+    """Every array but `loss`, and the attributes `documents` and `domains`."""
+    documents, domains = (tuple(dict.fromkeys(units[column])) for column in ("document", "domain"))
+    token, token_bytes = _pack(list(units["token"]))
+    text, text_bytes = _pack([texts.get(name) for name in documents])
+    arrays = {
+        "start": units["start"].to_numpy(np.int64),
+        "bytes": units["bytes"].to_numpy(np.int64),
+        "document": names.positions(list(units["document"]), documents, "document").astype(np.int32),
+        "domain": names.positions(list(units["domain"]), domains, "domain").astype(np.int32),
+        "token": token,
+        "token_bytes": token_bytes,
+        "text": text,
+        "text_bytes": text_bytes,
+    }
+    return arrays, {"documents": list(documents), "domains": list(domains)}
+
+
+def decode_units(
+    attributes: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """The units and the known texts of documents. Raises ValueError, KeyError, UnicodeError for arrays at odds."""
+    documents, domains = np.array(attributes["documents"], object), np.array(attributes["domains"], object)
+    units = {
+        "token": _unpack(arrays["token"], arrays["token_bytes"]),
+        "document": documents[arrays["document"]],
+        "domain": domains[arrays["domain"]],
+        "start": arrays["start"],
+        "bytes": arrays["bytes"],
+    }
+    texts = dict(zip(documents, _unpack(arrays["text"], arrays["text_bytes"]), strict=True))
+    return pd.DataFrame(units), {name: text for name, text in texts.items() if text is not None}
+
+
+def create_array(
+    group: zarr.Group,
+    name: str,
+    data: np.ndarray | None = None,
+    shape: Any = None,
+    chunks: Any = None,
+    dtype: Any = None,
+) -> None:
+    """An array of the format: `data`, or empty of `shape` and `dtype`; without `chunks` in one chunk, `loss` by row."""
+    shape, dtype = (shape, dtype) if data is None else (data.shape, data.dtype)
+    if chunks is None:
+        chunks = (1, max(1, shape[1])) if len(shape) == 2 else (max(1, shape[0]),)
+    array = group.create_array(
+        name,
+        shape=shape,
+        dtype=dtype,
+        chunks=chunks,
+        compressors=[ZstdCodec(level=9), Crc32cCodec()],
+        fill_value=np.nan if name == "loss" else 0,
+    )
+    if data is not None:
+        array[...] = data
+
+
+def merge_empty(
+    loss: Float[np.ndarray, "lm token"], units: pd.DataFrame, texts: Mapping[str, str]
+) -> tuple[Float[np.ndarray, "lm unit"], pd.DataFrame]:
+    """Losses and units, a unit of 0 bytes made one with the unit before it, or at a document's head with the next."""
+    size = units["bytes"].to_numpy()
+    if (size > 0).all():
+        return loss, units
+    document = units["document"].to_numpy()
+    head = np.flatnonzero(np.append(True, document[1:] != document[:-1]))
+    full = size > 0
+    # A unit is a new one if it has bytes and some unit with bytes, or nothing, stands between it and the head.
+    before: np.ndarray = np.cumsum(full) - full
+    at_head: np.ndarray = np.repeat(before[head], np.diff(np.append(head, len(size))))
+    new = full & (before > at_head)
+    new[head] = True
+    first = np.flatnonzero(new)
+    merged = units.iloc[first].reset_index(drop=True).assign(bytes=np.add.reduceat(size, first))
+    encoded = {name: text.encode() for name, text in texts.items()}
+    merged["token"] = [
+        encoded[d][s : s + b].decode(errors="replace") if d in encoded else token
+        for d, s, b, token in zip(*(merged[c].tolist() for c in ("document", "start", "bytes", "token")), strict=True)
+    ]
+    return np.add.reduceat(loss, first, axis=1), merged

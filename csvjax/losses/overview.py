@@ -1,0 +1,77 @@
+"""What a store of losses holds: means of each model by domain, and the chunks that are not there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import zarr
+
+from csvjax.errors import InputError
+from csvjax.losses import store as stores
+from csvjax.losses.format import FORMAT, decode_units
+
+__all__ = ["ALL", "Overview", "look"]
+
+ALL = "all"
+
+
+@dataclass(frozen=True, eq=False)
+class Overview:
+    """`means`: a row for each model and domain (and `ALL`), with `nats` for each token, `bits` for each byte, and the
+    share of tokens that is `done`; means are over these. `missing` and `damaged`: files of chunks, by model."""
+
+    means: pd.DataFrame
+    models: dict[str, dict[str, object]]
+    tokens: int
+    missing: dict[str, int]
+    damaged: dict[str, tuple[Path, ...]]
+
+
+def look(path: Path) -> Overview:
+    """An overview of the store at `path`, finished or not.
+
+    Raises: InputError if there is no store that csvjax losses began.
+    """
+    try:
+        group = zarr.open_group(path, mode="r")
+        attributes = dict(group.attrs)
+        if attributes.get("format") != FORMAT or "models" not in attributes:
+            raise ValueError
+        units, _ = decode_units(attributes, {name: np.asarray(a[...]) for name, a in group.arrays() if name != "loss"})
+    except Exception as error:  # of zarr, of the file system, of a codec
+        raise InputError(
+            f"expected a store that csvjax losses wrote at {path}, found something that cannot be read as one; "
+            "check the path, or run the same csvjax losses again"
+        ) from error
+    states, bounds = stores.chunk_states(group), stores.chunk_bounds(group)
+    lms = stores.attribute(group, "lms")
+    rows = []
+    for row, lm in enumerate(lms):
+        loss = np.full(len(units), np.nan)
+        for chunk in np.flatnonzero(states[row] == stores.WHOLE):
+            loss[bounds[chunk] : bounds[chunk + 1]] = group["loss"][row, bounds[chunk] : bounds[chunk + 1]]  # type: ignore[index]  # an array
+        done = np.isfinite(loss)
+        for domain in (*dict.fromkeys(units["domain"]), ALL):
+            here = (units["domain"] == domain).to_numpy() if domain != ALL else np.ones(len(units), bool)
+            kept = here & done
+            nats = loss[kept].sum()
+            size = units["bytes"].to_numpy()[kept].sum()
+            rows.append(
+                {
+                    "lm": lm,
+                    "domain": domain,
+                    "tokens": int(here.sum()),
+                    "done": kept.sum() / here.sum(),
+                    "nats": nats / kept.sum() if kept.any() else np.nan,
+                    "bits": nats / np.log(2) / size if size else np.nan,
+                }
+            )
+    missing = {lm: int((states[row] == stores.ABSENT).sum()) for row, lm in enumerate(lms)}
+    damaged = {
+        lm: tuple(stores.chunk_path(group, row, int(c)) for c in np.flatnonzero(states[row] == stores.DAMAGED))
+        for row, lm in enumerate(lms)
+    }
+    return Overview(pd.DataFrame(rows), stores.attribute(group, "models"), len(units), missing, damaged)

@@ -1,0 +1,145 @@
+"""Models with different tokenizers on shared units: spans of bytes, on which the loss of a document is preserved.
+
+A token's loss lies evenly over its bytes, so L(b), the loss of a document's first b bytes, is piecewise linear, and a
+span from a to b costs L(b) - L(a): the chain rule, where a and b are borders of tokens, and a share of a token by bytes
+where they are not. Sums over spans telescope to the loss of the document.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from csvjax import names
+from csvjax.errors import InputError
+from csvjax.losses.table import LossTable
+
+__all__ = ["Kind", "common_borders", "fixed_borders", "span_losses", "to_spans", "word_borders"]
+
+Kind = Literal["common", "words", "fixed"]
+
+_WORD = re.compile(r"\s*\S+")
+
+
+def common_borders(borders: Sequence[Int[np.ndarray, " _border"]]) -> Int[np.ndarray, " border"]:
+    """The bytes where every one of several tokenizers has a border."""
+    shared = borders[0]
+    for other in borders[1:]:
+        shared = np.intersect1d(shared, other)
+    return shared
+
+
+def word_borders(text: str) -> Int[np.ndarray, " border"]:
+    """The bytes where words begin, each with the space before it, and the end; space at the end goes with the last."""
+    ends = [match.end() for match in _WORD.finditer(text)]
+    size = np.cumsum([0, *(len(c.encode()) for c in text)])
+    return np.unique(size[[0, *ends[:-1], len(text)]])
+
+
+def fixed_borders(text: str, size: int) -> Int[np.ndarray, " border"]:
+    """Every `size` bytes, and the end. A border may be within a character."""
+    return np.unique(np.append(np.arange(0, len(text.encode()), size), len(text.encode())))
+
+
+def span_losses(
+    loss: Float[np.ndarray, "lm token"],
+    start: Int[np.ndarray, " token"],
+    size: Int[np.ndarray, " token"],
+    borders: Int[np.ndarray, " border"],
+) -> Float[np.ndarray, "lm span"]:
+    """L(borders[i + 1]) - L(borders[i]) in nats, for the tokens of one document, in its order, without gaps.
+
+    Raises: InputError for borders outside the tokens.
+    """
+    ends = np.append(start, start[-1] + size[-1])
+    if borders[0] < ends[0] or borders[-1] > ends[-1]:
+        raise InputError(
+            f"expected borders from byte {ends[0]} to {ends[-1]}, where tokens are, found {borders[0]} to "
+            f"{borders[-1]}; leave out what was not scored"
+        )
+    total = np.concatenate([np.zeros((len(loss), 1)), np.cumsum(loss, axis=1, dtype=np.float64)], axis=1)
+    # The last of several tokens that end on one byte holds all of their loss.
+    last = np.append(ends[1:] > ends[:-1], True)
+    return np.diff(np.stack([np.interp(borders, ends[last], row[last]) for row in total]), axis=1)
+
+
+def to_spans(tables: Sequence[LossTable], kind: Kind = "common", size: int = 16) -> LossTable:
+    """One table of several: of the same documents, scored with different tokenizers.
+
+    `kind`: "common", spans whose borders are borders of tokens in every table, the finest on which no token is divided;
+    "words"; or "fixed", spans of `size` bytes. The loss of each document is kept for every model. What some table does
+    not score (the first token of a document, without a beginning of text) is left out of all, up to the first common
+    border after it.
+    Raises: InputError for other documents or texts in a table than in the first, and a model that is there twice.
+    """
+    texts = _shared_texts(tables)
+    lms = names.checked([lm for table in tables for lm in table.lms], "lm")
+    cut: dict[Kind, Callable[[str, list[np.ndarray]], np.ndarray]] = {
+        "common": lambda text, borders: common_borders(borders),
+        "words": lambda text, borders: word_borders(text),
+        "fixed": lambda text, borders: fixed_borders(text, size),
+    }
+    domains = dict(zip(tables[0].units["document"], tables[0].units["domain"], strict=True))
+    parts: list[np.ndarray] = []
+    rows: list[pd.DataFrame] = []
+    groups = [table.units.groupby("document", sort=False).indices for table in tables]
+    for document, text in texts.items():
+        places = [group[document] for group in groups]
+        starts = [table.units["start"].to_numpy()[place] for table, place in zip(tables, places, strict=True)]
+        sizes = [table.units["bytes"].to_numpy()[place] for table, place in zip(tables, places, strict=True)]
+        own = [np.append(start, start[-1] + length[-1]) for start, length in zip(starts, sizes, strict=True)]
+        borders = _within(cut[kind](text, own), own)
+        if len(borders) < 2:
+            continue
+        parts.append(
+            np.concatenate(
+                [
+                    span_losses(table.loss[:, place], start, length, borders)
+                    for table, place, start, length in zip(tables, places, starts, sizes, strict=True)
+                ]
+            )
+        )
+        raw = text.encode()
+        rows.append(
+            pd.DataFrame(
+                {
+                    "token": [raw[a:b].decode(errors="replace") for a, b in pairwise(borders)],
+                    "document": document,
+                    "domain": domains[document],
+                    "start": borders[:-1],
+                    "bytes": np.diff(borders),
+                }
+            )
+        )
+    if not parts:
+        raise InputError("expected text that every model scores, found none; score the first token too (--first bos)")
+    return LossTable(lms, np.concatenate(parts, axis=1), pd.concat(rows, ignore_index=True), texts)
+
+
+def _within(borders: np.ndarray, own: Sequence[np.ndarray]) -> np.ndarray:
+    """The borders where every table has tokens, from the first border that all have at or after their beginnings."""
+    if all(ends[0] == 0 for ends in own):
+        first = 0
+    else:
+        shared = common_borders(own)
+        first = int(shared[0]) if len(shared) else int(own[0][-1])
+    kept = borders[borders >= first]
+    return np.unique(np.append(first, kept))
+
+
+def _shared_texts(tables: Sequence[LossTable]) -> dict[str, str]:
+    texts = dict(tables[0].texts)
+    for number, table in enumerate(tables, 1):
+        scored = list(dict.fromkeys(table.units["document"]))
+        if set(scored) != set(texts) or dict(table.texts) != texts:
+            raise InputError(
+                f"expected tables of the same documents with their texts, found others in table {number}; "
+                "extract all with the same --text"
+            )
+    return texts

@@ -1,0 +1,144 @@
+"""The small random checkpoints: a configuration for each, with values that are nobody's default."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["CASES", "LENGTH", "VOCABULARY"]
+
+VOCABULARY, LENGTH = 61, 20
+
+_LLAMA: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+    "rms_norm_eps": 1e-3,
+    "initializer_range": 0.4,
+}
+_THETA = {"rope_type": "default", "rope_theta": 300.0}
+_GEMMA = _LLAMA | {"head_dim": 6, "query_pre_attn_scalar": 11, "sliding_window": 5}
+_NEOX: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 24,
+    "intermediate_size": 40,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 3,
+    "max_position_embeddings": 64,
+    "layer_norm_eps": 1e-3,
+    "initializer_range": 0.4,
+}
+_OPT: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 16,
+    "ffn_dim": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 64,
+    "init_std": 0.4,
+}
+_GPT2: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "n_embd": 16,
+    "n_layer": 2,
+    "n_head": 4,
+    "n_positions": 64,
+    "n_inner": 24,
+    "layer_norm_epsilon": 1e-3,
+    "initializer_range": 0.4,
+}
+
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "gpt2": ("gpt2", _GPT2),
+    "gpt2-scaled-untied": (
+        "gpt2",
+        _GPT2 | {"scale_attn_by_inverse_layer_idx": True, "tie_word_embeddings": False, "activation_function": "relu"},
+    ),
+    "gpt_neox": ("gpt_neox", _NEOX | {"rope_parameters": _THETA | {"partial_rotary_factor": 0.5}}),
+    "gpt_neox-sequential-linear": (
+        "gpt_neox",
+        _NEOX
+        | {
+            "use_parallel_residual": False,
+            "tie_word_embeddings": True,
+            "hidden_act": "gelu_fast",
+            "rope_parameters": _THETA | {"rope_type": "linear", "factor": 3.0, "partial_rotary_factor": 0.75},
+        },
+    ),
+    "llama": (
+        "llama",
+        _LLAMA | {"head_dim": 6, "attention_bias": True, "mlp_bias": True, "rope_parameters": _THETA},
+    ),
+    "llama-llama3-tied": (
+        "llama",
+        _LLAMA
+        | {
+            "num_key_value_heads": 1,
+            "head_dim": 12,
+            "tie_word_embeddings": True,
+            "rope_parameters": {
+                "rope_type": "llama3",
+                "rope_theta": 200.0,
+                "factor": 4.0,
+                "low_freq_factor": 1.0,
+                "high_freq_factor": 3.0,
+                "original_max_position_embeddings": 24,
+            },
+        },
+    ),
+    "llama-dynamic": (
+        "llama",
+        _LLAMA | {"rope_parameters": _THETA | {"rope_type": "dynamic", "factor": 2.0}},
+    ),
+    "mistral": ("mistral", _LLAMA | {"head_dim": 6, "sliding_window": 5, "rope_parameters": _THETA}),
+    "olmo2": ("olmo2", _LLAMA | {"rope_parameters": _THETA}),
+    "qwen2-yarn-tied": (
+        "qwen2",
+        _LLAMA
+        | {
+            "tie_word_embeddings": True,
+            "hidden_size": 32,
+            "rope_parameters": {
+                "rope_type": "yarn",
+                "rope_theta": 300.0,
+                "factor": 4.0,
+                "original_max_position_embeddings": 16,
+            },
+        },
+    ),
+    "qwen2-window": (
+        "qwen2",
+        _LLAMA | {"use_sliding_window": True, "sliding_window": 6, "max_window_layers": 1, "rope_parameters": _THETA},
+    ),
+    "qwen3": ("qwen3", _LLAMA | {"head_dim": 6, "rope_parameters": _THETA}),
+    "gemma2": (
+        "gemma2",
+        _GEMMA | {"attn_logit_softcapping": 3.0, "final_logit_softcapping": 7.0, "rope_parameters": _THETA},
+    ),
+    "gemma3": (
+        "gemma3_text",
+        _GEMMA
+        | {
+            "layer_types": ["sliding_attention", "full_attention"],
+            "rope_parameters": {
+                "sliding_attention": {"rope_type": "default", "rope_theta": 50.0},
+                "full_attention": {"rope_type": "linear", "rope_theta": 900.0, "factor": 2.0},
+            },
+        },
+    ),
+    "opt": ("opt", _OPT),
+    "opt-residual-projected": (
+        "opt",
+        _OPT
+        | {
+            "do_layer_norm_before": False,
+            "word_embed_proj_dim": 12,
+            "tie_word_embeddings": False,
+            "activation_function": "gelu",
+        },
+    ),
+}
+"""Name to `model_type` and configuration."""

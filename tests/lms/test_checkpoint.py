@@ -1,0 +1,149 @@
+"""Checkpoints that are not what they should be are refused with a sentence, before anything is computed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from safetensors.numpy import load_file, save_file
+
+from csvjax.errors import InputError
+from csvjax.lms.checkpoint import open_checkpoint
+from csvjax.lms.fill import placeless
+from csvjax.lms.rope import make_rope
+from csvjax.lms.tensors import fingerprint
+from tests.lms.small import write_checkpoint
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_checkpoint(tmp_path / "lm")
+
+
+def edit(folder: Path, **changes: object) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def with_tensors(change: Callable[[dict[str, np.ndarray]], object]) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        weights = load_file(folder / "model.safetensors")
+        change(weights)
+        save_file(weights, folder / "model.safetensors")
+
+    return apply
+
+
+def pickled(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def torn(folder: Path) -> None:
+    data = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(data[: len(data) // 2])
+
+
+def half(folder: Path) -> None:
+    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+
+
+Q = "model.layers.1.self_attn.q_proj.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (pickled, r"found only pytorch_model.bin, a pickle.*save_pretrained\('converted'\)"),
+        (torn, "whole safetensors file .* found one that cannot be read"),
+        (half, "found no model-00002-of-00002.safetensors"),
+        (lambda f: (f / "model.safetensors").unlink(), "safetensors in .* found none"),
+        (lambda f: (f / "config.json").unlink(), "config.json in .* found none"),
+        (lambda f: (f / "config.json").write_text("{"), "object in JSON"),
+        (lambda f: (f / "tokenizer.json").write_text("{"), "files that transformers can read"),
+        (lambda f: edit(f, model_type="mamba"), "among gemma2, gemma3_text, gpt2, gpt_neox, llama.*found 'mamba'"),
+        (lambda f: edit(f, hidden_act="laplace"), "activation among .* found 'laplace'"),
+        (lambda f: edit(f, rope_parameters={"rope_type": "longrope", "rope_theta": 1e4}), "transformers can read"),
+        (with_tensors(lambda w: w.pop(Q)), f"the tensor {Q} in .* found none"),
+        (
+            with_tensors(lambda w: w.update({Q: w[Q][:-1]})),
+            r"blocks.1.query.kernel of shape \(16, 16\), found \(16, 15\)",
+        ),
+        (with_tensors(lambda w: w.update({Q.replace("weight", "bias"): w[Q][0]})), "q_proj.bias' too"),
+        (with_tensors(lambda w: w.pop("model.embed_tokens.weight")), "embed_tokens.weight in .* found others"),
+    ],
+)
+def test_a_wrong_checkpoint_is_refused(folder: Path, change: Callable[[Path], object], says: str) -> None:
+    change(folder)
+    with pytest.raises(InputError, match=says) as caught:
+        open_checkpoint(str(folder)).load(jnp.float32, placeless)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_tied_head_that_is_stored_all_the_same_is_left_out(folder: Path) -> None:
+    with_tensors(lambda w: w.update({"lm_head.weight": np.zeros_like(w["model.embed_tokens.weight"])}))(folder)
+    model = open_checkpoint(str(folder)).load(jnp.float32, placeless)
+    np.testing.assert_array_equal(model.head.T, model.embedding[...])
+
+
+def test_a_model_that_stands_beside_one_for_images_is_read(tmp_path: Path) -> None:
+    plain = write_checkpoint(tmp_path / "plain", model_type="gemma3_text", head_dim=4)
+    both = tmp_path / "both"
+    shutil.copytree(plain, both)
+    text = json.loads((plain / "config.json").read_text())
+    (both / "config.json").write_text(json.dumps({"model_type": "gemma3", "text_config": text}))
+    weights = {f"language_model.{name}": w for name, w in load_file(plain / "model.safetensors").items()}
+    weights["vision_tower.patch.weight"] = np.zeros((2, 2), np.float32)
+    save_file(weights, both / "model.safetensors")
+    models = [open_checkpoint(str(f)).load(jnp.float32, placeless) for f in (plain, both)]
+    jax.tree.map(np.testing.assert_array_equal, *(nnx.state(model) for model in models))
+
+
+@pytest.mark.parametrize("lm", ["no/such/folder", "/no/such", "./nowhere"])
+def test_a_path_that_is_not_there_is_refused(lm: str) -> None:
+    with pytest.raises(InputError, match=r"checkpoint at .* found nothing there"):
+        open_checkpoint(lm)
+
+
+def test_a_name_of_the_hub_is_found_in_its_cache(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    cache = tmp_path / "cache"
+    snapshot = cache / "models--some--lm" / "snapshots" / "0123"
+    shutil.copytree(folder, snapshot)
+    (cache / "models--some--lm" / "refs").mkdir()
+    (cache / "models--some--lm" / "refs" / "main").write_text("0123")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    found = open_checkpoint("some/lm")
+    assert found.name == "lm"
+    assert found.shape == open_checkpoint(str(folder)).shape
+    with pytest.raises(InputError, match="found neither under 'some/other'"):
+        open_checkpoint("some/other")
+
+
+def test_code_of_a_checkpoint_is_not_run(folder: Path) -> None:
+    edit(folder, auto_map={"AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model"})
+    (folder / "evil.py").write_text(f"open({str(folder / 'ran')!r}, 'w')\nclass Config: pass\n")
+    open_checkpoint(str(folder)).load(jnp.float32, placeless)
+    assert not (folder / "ran").exists()
+
+
+def test_the_fingerprint_tells_weights_apart(folder: Path, tmp_path: Path) -> None:
+    other = write_checkpoint(tmp_path / "other", seed=1)
+    again = write_checkpoint(tmp_path / "again")
+    one, two, three = (fingerprint([f / "model.safetensors"]) for f in (folder, other, again))
+    assert one == three != two
+
+
+def test_unknown_rotary_positions_are_refused() -> None:
+    with pytest.raises(InputError, match="found 'longrope'"):
+        make_rope({"rope_type": "longrope", "rope_theta": 1e4}, 8, 64)

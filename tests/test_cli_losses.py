@@ -1,0 +1,124 @@
+"""`csvjax losses`: from paths to a store that can be read, shown and gone on with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from csvjax.cli import app
+from csvjax.losses.read import read_losses
+from tests.lms.small import sentencepiece, write_checkpoint
+from tests.losses.test_store import files
+
+SIZES = ["--context", "64", "--batch", "128", "--chunk", "50"]
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(app, ["losses", *map(str, words)], env={"COLUMNS": "160"})
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("work")
+    for seed in (0, 1):
+        write_checkpoint(folder / f"m{seed}", seed)
+    (folder / "prose").mkdir()
+    (folder / "prose" / "a.txt").write_text("the theme of them and the other things that they say " * 5)
+    (folder / "b.txt").write_bytes("schön\r\n".encode() + b"\xff")
+    return folder
+
+
+def given(work: Path) -> list[object]:
+    return ["--lm", work / "m0", "--lm", f"second={work / 'm1'}", "--text", work / "prose", "--text", work / "b.txt"]
+
+
+def test_losses_of_two_models_are_extracted_and_shown(work: Path, tmp_path: Path) -> None:
+    store = tmp_path / "s.zarr"
+    done = run(*given(work), "--out", store, *SIZES)
+    assert done.exit_code == 0, done.output
+    assert "1 characters that are no UTF-8" in done.stderr
+    assert "tokens/s" in done.stderr
+    assert "left" in done.stderr
+    table = read_losses(store)
+    assert table.lms == ("m0", "second")
+    assert list(table.units["domain"].unique()) == ["prose", "b"]
+    shown = run("show", store)
+    row = next(line.split() for line in shown.stdout.splitlines() if line.startswith("second") and " all " in line)
+    assert float(row[4]) == pytest.approx(table.loss[1].mean(), abs=1e-4)
+    assert float(row[5]) == pytest.approx(table.mean_loss[1] / np.log(2), abs=1e-4)
+    whole = files(store)
+    again = run(*given(work), "--out", store, *SIZES)
+    assert again.exit_code == 0
+    assert files(store) == whole
+
+
+def test_stores_of_two_tokenizers_are_joined(work: Path, tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "sp", tokenizer=sentencepiece())
+    for lm in (work / "m0", tmp_path / "sp"):
+        done = run("--lm", lm, "--text", work / "prose", "--out", tmp_path / f"{lm.name}.zarr", *SIZES)
+        assert done.exit_code == 0, done.output
+    both, out = [tmp_path / "m0.zarr", tmp_path / "sp.zarr"], tmp_path / "both.zarr"
+    done = run("join", *both, "--out", out)
+    assert done.exit_code == 0, done.output
+    table = read_losses(out)
+    assert table.lms == ("m0", "sp")
+    np.testing.assert_allclose(table.mean_loss, [read_losses(path).mean_loss[0] for path in both], rtol=1e-6)
+    assert "one of common, words, fixed" in run("join", *both, "--out", out, "--units", "lines").stderr
+
+
+def test_show_says_what_is_missing_and_damaged(work: Path, tmp_path: Path) -> None:
+    store = tmp_path / "s.zarr"
+    assert run(*given(work), "--out", store, *SIZES, "--part", "1/2").exit_code == 0
+    hurt = store / "loss" / "c" / "0" / "0"
+    hurt.write_bytes(hurt.read_bytes()[:-3])
+    said = run("show", store).stdout
+    assert "m0: 1 chunks are missing" in said
+    assert f"{hurt} is damaged" in said.replace("\n", "")
+
+
+def test_a_dry_run_says_what_it_would_take_and_writes_nothing(work: Path, tmp_path: Path) -> None:
+    done = run(*given(work), "--dry-run", "--out", tmp_path / "s.zarr", *SIZES)
+    assert done.exit_code == 0, done.output
+    for heading in ("tokens", "windows", "memory", "time"):
+        assert heading in done.stdout
+    assert "second" in done.stdout
+    assert not (tmp_path / "s.zarr").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (["--context", "300"], "context from 1 to the 256 tokens"),
+        (["--dtype", "int8"], "--dtype to be float32 or bfloat16, found 'int8'"),
+        (["--part", "3/2"], "--part as I/N"),
+        (["--first", "never"], "'bos' or 'unscored'"),
+        (["--model-devices", "64"], "found 64"),
+        (["--distributed", "here"], "--distributed as HOST:PORT,COUNT,INDEX"),
+    ],
+)
+def test_wrong_options_are_one_sentence(work: Path, tmp_path: Path, change: list[str], says: str) -> None:
+    done = run(*given(work), "--out", tmp_path / "s.zarr", *change)
+    assert done.exit_code == 2
+    assert says in done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 2  # after the note on UTF-8
+    assert not (tmp_path / "s.zarr").exists()
+
+
+def test_wrong_input_is_one_sentence(work: Path, tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "sp", tokenizer=sentencepiece())
+    store, text = tmp_path / "s.zarr", work / "b.txt"
+    for words, says in [
+        (["--lm", work / "m0", "--out", store], "expected --lm, --text and --out"),
+        (["--lm", work / "none/x/y", "--text", text, "--out", store], "found nothing there"),
+        (["--lm", work / "m0", "--text", tmp_path / "x", "--out", store], "found nothing there"),
+        (["--lm", work / "m0", "--lm", tmp_path / "sp", "--text", text, "--out", store], "one tokenizer in a store"),
+        (["--lm", work / "m0", "--lm", work / "m0", "--text", text, "--out", store], "names of their own"),
+        (["show", tmp_path / "nothing.zarr"], "store that csvjax losses wrote"),
+    ]:
+        done = run(*words)
+        assert done.exit_code == 2, words
+        assert says in done.stderr
+        assert not store.exists()
