@@ -27,7 +27,7 @@ def _normal_ranks(x: np.ndarray) -> np.ndarray:
     return ndtri((ranks - 0.375) / (x.shape[0] * x.shape[1] + 0.25))
 
 
-def _unless(constant: np.ndarray, value: np.ndarray, otherwise: float) -> np.ndarray:
+def _unless(constant: np.ndarray, value: np.ndarray | np.floating, otherwise: float) -> np.ndarray:
     return np.asarray(np.where(constant, otherwise, value))
 
 

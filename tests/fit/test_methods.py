@@ -102,7 +102,7 @@ def test_map_is_scipys_optimum() -> None:
 
 def _positive(observed: np.ndarray) -> None:
     s = numpyro.sample("s", dist.LogNormal(0.5, 0.8))
-    numpyro.sample("y", dist.LogNormal(jnp.log(s), 1.0).to_event(1), obs=observed)
+    numpyro.sample("y", dist.LogNormal(jnp.log(s) * jnp.ones(len(observed)), 1.0).to_event(1), obs=observed)
 
 
 def test_the_mode_is_that_of_the_unconstrained_density() -> None:
