@@ -19,10 +19,10 @@ lint: $(INSTALLED)
 	$(BIN)/mypy csvjax
 
 test: lint
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadfile
 
 test-slow: $(INSTALLED)
-	$(BIN)/pytest -n 2 -m slow
+	$(BIN)/pytest -n 2 --dist loadfile -m slow
 
 # An environment that works is kept, whichever Python made it; one that is too old, broken or without pip is made anew.
 $(INSTALLED): requirements.lock pyproject.toml

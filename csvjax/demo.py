@@ -66,8 +66,8 @@ def signal(dataset: Dataset) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
     A benchmark counts when more than half of the variance of its scores among models is not the noise of its items,
     1 - mean(y (1 - y) / n) / var(y) > 1/2, and its best model beats guessing by three standard errors of a guesser. The
-    rule looks at scores alone and so favours none. With n unknown nothing is
-    known of the noise, and the benchmark counts.
+    rule looks at scores alone and so favours no law. With n unknown nothing is known of the noise, and the benchmark
+    counts.
     """
     scores = dataset.measured()[0]
     y, floor, n = scores.score, scores.floor, scores.n_items
@@ -168,7 +168,7 @@ def run_demo(
     kept, left_out = signal(dataset)
     if not kept:
         raise InputError(
-            f"expected a benchmark on which a quarter of the models beat guessing, found none among "
+            f"expected a benchmark whose scores are more than guessing and the noise of its items, found none among "
             f"{', '.join(left_out)}; train a larger ladder"
         )
     settings = Settings()

@@ -25,6 +25,7 @@ from csvjax.cli.ladder import build_ladder
 
 
 def main(out: Path = Path("runs/ladder"), quick: bool = False, jobs: int = 2) -> None:
+    """Train the ladder, score it, and write the files that the package ships; resumable."""
     start = time.time()
     dataset = build_ladder(out, quick, jobs)
     scores, losses = dataset.measured()

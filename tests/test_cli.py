@@ -27,8 +27,6 @@ from csvjax.posterior import load_fit
 from csvjax.report.read import read_run
 from csvjax.scores.table import ScoreTable
 
-pytestmark = pytest.mark.slow
-
 Result = Any  # what the runner returns has no public type
 UNITS = [f"w{u}" for u in range(24)]
 
@@ -121,7 +119,19 @@ BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
             "--scores",
             change(f, "scores.csv", "m00,f0,1e+20,", "m00,f0,1e+20,3"),
         ),
-        "a score between 0 and 1",
+        "--score-unit (percent if it is one), or name the columns that are scores with --benchmarks A,B",
+    ),
+    "no names": (
+        lambda f: ("fit", "--losses", f / "losses.csv", "--scores", change(f, "scores.csv", "lm,", "x,")),
+        "name it with --lm-column NAME",
+    ),
+    "all": (
+        lambda f: ("fit", "--losses", f / "losses.csv", "--scores", change(f, "scores.csv", "easy", "all")),
+        "no benchmark named 'all'",
+    ),
+    "not only losses": (
+        lambda f: ("fit", "--losses", f / "scores.csv", "--scores", f / "scores.csv"),
+        "leave such columns out of the table",
     ),
     "models differ": (
         lambda f: ("fit", "--losses", f / "new.csv", "--scores", f / "scores.csv"),

@@ -65,6 +65,14 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random c
 Quick = Annotated[bool, _option("--quick", "A first look: fewer strengths, groups of tokens and draws.")]
 Out = Annotated[Path, _option("--out", "Folder of the run, which is made; an older run there is replaced.", "RUN")]
 
+# What the readers call their arguments, and what a command line calls them.
+_OPTIONS = {
+    "lm_column=...": "--lm-column NAME",
+    "benchmarks=[...]": "--benchmarks A,B",
+    "score_unit (score_unit='percent' if it is one)": "--score-unit (percent if it is one)",
+    "name the columns of losses with columns=[...]": "leave such columns out of the table",
+}
+
 
 @dataclass(frozen=True)
 class Source:
@@ -89,7 +97,7 @@ class Source:
 
     @property
     def name(self) -> str:
-        path = self.data or self.losses
+        path = self.data or self.losses or self.scores
         return path.resolve().name if path else ""
 
     @property
@@ -99,11 +107,23 @@ class Source:
         return {name: value for name, value in found.items() if value}
 
 
-def read_source(source: Source) -> Dataset:
+def read_source(source: Source, with_losses: bool = True) -> Dataset:
     """The dataset, with a row of blank scores for every model that has losses only.
 
-    Raises: InputError for options that do not go together, what the readers refuse, and models without losses.
+    Unless `with_losses`, scores alone will do.
+
+        Raises: InputError for options that do not go together, what the readers refuse, models without losses, and a
+        benchmark whose name is kept for the rows over all of them.
     """
+    from csvjax.evaluate.table import POOLED
+
+    dataset = _read(source, with_losses)
+    if dataset.scores is not None and POOLED in dataset.scores.benchmarks:
+        raise InputError(f"expected no benchmark named {POOLED!r}, which means all of them in a run; rename it")
+    return dataset
+
+
+def _read(source: Source, with_losses: bool) -> Dataset:
     from dataclasses import replace
 
     from csvjax.dataset_files import load_dataset
@@ -114,25 +134,28 @@ def read_source(source: Source) -> Dataset:
             raise InputError(f"expected --data alone or with --benchmarks, found {', '.join(others)} too; leave it out")
         dataset = load_dataset(source.data)
         return replace(dataset, scores=dataset.measured()[0].select(benchmarks=wanted))
+    if not with_losses and source.scores is not None and source.losses is None:
+        return _read_scores(source, source.scores, wanted)
     if source.losses is None or source.scores is None:
         found = " ".join(_flag(name) for name in ("losses", "scores") if getattr(source, name)) or "neither"
         raise InputError(f"expected --data, or --losses and --scores, found {found}; say where the data are")
-    return _read_tables(source, source.losses, source.scores, wanted)
+    try:
+        return _read_tables(source, source.losses, source.scores, wanted)
+    except InputError as error:
+        sentence = str(error)
+        for argument, option in _OPTIONS.items():
+            sentence = sentence.replace(argument, option)
+        raise InputError(sentence) from None
 
 
 def _flag(name: str) -> str:
     return "--floor" if name == "floors" else f"--{name.replace('_', '-')}"
 
 
-def _read_tables(source: Source, losses: Path, scores: Path, wanted: Sequence[str] | None) -> Dataset:
-    import numpy as np
-    import pandas as pd
-
-    from csvjax import names
-    from csvjax.dataset import align
-    from csvjax.losses.read import read_losses
+def _read_scores(source: Source, scores: Path, wanted: Sequence[str] | None) -> Dataset:
+    """Scores and what their table says of the models."""
+    from csvjax.dataset import Dataset
     from csvjax.scores.read import read_scores
-    from csvjax.scores.table import ScoreTable
 
     options = {
         name: getattr(source, name)
@@ -151,6 +174,21 @@ def _read_tables(source: Source, losses: Path, scores: Path, wanted: Sequence[st
         floors=_by_name(source.floors, "--floor"),
         **options,
     )
+    return Dataset(lms, table)
+
+
+def _read_tables(source: Source, losses: Path, scores: Path, wanted: Sequence[str] | None) -> Dataset:
+    import numpy as np
+    import pandas as pd
+
+    from csvjax import names
+    from csvjax.dataset import align
+    from csvjax.losses.read import read_losses
+    from csvjax.scores.table import ScoreTable
+
+    read = _read_scores(source, scores, wanted)
+    table, lms = read.scores, read.lms
+    assert table is not None
     known = read_losses(losses)
     if only := [lm for lm in table.lms if lm not in set(known.lms)]:
         if not source.common or len(only) == len(table.lms):

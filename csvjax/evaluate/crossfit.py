@@ -11,6 +11,7 @@ import pandas as pd
 from csvjax.dataset import Dataset
 from csvjax.evaluate import metrics, splits
 from csvjax.fit.salience import SalienceFit, Settings, fit_salience
+from csvjax.laws.units import Units
 from csvjax.predict import group_salience, predict_cells
 
 __all__ = ["Crossfit", "cells", "crossfit", "unit_salience"]
@@ -76,10 +77,12 @@ def crossfit(
     """
     predictions, choices = [], []
     for i, fold in enumerate(splits.parse_split(split, dataset.lms).folds):
+        units: dict[int, Units] = {}
         for name, settings in laws.items():
             tell(f"{split}: {fold.name}, {name}")
             inner = splits.inner(split, dataset.lms, fold.train).folds if len(settings.strengths) > 1 else ()
-            fit = fit_salience(dataset, fold.train, inner, settings, seed)
+            fit = fit_salience(dataset, fold.train, inner, settings, seed, units.get(settings.per_domain))
+            units[settings.per_domain] = fit.units
             found = cells(dataset, fit, fold.test, seed + i)
             predictions.append(found.assign(split=split, fold=fold.name, law=name))
             choices.append({"split": split, "fold": fold.name, "law": name, **_choice(fit)})

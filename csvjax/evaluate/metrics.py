@@ -9,8 +9,23 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
+from scipy.stats import rankdata
 
-__all__ = ["coverage", "crps", "interval", "log_score", "mae", "pit", "r2", "rmse", "width"]
+__all__ = [
+    "calibration_error",
+    "coverage",
+    "crps",
+    "decision_accuracy",
+    "interval",
+    "log_density",
+    "log_score",
+    "mae",
+    "pit",
+    "r2",
+    "rank_correlation",
+    "rmse",
+    "width",
+]
 
 Floats = NDArray[np.float64]
 
@@ -115,3 +130,57 @@ def pit(observed: ArrayLike, samples: ArrayLike, rng: np.random.Generator) -> Fl
     below = np.sum((x < y) & ~equal, axis=0)
     u = (below + rng.uniform(size=y.shape) * (equal.sum(axis=0) + 1)) / (x.shape[0] + 1)
     return np.where(np.isnan(y) | np.isnan(x).any(axis=0), np.nan, u)
+
+
+def log_density(observed: ArrayLike, samples: ArrayLike) -> Floats:
+    """log of a kernel estimate of the density of the draws, at the observation, in nats; greater is better.
+
+        p(y) = (1 - e) mean_s Normal(y; x_s, h) + e Uniform(0, 1),   e = 1 / (S + 1)
+        h = 0.9 min(deviation, interquartile range / 1.34) S^(-1/5), at least 0.005
+
+    For methods that give draws and no density. The uniform part is the weight that S draws leave to what none of them
+    is near; half a point of width is the resolution at which scores are published.
+
+    Args: observed [...], fractions; samples [draw, ...]. Returns: [...], NaN where observation or draws are NaN.
+    Source: Krueger et al. 2021, Int. Stat. Rev. 89, section 3 (kernel scores of draws); Silverman 1986, eq. 3.31 for h.
+    """
+    y, x = np.asarray(observed, float), np.asarray(samples, float)
+    count = x.shape[0]
+    quarters = np.quantile(x, [0.25, 0.75], axis=0)
+    spread = np.minimum(x.std(axis=0), (quarters[1] - quarters[0]) / 1.34)
+    width = np.maximum(0.9 * spread * count**-0.2, 0.005)
+    log_kernel = -0.5 * ((y - x) / width) ** 2 - np.log(width * np.sqrt(2 * np.pi))
+    rest = 1 / (count + 1)
+    kernels = logsumexp(log_kernel, axis=0) - np.log(count) + np.log1p(-rest)
+    return np.asarray(np.logaddexp(kernels, np.log(rest)))
+
+
+def calibration_error(pit: ArrayLike) -> float:
+    """Mean over the levels 10, 20, ..., 90 % of |share of cells in the central interval - level|; shapes [...].
+
+    A cell is in the central interval of level p if |2 u - 1| <= p. NaN values are left out.
+    """
+    u = np.asarray(pit, float)
+    u = u[~np.isnan(u)]
+    levels = np.arange(1, 10) / 10
+    inside = np.abs(2 * u[:, None] - 1) <= levels
+    return float(np.abs(inside.mean(axis=0) - levels).mean()) if u.size else float("nan")
+
+
+def decision_accuracy(observed: ArrayLike, predicted: ArrayLike) -> float:
+    """Share of the pairs with different observations that the predictions order alike; a tie counts one half.
+
+    Args: [lm] each. Returns: NaN without such a pair. Source: Magnusson et al. 2025, arXiv 2504.11393, section 3.
+    """
+    y, yhat = _observed(observed, predicted)
+    above = np.sign(y[:, None] - y)
+    right = 0.5 + 0.5 * above * np.sign(yhat[:, None] - yhat)
+    return _mean(right[above > 0])
+
+
+def rank_correlation(observed: ArrayLike, predicted: ArrayLike) -> float:
+    """Spearman's rho; [lm] each. NaN where either does not differ."""
+    y, yhat = _observed(observed, predicted)
+    a, b = (rankdata(v) - (len(v) + 1) / 2 for v in (y, yhat))
+    scale = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / scale if scale > 0 and not np.isnan(yhat).any() else float("nan")

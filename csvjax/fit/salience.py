@@ -89,7 +89,9 @@ class SalienceFit(NamedTuple):
         )
 
 
-# What vmap maps over: the fields that differ between benchmarks and strengths.
+_INNER_DRAWS = 200  # enough for the mean of a density
+
+# What vmap maps over: the fields that differ between benchmarks.
 _STACKED = ("strength", "score", "n_items", "seen", "floor")
 AXES: Any = Evidence(**{name: 0 if name in _STACKED else None for name in Evidence._fields})  # type: ignore[arg-type]
 
@@ -104,14 +106,18 @@ def _density(priors: Priors) -> Density:
     return Density(partial(salience_law, priors=priors))
 
 
-@partial(jax.jit, static_argnames=("density", "starts", "draws"))
-def _fit(density: Density, stacked: Evidence, key: Array, starts: int, draws: int) -> tuple[Mode, Array]:
-    def one(data: Evidence, key: Array) -> tuple[Mode, Array]:
-        key_mode, key_draws = jax.random.split(key)
-        mode = find_mode(density, data, key_mode, starts)
-        return mode, laplace_draws(density, data, mode.x, key_draws, draws)[0]
+@partial(jax.jit, static_argnames=("density",))
+def _search(density: Density, stacked: Evidence, key: Array) -> Mode:
+    """One start for each benchmark."""
+    keys = jax.random.split(key, len(stacked.floor))
+    return jax.vmap(partial(find_mode, density, starts=1), (AXES, 0))(stacked, keys)
 
-    return jax.vmap(one, (AXES, 0))(stacked, jax.random.split(key, len(stacked.floor)))
+
+@partial(jax.jit, static_argnames=("density", "draws"))
+def _draw(density: Density, stacked: Evidence, x: Array, key: Array, draws: int) -> Array:
+    keys = jax.random.split(key, len(stacked.floor))
+    draw = partial(laplace_draws, density, draws=draws)
+    return jax.vmap(lambda data, mode, key: draw(data, mode, key)[0], (AXES, 0, 0))(stacked, x, keys)
 
 
 @partial(jax.jit, static_argnames=("density",))
@@ -120,11 +126,22 @@ def _score_of(density: Density, stacked: Evidence, x: Array, observed: Array, ke
     return jax.vmap(partial(log_score, density), (AXES, 0, 0, 0))(stacked, x, observed, keys)
 
 
-def _at_strengths(one: Evidence, strengths: tuple[float, ...]) -> Evidence:
-    """A copy of the evidence for each strength, strength-major, stacked with the benchmarks."""
-    count = len(strengths)
-    fields: dict[str, Any] = {name: np.concatenate([getattr(one, name)] * count) for name in _STACKED}
-    return one._replace(**fields | {"strength": np.repeat(np.asarray(strengths, float), len(one.floor))})
+def _fit(density: Density, stacked: Evidence, key: Array, starts: int, draws: int) -> tuple[Mode, Array]:
+    """Modes and draws of all benchmarks, at one strength. One start after another: the same few lanes are compiled once
+    for every use, and none waits long for the slowest.
+    """
+    key_mode, key_draws = jax.random.split(key)
+    found = [jax.device_get(_search(density, stacked, k)) for k in jax.random.split(key_mode, starts)]
+    each = jax.tree.map(lambda *fields: np.stack(fields), *found)  # [start, benchmark, ...]
+    best = np.argmin(each.potential, axis=0), np.arange(len(stacked.floor))
+    one_start = each.steps[..., 0].T, each.potentials[..., 0].T
+    mode = Mode(each.x[best], each.potential[best], each.gradient[best], each.converged[best], *one_start)
+    return mode, _draw(density, stacked, mode.x, key_draws, draws)
+
+
+def _at(one: Evidence, strength: float) -> Evidence:
+    """The evidence of all benchmarks at this strength."""
+    return one._replace(strength=np.full(len(one.floor), float(strength)))
 
 
 def _inner_scores(
@@ -138,12 +155,13 @@ def _inner_scores(
     for i, fold in enumerate(inner):
         held = fold.test[None] & np.isfinite(score)
         one = evidence(dataset, units, groups.nested(dataset), fold.train, settings.features)
-        stacked = _at_strengths(one, settings.strengths)
-        key_fit, key_score = jax.random.split(jax.random.fold_in(key, i))
-        _, x = _fit(density, stacked, key_fit, 1, 200)
-        observed = np.concatenate([np.where(held, score, 0.0)] * shape[0])
-        found = np.asarray(_score_of(density, stacked, x, observed, key_score)).reshape(shape)
-        total = np.where(held, found, total)
+        observed = np.where(held, score, 0.0)
+        for k, strength in enumerate(settings.strengths):
+            key_fit, key_score = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, i), k))
+            stacked = _at(one, strength)
+            _, x = _fit(density, stacked, key_fit, 1, settings.draws)
+            found = _score_of(density, stacked, x[:, :_INNER_DRAWS], observed, key_score)
+            total[k] = np.where(held, found, total[k])
         cells |= held
     return total, cells
 
@@ -169,12 +187,14 @@ def fit_salience(
     inner: tuple[Fold, ...] = (),
     settings: Settings = Settings(),
     seed: int = 0,
+    units: Units | None = None,
 ) -> SalienceFit:
     """Fit the law to the training cells of every benchmark, by MAP and Laplace's approximation.
 
     Draws are shared among the prior strengths by `stacking_weights`, from log scores on the cells of the `inner` folds,
     all of whose rows lie in `train`. Rows outside `train` give nothing to the fit: their losses are carried along for
-    prediction, their scores are not looked at.
+    prediction, their scores are not looked at. `units` spares the work of making them where another fit to the same
+    rows, with the same `per_domain` and seed, has made them.
 
     Raises: InputError for several strengths without inner folds, and for inner folds with rows outside `train`.
     """
@@ -182,7 +202,7 @@ def fit_salience(
     density = density_of(settings)
     groups = group_names(dataset)
     scores, losses = dataset.measured()
-    units = group_units(losses, train, settings.per_domain, seed=seed)
+    units = units or group_units(losses, train, settings.per_domain, seed=seed)
     key_inner, key_fit = jax.random.split(jax.random.key(seed))
     count, each = len(settings.strengths), len(scores.benchmarks)
     inner_score, weights = np.zeros((count, each)), np.full((count, each), 1 / count)
@@ -191,13 +211,16 @@ def fit_salience(
         weights = stacking_weights(found, held, len(inner))
         inner_score = np.where(held, found, 0.0).sum(-1) / np.maximum(held.sum(-1), 1)
     one = evidence(dataset, units, groups.nested(dataset), train, settings.features)
-    stacked = _at_strengths(one, settings.strengths)
-    mode, x = _fit(density, stacked, key_fit, settings.starts, settings.draws)
-    x = _absorb_strength(density, stacked, x).reshape(count, each, *x.shape[1:])
+    modes, draws = [], []
+    for strength, key in zip(settings.strengths, jax.random.split(key_fit, count), strict=True):
+        stacked = _at(one, strength)
+        mode, x = _fit(density, stacked, key, settings.starts, settings.draws)
+        modes.append(mode)
+        draws.append(_absorb_strength(density, stacked, x))
     # As numpy arrays, which stay float64 outside of this function.
-    mode, x = jax.device_get((mode, x))
-    final = _at_strengths(one, (1.0,))
-    return SalienceFit(scores.benchmarks, settings, weights, inner_score, mode, _mix(x, weights), final, units, groups)
+    mode = jax.tree.map(lambda *fields: np.concatenate(fields), *modes)
+    mixed = _mix(np.asarray(draws), weights)
+    return SalienceFit(scores.benchmarks, settings, weights, inner_score, mode, mixed, _at(one, 1.0), units, groups)
 
 
 @partial(jax.jit, static_argnames=("density",))

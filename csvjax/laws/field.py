@@ -4,11 +4,11 @@
     s[f]    = loading (family_spread a[f]) + habit_spread spread h[f],                 a, h ~ Normal(0, 1)
     n y[m, b] ~ Binomial(n[b], floor[b] + (ceiling[b] - floor[b]) sigmoid(u[m, b]))
 
-Given the parameters the field is normal and cells meet it one by one, so Laplace's approximation around the field's mode
-gives log p(y | parameters): the inner step of integrated nested Laplace approximations (Rue, Martino and Chopin 2009, J.
-R. Stat. Soc. B 71, eq. 3). Families are independent and models are so within their family; what is solved is K x K for
-each model and (K + B) x (K + B) for each family. An expansion around the mode, unlike one around the trend, knows that
-a score on the floor says little of how far below its logit lies.
+Given the parameters the field is normal and cells meet it one by one, so Laplace's approximation around the field's
+mode gives log p(y | parameters): the inner step of integrated nested Laplace approximations (Rue, Martino and Chopin
+2009, J. R. Stat. Soc. B 71, eq. 3). Families are independent and models are so within their family; what is solved is
+K x K for each model and (K + B) x (K + B) for each family. An expansion around the mode, unlike one around the trend,
+knows that a score on the floor says little of how far below its logit lies.
 """
 
 from __future__ import annotations
@@ -194,13 +194,15 @@ def draw_field(
     """
     key_family, key_own, key_cell = jax.random.split(key, 3)
     solved = _solve(prior, field.precision, field.pull)
-    noise = jax.random.normal(key_family, (len(prior.families), prior.shared.shape[1]))
-    s = solved.s + (_back(solved.family_root, noise) @ prior.shared.T)[prior.family]
+    s = solved.s
+    if len(prior.families):
+        noise = jax.random.normal(key_family, (len(prior.families), prior.shared.shape[1]))
+        s += (_back(solved.family_root, noise) @ prior.shared.T)[prior.family]
     mean = jnp.einsum("mbk,mb->mk", prior.own, field.pull - field.precision * s)
     r = _cho_solve(solved.own_root, mean)
     r += _back(solved.own_root, jax.random.normal(key_own, r.shape))
     eta = prior.trend + s + jnp.einsum("mbk,mk->mb", prior.own, r)
-    # e given the rest: its pseudo-observation has precision W, and R = W / (1 + spread^2 W), so W spread^2 = x / (1 - x).
+    # e given the rest: its pseudo-observation has precision W, and R = W / (1 + spread^2 W).
     x = prior.spread**2 * field.precision
     scatter = prior.spread * jnp.sqrt(jnp.maximum(1 - x, 0.0)) * jax.random.normal(key_cell, eta.shape)
     offset = prior.spread**2 * (field.pull - field.precision * (eta - prior.trend))

@@ -9,8 +9,8 @@
 
 x are standardised covariates (log compute, log size, ...); one that is not known of a model is Normal(0, 1) too. Each
 source of evidence is optional: without covariates and losses theta is a plain factor; a model with neither scores nor
-losses has the theta that compute and family give it. a, r, h, e are integrated out (`csvjax.laws.field`), so the density
-is that of the few dozen parameters that all models share.
+losses has the theta that compute and family give it. a, r, h, e are integrated out (`csvjax.laws.field`), so the
+density is that of the few dozen parameters that all models share.
 
 The unit of a capability is the standard deviation of what trend and family leave open, so loadings are logits per that.
 The first capability raises every score (its loadings are positive and of like size), the others are contrasts.
@@ -43,13 +43,18 @@ class JointPriors(NamedTuple):
     loading, loading_sd: of the median first loading (log-normal), in logits per unit of capability.
     steepness_sd: half-normal scale of how log first loadings differ between benchmarks.
     contrast_sd: half-normal scale of the loadings of the further capabilities, relative to the first loading.
-    intercept_mean, intercept_sd: of the intercepts. spread, spread_sd: log-normal median and log-scale of the typical
-    residual; spread_differs: log-scale of how it differs between benchmarks.
-    habit_sd: half-normal scale, relative to that residual, of what a family has in common on one benchmark beyond its
-    capabilities. gain_sd: of a gain, in units of capability per standard deviation of a covariate. family_sd:
-    half-normal scale of the family effects, in units of capability. loss_slope_sd: as gain_sd, for the salient loss. strength: tau, scale of
-    the salience (0: the mean loss). floor: Beta(1, floor) of an unknown floor below 1/2. ceiling: Beta(ceiling, 1) of
-    the ceiling between floor and 1; inf for a ceiling of 1. items, items_sd: log-normal of an unknown number of items.
+    intercept_mean, intercept_sd: of the intercepts.
+    spread, spread_sd: log-normal median and log-scale of the typical residual.
+    spread_differs: log-scale of how the residual differs between benchmarks.
+    habit_sd: half-normal scale, relative to the residual, of what a family has in common on one benchmark beyond its
+    capabilities.
+    gain_sd: of a gain, in units of capability per standard deviation of a covariate.
+    family_sd: half-normal scale of the family effects, in units of capability.
+    loss_slope_sd: as gain_sd, for the salient loss.
+    strength: tau, scale of the salience (0: the mean loss).
+    floor: Beta(1, floor) of an unknown floor below 1/2.
+    ceiling: Beta(ceiling, 1) of the ceiling between floor and 1; inf for a ceiling of 1.
+    items, items_sd: log-normal median and log-scale of an unknown number of items.
     """
 
     loading: float = 1.0

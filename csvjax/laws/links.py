@@ -26,7 +26,10 @@ def link_slope(
 
 
 def item_variance(mean: Float[AnyArray, "*s"], n_items: Float[AnyArray, "*#s"]) -> Float[Array, "*s"]:
-    """mu (1 - mu) / n, of the solved fraction of n items, at least that of half an item: 0 and 1 stay possible."""
+    """sqrt((mu (1 - mu))^2 + (h (1 - h))^2) / n with h = 0.5 / (n + 1), of the solved fraction of n items.
+
+    Binomial in between; at 0 and 1 that of half an item, so that these stay possible. Smooth, so that no mode can sit
+    on an edge.
+    """
     half = 0.5 / (n_items + 1)
-    inside = jnp.clip(mean, half, 1 - half)
-    return inside * (1 - inside) / n_items
+    return jnp.sqrt((mean * (1 - mean)) ** 2 + (half * (1 - half)) ** 2) / n_items

@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from csvjax.evaluate import metrics
 from csvjax.fit.salience import Settings, fit_salience
 from csvjax.laws.units import features_of, group_units
 from csvjax.predict import predict_cells
 from tests import simulated
-
-pytestmark = pytest.mark.slow
 
 MODELS = simulated.lms(families=10)
 FAMILY, RUN, STEP = (MODELS[column].astype(str) for column in ("family", "run", "step"))
@@ -25,16 +24,37 @@ TAU = 0.4
 SETTINGS = Settings(strengths=(TAU,), per_domain=4, features=4, draws=500, starts=2)
 
 
-def simulate(seed: int, benchmarks: int, items: int) -> tuple[np.ndarray, dict[str, dict[int, np.ndarray]]]:
-    rng = np.random.default_rng(seed)
+BENCHMARKS = 200
+
+
+@pytest.fixture(scope="module")
+def transform() -> np.ndarray:
+    """Randomised probability integral transform [benchmark, lm]: uniform where predictions are what they say."""
+    rng = np.random.default_rng(31)
     table = simulated.losses(rng, MODELS)
     units = group_units(table, TRAIN, SETTINGS.per_domain)
     features = features_of(units.loss[TRAIN], units.weight, SETTINGS.features)
-    z = TAU * rng.normal(size=(benchmarks, SETTINGS.features)) @ features.T
-    truth = simulated.from_prior(rng, benchmarks, z[:, units.label], SETTINGS.priors)
-    data = simulated.dataset(rng, MODELS, table, truth, TRAIN, items)
-    fit = fit_salience(data, TRAIN, (), SETTINGS, seed)
-    score = np.moveaxis(predict_cells(fit, seed).score, 1, 0)
-    observed = data.measured()[0].score.T
-    u = metrics.pit(observed, score, rng)
-    return u, observed, score, fit
+    z = TAU * rng.normal(size=(BENCHMARKS, SETTINGS.features)) @ features.T
+    truth = simulated.from_prior(rng, BENCHMARKS, z[:, units.label], SETTINGS.priors)
+    data = simulated.dataset(rng, MODELS, table, truth, TRAIN, items=200)
+    fit = fit_salience(data, TRAIN, (), SETTINGS)
+    drawn = np.moveaxis(predict_cells(fit).score, 1, 0)
+    return metrics.pit(data.measured()[0].score.T, drawn, rng)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.9])
+@pytest.mark.parametrize("held", HELD)
+def test_intervals_hold_their_share_of_held_out_scores(transform: np.ndarray, held: str, level: float) -> None:
+    # Cells of one benchmark share its parameters and effects: one cell of each, so that the cells are independent.
+    rows = np.random.default_rng(32).choice(np.flatnonzero(HELD[held]), BENCHMARKS)
+    u = transform[np.arange(BENCHMARKS), rows]
+    inside = int((np.abs(u - 0.5) < level / 2).sum())
+    # Nine such tests, all true: one of them fails by chance once in a hundred times.
+    assert stats.binomtest(inside, BENCHMARKS, level).pvalue > 0.01 / 9, inside / BENCHMARKS
+
+
+def test_predictions_have_no_common_bias(transform: np.ndarray) -> None:
+    rows = np.random.default_rng(33).choice(np.flatnonzero(~TRAIN), BENCHMARKS)
+    u = transform[np.arange(BENCHMARKS), rows]
+    # The mean of uniform numbers has the standard error 1 / sqrt(12 B).
+    assert abs(u.mean() - 0.5) < 3.3 / np.sqrt(12 * BENCHMARKS)

@@ -18,8 +18,6 @@ from csvjax.fit.optimise import find_mode
 from csvjax.fit.precision import float64
 from csvjax.laws.salience_law import Evidence, Priors, salience_law
 
-pytestmark = pytest.mark.slow
-
 PRIORS = Priors(slope_sd=0.8, intercept_sd=1.5, family_sd=0.4, run_sd=0.2, spread_sd=0.3, ceiling=7.0, items=200.0)
 DENSITY = Density(partial(salience_law, priors=PRIORS))
 potential = jax.jit(DENSITY.potential)
@@ -51,8 +49,9 @@ def plain_potential(sites: dict[str, np.ndarray], e: Evidence) -> float:
     same_family = e.groups.family[:, None] == e.groups.family
     same_run = e.groups.run[:, None] == e.groups.run
     effects = family**2 * same_family + run**2 * same_run + spread**2 * np.eye(len(mean))
-    inside = np.clip(mean, 0.5 / (n + 1), 1 - 0.5 / (n + 1))
-    covariance = np.outer(reach, reach) * effects + np.diag(inside * (1 - inside) / n)
+    half = 0.5 / (n + 1)
+    covariance = np.outer(reach, reach) * effects
+    covariance += np.diag(np.sqrt((mean * (1 - mean)) ** 2 + (half * (1 - half)) ** 2) / n)
     log_likelihood = stats.multivariate_normal.logpdf(e.score[e.seen], mean[e.seen], covariance[np.ix_(e.seen, e.seen)])
     return -float(log_prior + log_jacobian + log_likelihood)
 
@@ -86,6 +85,7 @@ def test_start_and_unflatten_agree_on_the_order_of_sites(case: Evidence) -> None
         np.testing.assert_array_equal(value, flat[name])
 
 
+@pytest.mark.slow
 @float64
 def test_the_mode_is_a_stationary_point_where_three_optimisers_meet(case: Evidence) -> None:
     mode = find_mode(DENSITY, case, jax.random.key(0), starts=2)
@@ -164,4 +164,4 @@ def test_the_best_of_several_starts_is_returned_and_failures_are_told(case: Evid
     assert float(mode.potential) == pytest.approx(float(potential(mode.x, case)))
     hurried = find_mode(DENSITY, case, jax.random.key(0), starts=2, approach=1, finish=1)
     assert not hurried.converged
-    assert np.all(np.asarray(hurried.steps) == 2)
+    assert np.all(np.asarray(hurried.steps) == 1)

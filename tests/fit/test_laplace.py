@@ -1,6 +1,5 @@
-"""Laplace's approximation: exact where the posterior is normal, near NUTS on the salience law."""
+"""Laplace's approximation: exact where the posterior is normal, bounded where the mode is none."""
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -14,9 +13,6 @@ from csvjax.fit.density import Density
 from csvjax.fit.laplace import laplace_draws
 from csvjax.fit.optimise import find_mode
 from csvjax.fit.precision import float64
-from csvjax.laws.salience_law import Priors, salience_law
-
-pytestmark = pytest.mark.slow
 
 
 class Line(NamedTuple):
@@ -60,7 +56,3 @@ def test_a_direction_without_curvature_has_a_bounded_variance_and_is_told() -> N
     assert float(curvature) == pytest.approx(-0.1, abs=1e-6)
     # Standard error of a standard deviation: sd / sqrt(2 S) = 0.5 %.
     np.testing.assert_allclose(np.std(draws, axis=0), [1.0, np.sqrt(1000)], rtol=0.025)
-
-
-PRIORS = Priors()
-DENSITY = Density(partial(salience_law, priors=PRIORS))

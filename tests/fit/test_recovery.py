@@ -11,8 +11,6 @@ from csvjax.evaluate.table import score_table
 from csvjax.fit.salience import SalienceFit, fit_salience
 from tests import simulated
 
-pytestmark = pytest.mark.slow
-
 SETTINGS = replace(simulated.SETTINGS, strengths=(0.6,))
 
 
@@ -22,9 +20,10 @@ def pooled(strength: float) -> pd.DataFrame:
     return table[table["benchmark"] == "all"].set_index("law")[["r2", "mae", "rmse", "crps"]].T
 
 
-def test_planted_salience_is_chosen_and_predicts_better_than_the_mean_loss() -> None:
+def test_planted_salience_gets_the_weight_and_predicts_better_than_the_mean_loss() -> None:
     choices = simulated.crossfitted(2.5).choices.set_index("law")
-    assert (choices.loc["salience", "strength"] == 0.6).all()
+    # Of the two strengths, 0 and 0.6, the second has most of the weight in every fold.
+    assert (choices.loc["salience", "strength"] > 0.3).all()
     assert (choices.loc["mean loss", "strength"] == 0.0).all()
     assert choices["status"].str.startswith("converged").all()
     found = pooled(2.5)

@@ -16,15 +16,13 @@ from csvjax.laws.salience_law import Priors
 from csvjax.predict import predict_cells
 from tests import simulated
 
-pytestmark = pytest.mark.slow
-
 MODELS = simulated.lms()
 SETTINGS = simulated.SETTINGS
 
 
-def inner(fold: Fold) -> tuple[Fold, ...]:
+def inner(fold: Fold, *families: str) -> tuple[Fold, ...]:
     """Two inner folds, each with a training family held out."""
-    held = [simulated.hold_out(MODELS, name).test for name in ("f0", "f3")]
+    held = [simulated.hold_out(MODELS, name).test for name in families or ("f0", "f3")]
     return tuple(Fold(str(i), fold.train & ~test, test) for i, test in enumerate(held))
 
 
@@ -66,16 +64,13 @@ def test_held_out_losses_change_no_bit_of_the_posterior(data: Dataset, fold: Fol
     assert np.all(one[:, :, fold.test] != two[:, :, fold.test])
 
 
-def test_a_training_score_changes_the_posterior_of_its_benchmark_alone(
-    data: Dataset, fold: Fold, fit: SalienceFit
-) -> None:
+def test_a_training_score_changes_the_posterior_of_its_benchmark_alone(data: Dataset, fold: Fold) -> None:
     score = data.measured()[0].score.copy()
     score[np.flatnonzero(fold.train)[0], 1] -= 0.1
-    other = fit_salience(
-        simulated.with_scores(data, score), fold.train, (), dataclasses.replace(SETTINGS, strengths=(fit.strength,)), 1
-    )
-    assert np.all(other.x[1] != fit.x[1])
-    np.testing.assert_allclose(other.x[[0, 2]], fit.x[[0, 2]], rtol=1e-6, atol=1e-6)
+    settings = dataclasses.replace(SETTINGS, strengths=(0.6,))
+    before, after = (fit_salience(d, fold.train, (), settings, 1) for d in (data, simulated.with_scores(data, score)))
+    assert np.all(after.x[1] != before.x[1])
+    np.testing.assert_allclose(after.x[[0, 2]], before.x[[0, 2]], rtol=1e-6, atol=1e-6)
 
 
 def test_a_benchmark_that_no_training_model_took_keeps_the_prior(data: Dataset, fold: Fold) -> None:
@@ -96,11 +91,11 @@ def test_a_benchmark_that_no_training_model_took_keeps_the_prior(data: Dataset, 
 def test_a_second_fold_of_the_same_shape_compiles_nothing(data: Dataset, fold: Fold, fit: SalienceFit) -> None:
     predict_cells(fit)
     other = simulated.hold_out(MODELS, "f0", "f2", "f5")
-    folds = tuple(Fold(str(f.name), f.train & other.train, f.test & other.train) for f in inner(fold)[1:])
+    folds = inner(other, "f1", "f3")
     # Settings made anew are equal settings.
     settings = Settings(**{f.name: getattr(SETTINGS, f.name) for f in dataclasses.fields(Settings)})
     settings = dataclasses.replace(settings, priors=Priors(*SETTINGS.priors))
-    counted = [salience._fit, salience._score_of]
+    counted = [salience._search, salience._draw, salience._score_of]
     before = [function._cache_size() for function in counted]
     with jax.log_compiles(False), jax.no_tracing():
         predict_cells(fit_salience(data, other.train, folds, settings, seed=5))
@@ -130,12 +125,29 @@ def test_several_strengths_need_inner_folds_of_training_rows(data: Dataset, fold
         fit_salience(data, fold.train, (leaking,), SETTINGS)
 
 
-def test_the_strength_is_the_one_with_the_best_inner_score(fit: SalienceFit) -> None:
-    assert fit.inner_score.shape == (2, 3)
-    assert fit.strength == SETTINGS.strengths[int(np.argmax(fit.inner_score.mean(axis=1)))]
+def test_each_strength_has_its_share_of_the_draws() -> None:
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(3, 4, 200, 5))
+    weights = np.array([[0.2, 1.0, 0.0, 0.123], [0.3, 0.0, 0.5, 0.377], [0.5, 0.0, 0.5, 0.5]])
+    mixed = salience._mix(x, weights)
+    whose = (mixed[None] == x).all(axis=-1)  # [strength, benchmark, draw]
+    assert (whose.sum(axis=0) == 1).all()
+    np.testing.assert_allclose(whose.mean(axis=-1), weights, atol=1 / 200)
+
+
+def test_planted_salience_takes_the_weight_from_the_mean_loss(fit: SalienceFit) -> None:
+    assert fit.inner_score.shape == fit.weights.shape == (2, 3)
+    np.testing.assert_allclose(fit.weights.sum(axis=0), 1)
+    assert (np.argmax(fit.inner_score, axis=0) == 1).all()
+    assert (fit.weights[1] > 0.99).all()
+    assert fit.strength == pytest.approx(0.6 * fit.weights[1].mean())
+    of_mean_loss = (simulated.posterior(fit)["weight"] == 0).all(axis=-1)  # the weight is multiplied by the strength
+    np.testing.assert_allclose(of_mean_loss.mean(axis=1), fit.weights[0], atol=1 / 400)
 
 
 def test_status_tells_who_did_not_converge(fit: SalienceFit) -> None:
     assert fit.status.startswith("converged for all 3 benchmarks; the 2 starts of a benchmark ended at most")
-    mode: Mode = fit.mode._replace(converged=np.array([True, False, True]))
+    mode: Mode = fit.mode._replace(converged=np.array([True] * 3 + [True, False, True]))  # strength by strength
     assert fit._replace(mode=mode).status.startswith("not converged for b1: the largest gradient is")
+    mode = fit.mode._replace(converged=np.array([True, False, True] + [True] * 3))  # without a share of the draws
+    assert fit._replace(mode=mode).status == fit.status

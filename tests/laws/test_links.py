@@ -45,3 +45,21 @@ def test_variance_of_items_is_that_of_a_share_of_them_and_never_below_half_an_it
         assert found < 1.0014 * plain
     mirrored = float(item_variance(np.array(1 - mean), np.array(n)))
     assert mirrored == pytest.approx(found, rel=1e-6)  # 1 - mean rounds
+
+
+@pytest.mark.parametrize("n", [1.0, 20.0, 400.0])
+def test_variance_of_items_has_no_edge(n: float) -> None:
+    """Its slope moves by at most the largest curvature times the step, half an item included; a clip would jump."""
+    step = 1e-3 / n
+    means = np.arange(0, 0.5, step)
+    with jax.enable_x64(True):
+        slopes = jax.vmap(jax.grad(item_variance), (0, None))(means, np.array(n))
+    half = 0.5 / (n + 1) * (1 - 0.5 / (n + 1))
+    # With v = mu (1 - mu): d^2 sqrt(v^2 + h^2) / d mu^2 is at most v'^2 / h + |v''| = 1 / h + 2.
+    assert np.abs(np.diff(slopes)).max() <= step * (1 / half + 2) / n
+
+
+@pytest.mark.parametrize("mean", [0.0, 1.0])
+def test_at_its_ends_the_variance_is_that_of_half_an_item(mean: float) -> None:
+    half = 0.5 / 301
+    assert float(item_variance(np.array(mean), np.array(300.0))) == pytest.approx(half * (1 - half) / 300, rel=1e-6)

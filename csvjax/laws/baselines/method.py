@@ -1,50 +1,75 @@
-"""The one interface of the competing methods: fit a view, predict a view."""
+"""The one interface of everything that predicts scores: fit a view, then predict a view, as a mean and as draws.
+
+    fitted = method.fit(view, key)
+    fitted.predict(view)             [row, target]         point prediction
+    fitted.draws(view, key, count)   [draw, row, target]   of a new observed score
+
+The contract, which the referee relies on:
+
+- A method sees a `View` and nothing else. What is NaN or "" there is not to be seen; the targets that are there are its
+  training data. It may use whatever the view shows of other rows, but `predict` and `draws` of a row depend on that row
+  and on the fit alone.
+- Scores are fractions. Where a method has no answer (a row without compute, say) its prediction and all its draws are
+  NaN; that is counted, and is no failure. If it cannot fit at all it raises an `InputError` that says why; a
+  `NotApplicable` if the view has nothing of what it learns from.
+- `draws` are draws of what would be observed, noise of models and items included, not of the mean score. They may be
+  any exchangeable sample; the referee sees nothing else of a method's uncertainty.
+- Same view, same key: same numbers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import jax
 import numpy as np
 from jaxtyping import Float
 
+from csvjax.errors import InputError
 from csvjax.laws.baselines.view import Need, View
 
-__all__ = ["Fitted", "Law", "Method", "generator"]
-
-Law = Callable[[View], Float[np.ndarray, "row target"]]
-"""From what may be seen of the rows to the mean score of every row and target; NaN where the law has no answer."""
+__all__ = ["Fitted", "Method", "NotApplicable", "generator"]
 
 
-@dataclass(frozen=True)
-class Method:
-    """A method of the literature.
-
-    `name`; `source`: paper and equation, or where the numbers are from. `needs`: what it may see of a row to predict;
-    everything else is blanked before `learn` and the law that it returns see a view.
-    """
-
-    name: str
-    source: str
-    needs: frozenset[Need]
-    learn: Callable[[View, jax.Array], Law]
-
-    def fit(self, view: View, key: jax.Array) -> Fitted:
-        """Fit the training rows of `view`."""
-        return Fitted(self, self.learn(view.only(self.needs), key))
+class NotApplicable(InputError):
+    """The view has nothing at all of what the method learns from: no losses, no compute."""
 
 
-@dataclass(frozen=True)
-class Fitted:
+@runtime_checkable
+class Fitted(Protocol):
     """A method whose parameters are known."""
 
-    method: Method
-    law: Law
-
     def predict(self, view: View) -> Float[np.ndarray, "row target"]:
-        """Mean scores of every row of `view`, as fractions; NaN where the method lacks what it needs."""
-        return self.law(view.only(self.method.needs))
+        """Point prediction of every row and target of `view`; NaN without an answer."""
+        ...
+
+    def draws(self, view: View, key: jax.Array, count: int) -> Float[np.ndarray, "draw row target"]:
+        """`count` predictive draws of an observed score of every row and target; NaN without an answer."""
+        ...
+
+
+@runtime_checkable
+class Method(Protocol):
+    """A way to predict scores.
+
+    `name`: as tables show it. `source`: paper and equation. `needs`: what it must see of a row to predict it.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def needs(self) -> frozenset[Need]: ...
+
+    def fit(self, view: View, key: jax.Array) -> Fitted:
+        """Fit the targets that `view` shows.
+
+        Raises: InputError if the view lacks what the method learns from.
+        """
+        ...
 
 
 def generator(key: jax.Array) -> np.random.Generator:

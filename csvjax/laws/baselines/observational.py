@@ -15,12 +15,13 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from csvjax.laws.baselines.bootstrap import Law, PointFit, PointMethod
 from csvjax.laws.baselines.least_squares import Sigmoid, Solver, evaluate, fit_sigmoid
-from csvjax.laws.baselines.method import Law, Method
+from csvjax.laws.baselines.method import NotApplicable
 from csvjax.laws.baselines.principal import Components, Imputation, components, imputation, impute, project
 from csvjax.laws.baselines.view import View
 
-__all__ = ["Amount", "observational_compute", "observational_pca"]
+__all__ = ["Amount", "observational_compute", "observational_index", "observational_pca"]
 
 Amount = Literal["params", "flops"]
 
@@ -28,9 +29,9 @@ _SOURCE = "Ruan et al. 2024, arXiv 2405.10938"
 _UNIT = {"params": 1e9, "flops": 1e21}  # a fit that ends before its optimum depends on the units of its features
 
 
-def observational_pca(count: int = 3, widest_floor: float = 0.0, solver: Solver = "quasi-newton") -> Method:
+def observational_pca(count: int = 3, widest_floor: float = 0.0, solver: Solver = "quasi-newton") -> PointMethod:
     """`count` principal components of the benchmarks that are not predicted; gaps filled by a component of rank one."""
-    return Method(
+    return PointMethod(
         name=f"observational PCA, {count} component{'s' if count > 1 else ''}",
         source=f"{_SOURCE}, eqs. 3, 5, 6",
         needs=frozenset({"scores"}),
@@ -38,14 +39,23 @@ def observational_pca(count: int = 3, widest_floor: float = 0.0, solver: Solver 
     )
 
 
-def observational_compute(amount: Amount, widest_floor: float = 0.0, solver: Solver = "quasi-newton") -> Method:
+def observational_compute(amount: Amount, widest_floor: float = 0.0, solver: Solver = "quasi-newton") -> PointMethod:
     """One sigmoid of log parameters or log FLOPs for all families together."""
-    return Method(
+    return PointMethod(
         name=f"sigmoid of log {amount}",
         source=f"{_SOURCE}, eqs. 2, 6 with one slope and intercept for all families",
         needs=frozenset({"compute"}),
         learn=partial(_learn_compute, amount=amount, widest_floor=widest_floor, solver=solver),
     )
+
+
+def observational_index(fitted: PointFit, view: View) -> Float[np.ndarray, "row target"]:
+    """P = beta . S + alpha (eq. 7) of every row and target, from a fitted `observational_pca`; NaN without scores."""
+    law = fitted.law
+    assert isinstance(law, partial)
+    known = ~np.isnan(view.score).all(axis=1)
+    index = [project(basis, impute(gaps, view.score)) @ s.weight + s.intercept for gaps, basis, s in law.args[0]]
+    return np.where(known[:, None], np.stack(index, axis=1), np.nan)
 
 
 def _learn_pca(view: View, key: jax.Array, count: int, widest_floor: float, solver: Solver) -> Law:
@@ -68,6 +78,8 @@ def _predict_pca(fits: list[tuple[Imputation, Components, Sigmoid]], view: View)
 
 def _learn_compute(view: View, key: jax.Array, amount: Amount, widest_floor: float, solver: Solver) -> Law:
     x = _log(view, amount)
+    if not (view.train & ~np.isnan(x[:, 0])).any():
+        raise NotApplicable(f"expected training rows with known {amount}, found none; give {amount} of more models")
     fits = []
     for y in _rescaled(view).T:
         seen = ~np.isnan(y) & ~np.isnan(x[:, 0])

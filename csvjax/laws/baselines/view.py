@@ -25,8 +25,8 @@ class View:
     `family` [row]: "" where not to be seen. `params`, `tokens`, `flops` [row]: counts, NaN where unknown. `score`
     [row, predictor]: benchmarks that are not to be predicted, fractions, NaN where unknown. `target` [row, target]:
     fractions of the training rows, NaN everywhere else: this is what says which rows are for training. `floor`,
-    `ceiling` [target]; `score_floor` [predictor]. `loss` [row, unit] nats, NaN where not to be seen, and `size` [unit]
-    bytes; both empty without losses.
+    `ceiling`, `n_items` [target] and `score_floor`, `score_ceiling`, `score_n_items` [predictor] as in a `ScoreTable`.
+    `loss` [row, unit] nats, NaN where not to be seen, and `size` [unit] bytes; both empty without losses.
     """
 
     family: Shaped[np.ndarray, " row"]
@@ -36,9 +36,12 @@ class View:
     score: Float[np.ndarray, "row predictor"]
     target: Float[np.ndarray, "row target"]
     loss: Float[np.ndarray, "row unit"]
-    score_floor: Float[np.ndarray, " predictor"]
     floor: Float[np.ndarray, " target"]
     ceiling: Float[np.ndarray, " target"]
+    n_items: Float[np.ndarray, " target"]
+    score_floor: Float[np.ndarray, " predictor"]
+    score_ceiling: Float[np.ndarray, " predictor"]
+    score_n_items: Float[np.ndarray, " predictor"]
     size: Float[np.ndarray, " unit"]
 
     @property
@@ -74,8 +77,10 @@ class View:
 _OF_ROWS = tuple(f.name for f in fields(View))[:7]
 
 
-def hide(dataset: Dataset, train: Bool[np.ndarray, " lm"], targets: Sequence[str]) -> View:
-    """The view of `dataset` in which the benchmarks `targets` are known of the rows `train` alone.
+def hide(
+    dataset: Dataset, train: Bool[np.ndarray, " lm"] | Bool[np.ndarray, "lm target"], targets: Sequence[str]
+) -> View:
+    """The view of `dataset` in which the benchmarks `targets` are known of the rows or cells `train` alone.
 
     Raises: InputError for a dataset without scores, targets that it does not have, and a target without a score in
     the training rows.
@@ -84,7 +89,7 @@ def hide(dataset: Dataset, train: Bool[np.ndarray, " lm"], targets: Sequence[str
         raise InputError("expected a dataset with scores, found one without; give scores to align")
     at = names.positions(targets, dataset.scores.benchmarks, "benchmark")
     rest = np.setdiff1d(np.arange(len(dataset.scores.benchmarks)), at)
-    target = np.where(train[:, None], dataset.scores.score[:, at], np.nan)
+    target = np.where(train if train.ndim == 2 else train[:, None], dataset.scores.score[:, at], np.nan)
     for name, column in zip(targets, target.T, strict=True):
         if np.isnan(column).all():
             raise InputError(f"expected scores of target {name!r} in the training rows, found none; drop the target")
@@ -97,8 +102,11 @@ def hide(dataset: Dataset, train: Bool[np.ndarray, " lm"], targets: Sequence[str
         score=dataset.scores.score[:, rest],
         target=target,
         loss=np.empty((len(lms), 0)) if losses is None else np.asarray(losses.loss, float),
-        score_floor=dataset.scores.floor[rest],
         floor=dataset.scores.floor[at],
         ceiling=dataset.scores.ceiling[at],
+        n_items=dataset.scores.n_items[at],
+        score_floor=dataset.scores.floor[rest],
+        score_ceiling=dataset.scores.ceiling[rest],
+        score_n_items=dataset.scores.n_items[rest],
         size=np.empty(0) if losses is None else losses.units["bytes"].to_numpy(float),
     )

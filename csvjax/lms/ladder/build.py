@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import multiprocessing.process
 import os
 import queue
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -110,13 +113,47 @@ def in_processes(work: Callable[..., None], arguments: Sequence[tuple], jobs: in
         return
     context = multiprocessing.get_context("spawn")
     os.environ["NPROC"] = "1"  # read by XLA when a worker starts: the size of its thread pool
-    with context.Manager() as manager, ProcessPoolExecutor(jobs, context) as pool:
+    with context.Manager() as manager, ProcessPoolExecutor(jobs, context, _start_worker) as pool:
+        others = set(multiprocessing.active_children())
         said = manager.Queue()
-        waiting: set[Future] = {pool.submit(work, *a, _Teller(said)) for a in arguments}
-        while waiting:
-            try:
-                progress.advance(*said.get(timeout=1.0))
-            except queue.Empty:
-                for future in [f for f in waiting if f.done()]:
-                    future.result()
-                    waiting.remove(future)
+        waiting: set[Future] = {pool.submit(_until_stopped, work, *a, _Teller(said)) for a in arguments}
+        try:
+            while waiting:
+                try:
+                    progress.advance(*said.get(timeout=1.0))
+                except queue.Empty:
+                    for future in [f for f in waiting if f.done()]:
+                        future.result()
+                        waiting.remove(future)
+        except BaseException:  # an interruption too; what has been saved is gone on with
+            pool.shutdown(wait=False, cancel_futures=True)
+            _stop(set(multiprocessing.active_children()) - others)
+            raise
+
+
+class _Stopped(BaseException):
+    """A worker was asked to end; raised wherever it is, so that files on their way are taken back."""
+
+
+def _start_worker() -> None:
+    def stop(number: int, frame: object) -> None:
+        raise _Stopped
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal: the parent decides
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _until_stopped(work: Callable[..., None], *arguments: Any) -> None:
+    try:
+        work(*arguments)
+    except _Stopped:
+        os._exit(1)  # no next piece of work
+
+
+def _stop(workers: Iterable[multiprocessing.process.BaseProcess], patience: float = 5.0) -> None:
+    """End processes: at their next step in Python, or, where they compile for longer than `patience` seconds, then."""
+    for worker in workers:
+        worker.terminate()
+    for worker in workers:
+        worker.join(patience)
+        worker.kill()

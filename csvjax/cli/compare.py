@@ -1,0 +1,189 @@
+"""`csvjax compare`: every method of the literature on the held-out part of any table of scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from csvjax.cli import inputs, show
+from csvjax.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from csvjax.dataset import Dataset
+    from csvjax.evaluate.compare import Comparison
+
+__all__ = ["compare"]
+
+
+def _option(name: str, help: str, metavar: str) -> Any:
+    return typer.Option(name, help=help, metavar=metavar, show_default=False)
+
+
+Splits = Annotated[
+    list[str],
+    _option(
+        "--split",
+        "cells[:K], models[:K], families[:K], benchmarks[:K], compute:NUMBER, date:DAY, corpus[:COLUMN], "
+        "mixtures[:COLUMN], leave-one-out:COLUMN, weak-to-strong:COLUMN[:TOP] or COLUMN>NUMBER; may be repeated.",
+        "SPLIT",
+    ),
+]
+Methods = Annotated[str, typer.Option("--methods", metavar="A,B,...", help="Methods by name, or all.")]
+Sees = Annotated[
+    str | None,
+    _option(
+        "--sees",
+        "What may be seen of a model to predict: nothing, all, or some of scores, compute, family, losses "
+        "(default: all but scores). With scores, each benchmark is predicted from the others.",
+        "A,B,...",
+    ),
+]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes.")]
+Draws = Annotated[int, typer.Option("--draws", min=20, help="Predictive draws of each method.")]
+Out = Annotated[Path, _option("--out", "Folder of the run; what it has already is not computed again.", "RUN")]
+
+
+def compare(
+    split: Splits,
+    out: Out,
+    methods: Methods = "all",
+    sees: Sees = None,
+    jobs: Jobs = 1,
+    draws: Draws = 400,
+    data: inputs.Data = None,
+    losses: inputs.Losses = None,
+    scores: inputs.Scores = None,
+    common: inputs.Common = False,
+    benchmarks: inputs.Benchmarks = None,
+    lm_column: inputs.LmColumn = None,
+    family_column: inputs.FamilyColumn = None,
+    params_column: inputs.ParamsColumn = None,
+    tokens_column: inputs.TokensColumn = None,
+    flops_column: inputs.FlopsColumn = None,
+    params_unit: inputs.ParamsUnit = None,
+    tokens_unit: inputs.TokensUnit = None,
+    flops_unit: inputs.FlopsUnit = None,
+    score_unit: inputs.ScoreUnit = None,
+    items: inputs.Items = None,
+    floor: inputs.Floors = None,
+    seed: inputs.Seed = 0,
+) -> None:
+    """Hold scores out, predict them by every method, and say which is better."""
+    from csvjax import runs
+    from csvjax.evaluate import compare as work
+    from csvjax.evaluate.compare_table import comparison_table, pair_table
+    from csvjax.evaluate.questions import SEEN, parse_sees, questions
+    from csvjax.laws.baselines import find_methods
+
+    source = inputs.Source(
+        data, losses, scores, common, benchmarks, lm_column, family_column, params_column, tokens_column, flops_column,
+        params_unit, tokens_unit, flops_unit, score_unit, items, floor,
+    )  # fmt: skip
+    chosen = find_methods([name.strip() for name in methods.split(",")])
+    if repeated := sorted({text for text in split if split.count(text) > 1}):
+        raise InputError(f"expected every split once, found {', '.join(repeated)} more than once; name it once")
+    seen = SEEN if sees is None else parse_sees(sees)
+    folder = runs.check_out(out)
+    dataset = _with_columns(inputs.read_source(source, with_losses=False), source, split)
+    asked = [question for text in split for question in questions(text, dataset, seen)]
+    todo = list(work.tasks(dataset, asked, chosen, draws, seed))
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {
+        "format": runs.FORMAT,
+        "command": "compare",
+        "options": source.given,
+        "models": len(dataset.lms),
+        "splits": split,
+        "sees": sorted(seen),
+        "methods": {name: {"name": m.name, "source": m.source} for name, m in chosen.items()},
+        "draws": draws,
+        "seed": seed,
+        "versions": work.versions(),
+    }
+    runs.write_json(runs.plain(config), folder / "config.json")  # first, so that a run that is stopped can go on
+    with show.steps() as begin:
+        found = work.compare(todo, jobs, folder / "cache", begin(len(todo)))
+    table = comparison_table(found)
+    _write(folder, found, table, pair_table(found))
+    _show(table)
+    again = int(found.outcomes["again"].sum())
+    typer.echo(f"{len(todo)} fits, {again} of them from an earlier run; {out / 'table.csv'}, {out / 'figure.html'}")
+
+
+def _with_columns(dataset: Dataset, source: inputs.Source, splits: list[str]) -> Dataset:
+    """The dataset with the columns of the table that the splits name and csvjax does not read by itself."""
+    from dataclasses import replace
+
+    from csvjax.evaluate.questions import COLUMNS, split_column
+    from csvjax.scores.columns import find_columns, lm_names
+    from csvjax.scores.raw import read_raw
+
+    if source.scores is None:
+        return dataset
+    raw = read_raw(source.scores)
+    named = {name for text in splits if (name := split_column(text)) is not None}
+    usual = {name for text in splits for name in COLUMNS.get(text.split(":")[0], ())}
+    rows = lm_names(raw, str(find_columns(raw, {"lm": source.lm_column})["lm"]), once=False)
+    found = {}
+    for column in sorted((named | usual) & set(raw.columns) - set(dataset.lms.columns)):
+        values = dict(zip(rows, raw.labels(column), strict=True))
+        found[column] = _numbers_or_text([values.get(name) for name in dataset.lms.index])
+    return replace(dataset, lms=dataset.lms.assign(**found)) if found else dataset
+
+
+def _numbers_or_text(cells: list[str | None]) -> list[Any]:
+    try:
+        return [float("nan") if cell is None else float(cell) for cell in cells]
+    except ValueError:
+        return list(cells)
+
+
+def _write(folder: Path, found: Comparison, table: pd.DataFrame, pairs: pd.DataFrame) -> None:
+    """cells.parquet, table.csv, results.jsonl, figure.html, each of them whole or as before."""
+    import json
+
+    from csvjax.atomic import replacing
+    from csvjax.evaluate.compare_figure import write_figure
+    from csvjax.runs import plain
+
+    with replacing(folder / "cells.parquet") as part:
+        found.cells.to_parquet(part)
+    with replacing(folder / "table.csv") as part:
+        table.to_csv(part, index=False, lineterminator="\n")
+    lines = [{"kind": kind, **row} for kind, frame in (("method", table), ("pair", pairs)) for row in _rows(frame)]
+    with replacing(folder / "results.jsonl") as part:
+        part.write_text("".join(json.dumps(plain(line)) + "\n" for line in lines), encoding="utf-8")
+    with replacing(folder / "figure.html") as part:
+        write_figure(table, part)
+
+
+def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
+
+
+def _show(table: pd.DataFrame) -> None:
+    headings = ("method", "CRPS", "95 % interval", "against best", "MAE", "in 90 %", "answered")
+    for split, rows in table.groupby("split", sort=False):
+        shown, silent = [], []
+        for row in rows.to_dict("records"):
+            if row["reason"]:
+                silent.append(f"{row['method']}: {row['status']}: {row['reason']}")
+            if row["answered"]:
+                shown.append(
+                    (
+                        row["method"],
+                        f"{row['crps']:.4f}",
+                        f"{row['crps_low']:.3f} to {row['crps_high']:.3f}",
+                        row["against"],
+                        f"{row['mae']:.3f}",
+                        f"{row['coverage90']:.0%}",
+                        f"{row['answered']}/{row['asked']}",
+                    )
+                )
+        show.table(f"{split}: {rows['asked'].max()} held-out scores", headings, shown)
+        for line in silent:
+            typer.echo(line)

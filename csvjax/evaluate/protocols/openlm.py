@@ -1,0 +1,58 @@
+"""Leave one training corpus out: 104 models trained on three corpora, their losses on eight texts and 46 task scores.
+
+The table is that of github.com/mlfoundations/scaling, commit a003c4913793, joined to one row for each model: Gadre et
+al. 2024 (arXiv 2403.08540). Models with the same mean loss and another corpus have another ability, which is the
+setting of Ge et al. 2025 (arXiv 2506.13216). Losses are in nats per token, so a text counts as one byte.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pandas as pd
+
+from csvjax.dataset import Dataset
+from csvjax.evaluate.metrics import rank_correlation
+from csvjax.evaluate.protocols.problem import Problem
+from csvjax.evaluate.splits import leave_one_out
+from csvjax.losses.table import LossTable
+from csvjax.scores.read import read_scores
+from csvjax.scores.table import ScoreTable
+
+__all__ = ["corpus_problems"]
+
+_SOURCE = "arXiv 2403.08540; github.com/mlfoundations/scaling a003c4913793"
+_LOSS, _SCORE = "loss|", "acc|"
+_LEAST_DEVIATION, _LEAST_CORRELATION = 0.04, 0.6
+
+
+def corpus_problems(path: str | os.PathLike[str]) -> tuple[Problem, ...]:
+    """One problem for each corpus; the targets are the tasks with a signal.
+
+    A task has a signal if it has no gap, its scores have a deviation of 0.04 or more, and their rank correlation with
+    the mean loss is 0.6 or more, over all models: this rule looks at the scores to predict, as the protocol says.
+    """
+    frame = pd.read_csv(path)
+    texts = [c for c in frame.columns if c.startswith(_LOSS)]
+    scores, lms = read_scores(
+        path,
+        lm_column="name",
+        family_column="dataset",
+        benchmarks=[c for c in frame.columns if c.startswith(_SCORE)],
+    )
+    loss = frame.set_index("name").loc[list(scores.lms), texts].to_numpy(float)
+    kept = [b for b, y in zip(scores.benchmarks, scores.score.T, strict=True) if _has_signal(y, loss.mean(axis=1))]
+    table = scores.select(benchmarks=kept)
+    targets = tuple(name.removeprefix(_SCORE) for name in kept)
+    names = [text.removeprefix(_LOSS) for text in texts]
+    units = pd.DataFrame({"token": names, "document": names, "domain": names, "start": 0, "bytes": 1})
+    dataset = Dataset(lms, ScoreTable(table.lms, targets, table.score), LossTable(table.lms, loss, units))
+    folds = leave_one_out(lms, "family").folds
+    return tuple(Problem(f"OpenLM, {fold.name}", _SOURCE, dataset, fold, targets) for fold in folds)
+
+
+def _has_signal(y: np.ndarray, mean_loss: np.ndarray) -> bool:
+    if np.isnan(y).any() or y.std() < _LEAST_DEVIATION:
+        return False
+    return abs(rank_correlation(y, mean_loss)) >= _LEAST_CORRELATION

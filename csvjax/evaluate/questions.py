@@ -1,0 +1,251 @@
+"""What is asked of a method: which cells are hidden, which of them are to be predicted, what else may be seen.
+
+    cells[:K]               a K-th of the cells in turn (5 parts)
+    models[:K]              a K-th of the models (5 parts)
+    families[:K]            each family, or a K-th of the families
+    benchmarks[:K]          each benchmark for a K-th of the families (2 parts), the other benchmarks may be seen
+    compute:NUMBER          models with more training FLOPs
+    date:DATE[:COLUMN]      models released after that day
+    corpus[:COLUMN], mixtures[:COLUMN]   each training corpus or mixture of text
+    and every split of `csvjax.evaluate.splits.parse_split`
+
+Parts are drawn by the hash of the names, so that they depend neither on a seed nor on the order of the rows. Of a model
+to predict a method may see what `sees` names: its scores on the benchmarks that are not asked, its losses, its compute,
+its family. With scores to be seen each benchmark is asked alone; without, all of them together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool
+
+from csvjax.dataset import Dataset
+from csvjax.errors import InputError
+from csvjax.evaluate import splits
+from csvjax.evaluate.splits import Fold, Mask
+from csvjax.laws.baselines.view import Need, View, hide
+from csvjax.names import hint, positions
+from csvjax.scores.table import ScoreTable
+
+__all__ = ["COLUMNS", "SEEN", "Question", "inner_questions", "known", "parse_sees", "questions", "split_column"]
+
+SEEN: frozenset[Need] = frozenset({"compute", "family", "losses"})
+_NEEDS: tuple[Need, ...] = ("scores", "compute", "family", "losses")
+_PARTS = {"cells": 5, "models": 5, "families": 0, "benchmarks": 2}  # 0: each by itself
+COLUMNS = {"corpus": ("corpus", "dataset"), "mixtures": ("mixture", "mixtures"), "date": ("date", "release date")}
+_PART = re.compile(r"(cells|models|families|benchmarks)(?::(\d+))?")
+_COMPUTE = re.compile(r"compute:([^:]+)")
+_DATE = re.compile(r"date:([^:]+)(?::([^:]+))?")
+_BY_COLUMN = re.compile(r"(corpus|mixtures)(?::([^:]+))?")
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """`hidden` [lm, benchmark]: cells that nobody sees; `asked` [lm, target]: those to predict, among the hidden ones.
+
+    `split`: the text that the question comes from; `name`: which of its folds; `targets`: benchmarks that are asked.
+    """
+
+    split: str
+    name: str
+    targets: tuple[str, ...]
+    hidden: Bool[np.ndarray, "lm benchmark"]
+    asked: Bool[np.ndarray, "lm target"]
+    sees: frozenset[Need]
+
+    def view(self, dataset: Dataset) -> View:
+        """All that a method is given.
+
+        Raises: InputError for a target without a score that may be seen.
+        """
+        blank = known(dataset, self.hidden)
+        return hide(blank, np.ones((len(dataset.lms), len(self.targets)), bool), self.targets).only(self.sees)
+
+
+def known(dataset: Dataset, hidden: Bool[np.ndarray, "lm benchmark"]) -> Dataset:
+    """The dataset with blanks in the hidden cells."""
+    table = _scores(dataset)
+    score = np.where(hidden, np.nan, table.score)
+    return replace(
+        dataset,
+        scores=ScoreTable(table.lms, table.benchmarks, score, table.n_items, table.floor, table.ceiling),
+    )
+
+
+def parse_sees(text: str) -> frozenset[Need]:
+    """What may be seen of a model to predict, from "compute,family"; "nothing" for nothing, "all" for everything.
+
+    Raises: InputError for a word that is none of these.
+    """
+    words = [word.strip() for word in text.split(",")]
+    if words in (["nothing"], ["all"]):
+        return frozenset(_NEEDS) if words == ["all"] else frozenset()
+    found: set[Need] = {need for need in _NEEDS if need in words}
+    for word in words:
+        if word not in _NEEDS:
+            raise InputError(
+                f"expected nothing, all, or some of {', '.join(_NEEDS)}, found {word!r}: {hint(word, _NEEDS)}"
+            )
+    return frozenset(found)
+
+
+def split_column(text: str) -> str | None:
+    """The column of models that a split needs and that may not be among those that csvjax knows, or None."""
+    if match := _BY_COLUMN.fullmatch(text):
+        return match[2]
+    if match := _DATE.fullmatch(text):
+        return match[2]
+    if match := re.fullmatch(r"(?:leave-one-out|weak-to-strong):([^:>]+)(?::\d+)?|([^:>]+)>[^:>]+", text):
+        return (match[1] or match[2]).strip()
+    return None
+
+
+def questions(text: str, dataset: Dataset, sees: frozenset[Need] = SEEN) -> tuple[Question, ...]:
+    """The questions that a split names.
+
+    Raises: InputError for a text that names none, a column that is not there, and a split with an empty side.
+    """
+    return _questions(text, dataset, sees, np.ones(len(dataset.lms), bool), None)
+
+
+def inner_questions(text: str, dataset: Dataset, outer: Question) -> tuple[Question, ...]:
+    """Questions of the same kind inside what `outer` lets be seen, for choices that must not see its cells.
+
+    What `outer` hides is hidden in all of them, and never asked.
+    """
+    blank = known(dataset, outer.hidden)
+    targets = positions(outer.targets, _scores(dataset).benchmarks, "benchmark")
+    train = ~np.isnan(_scores(blank).score[:, targets]).all(axis=1)
+    found = _questions(text, blank, outer.sees, train, outer.targets)
+    return tuple(replace(q, hidden=q.hidden | outer.hidden) for q in found)
+
+
+def _questions(
+    text: str, dataset: Dataset, sees: frozenset[Need], rows: Mask, targets: tuple[str, ...] | None
+) -> tuple[Question, ...]:
+    """Questions over the models `rows`; inside another question if `targets` says which benchmarks it asked."""
+    if match := _PART.fullmatch(text):
+        kind, count = match[1], int(match[2] or _PARTS[match[1]])
+        if match[2] is not None and count < 2:
+            raise InputError(f"expected two or more parts, found {text!r}; write {kind}:2 or more")
+        if kind == "cells":
+            return _cells(text, dataset, sees, rows, targets, count)
+        if kind == "benchmarks":
+            return _rows(text, dataset, sees | {"scores"}, _folds(dataset, rows, "families", count), targets)
+        return _rows(text, dataset, sees, _folds(dataset, rows, kind, count), targets)
+    return _rows(text, dataset, sees, _named_folds(text, dataset.lms, rows, targets is not None), targets)
+
+
+def _named_folds(text: str, lms: pd.DataFrame, rows: Mask, inside: bool) -> tuple[Fold, ...]:
+    if match := _COMPUTE.fullmatch(text):
+        text = f"flops>{match[1]}"
+    elif match := _BY_COLUMN.fullmatch(text):
+        text = f"leave-one-out:{_column(lms, match[1], match[2])}"
+    elif match := _DATE.fullmatch(text):
+        column = _column(lms, "date", match[2])
+        days = pd.to_datetime(lms[column], errors="coerce")
+        limit = pd.to_datetime(match[1], errors="coerce")
+        if pd.isna(limit):
+            raise InputError(f"expected a day such as 2024-01-31 in {text!r}, found {match[1]!r}; correct it")
+        seconds = (days - pd.Timestamp(0)).dt.total_seconds()
+        lms = lms.assign(day=seconds)
+        text = f"day>{(limit - pd.Timestamp(0)).total_seconds():.0f}"
+    try:
+        return splits.inner(text, lms, rows).folds if inside else splits.parse_split(text, lms).folds
+    except InputError as error:
+        if "is written" in str(error):
+            forms = "cells, models, families, benchmarks, compute:NUMBER, date:DAY, corpus, mixtures"
+            raise InputError(f"{error}; nor is it one of {forms}") from None
+        raise
+
+
+def _column(lms: pd.DataFrame, kind: str, given: str | None) -> str:
+    if given is not None:
+        if given not in lms.columns:
+            names = [str(c) for c in lms.columns]
+            raise InputError(f"a split needs a column of the models, and '{given}' is none: {hint(given, names)}")
+        return given
+    for name in COLUMNS[kind]:
+        if name in lms.columns:
+            return name
+    usual = " or ".join(COLUMNS[kind])
+    raise InputError(f"expected a column {usual} of the models, found none; name it as in {kind}:COLUMN")
+
+
+def _folds(dataset: Dataset, rows: Mask, kind: str, count: int) -> tuple[Fold, ...]:
+    """K parts of the models or families; each family by itself for K = 0."""
+    labels = (dataset.lms["family"] if kind == "families" else dataset.lms.index.to_series()).to_numpy(str)
+    distinct = sorted(set(labels[rows].tolist()))
+    if len(distinct) < max(count, 2):
+        raise InputError(
+            f"expected at least {max(count, 2)} {kind} to divide, found {len(distinct)}; ask for fewer parts"
+        )
+    part = _parts(distinct, count or len(distinct))
+    member = np.array([part.get(label, -1) for label in labels.tolist()])
+    names = {p: name for name, p in part.items()} if count == 0 else {p: f"part {p + 1}" for p in range(count)}
+    return tuple(Fold(f"{kind}: {names[p]}", rows & (member != p), rows & (member == p)) for p in sorted(names))
+
+
+def _parts(labels: Sequence[str], count: int) -> dict[str, int]:
+    """A part for each label: equal in number, in the order of the hashes of the labels."""
+    order = sorted(labels, key=lambda label: hashlib.blake2b(label.encode(), digest_size=8).digest())
+    return {label: i % count for i, label in enumerate(order)}
+
+
+def _rows(
+    text: str, dataset: Dataset, sees: frozenset[Need], folds: Collection[Fold], targets: tuple[str, ...] | None
+) -> tuple[Question, ...]:
+    table = _scores(dataset)
+    wanted = table.benchmarks if targets is None else targets
+    observed = ~np.isnan(table.score)
+    found = []
+    for fold in folds:
+        for asked in [(name,) for name in wanted] if "scores" in sees else [wanted]:
+            at = positions(asked, table.benchmarks, "benchmark")
+            outside = ~(fold.train | fold.test)  # their place in the split is not known
+            hidden = np.zeros(table.score.shape, bool)
+            hidden[np.ix_(fold.test | outside, at)] = True
+            cells = fold.test[:, None] & observed[:, at]
+            if cells.any():
+                name = f"{fold.name}, {asked[0]}" if "scores" in sees else fold.name
+                found.append(Question(text, name, asked, hidden, cells, sees))
+    if not found:
+        raise InputError(f"expected scores of models that the split {text!r} holds out, found none; choose another")
+    return tuple(found)
+
+
+def _cells(
+    text: str, dataset: Dataset, sees: frozenset[Need], rows: Mask, targets: tuple[str, ...] | None, count: int
+) -> tuple[Question, ...]:
+    table = _scores(dataset)
+    wanted = table.benchmarks if targets is None else targets
+    observed = ~np.isnan(table.score) & rows[:, None]
+    part = np.full(table.score.shape, -1)
+    for b, benchmark in enumerate(table.benchmarks):  # every benchmark is divided by itself
+        at = np.flatnonzero(observed[:, b])
+        labels = {f"{table.lms[m]}\n{benchmark}": m for m in at.tolist()}
+        for label, p in _parts(list(labels), count).items():
+            part[labels[label], b] = p
+    found = []
+    for p in range(count):
+        hidden = part == p
+        for asked in [(name,) for name in wanted] if "scores" in sees else [wanted]:
+            at = positions(asked, table.benchmarks, "benchmark")
+            if hidden[:, at].any():
+                name = f"cells: part {p + 1}" + (f", {asked[0]}" if "scores" in sees else "")
+                found.append(Question(text, name, asked, hidden, hidden[:, at], sees))
+    if not found:
+        raise InputError("expected cells with scores to hide, found none; give scores")
+    return tuple(found)
+
+
+def _scores(dataset: Dataset) -> ScoreTable:
+    if dataset.scores is None:
+        raise InputError("expected a dataset with scores, found one without; give scores to align")
+    return dataset.scores

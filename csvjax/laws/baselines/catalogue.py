@@ -1,0 +1,55 @@
+"""All competing methods by their short names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from csvjax.errors import InputError
+from csvjax.laws.baselines.compute import compute_law
+from csvjax.laws.baselines.compute_components import compute_components
+from csvjax.laws.baselines.family import family_mean, last_of_family
+from csvjax.laws.baselines.item_response import item_response
+from csvjax.laws.baselines.mean_loss import mean_loss
+from csvjax.laws.baselines.method import Method
+from csvjax.laws.baselines.observational import observational_compute, observational_pca
+from csvjax.laws.baselines.perplexity import perplexity_correlations
+from csvjax.laws.baselines.sloth import sloth
+from csvjax.laws.baselines.two_step import two_step_ladder
+from csvjax.names import hint
+
+__all__ = ["METHODS", "find_methods"]
+
+METHODS: dict[str, Callable[[], Method]] = {
+    "family-mean": family_mean,
+    "last-known": last_of_family,
+    "log-size": lambda: observational_compute("params"),
+    "log-flops": lambda: observational_compute("flops"),
+    "flops-intercept": lambda: compute_law("flops", intercept="family", floor="learned"),
+    "flops-slope": lambda: compute_law("flops", slope="family", intercept="family", floor="learned"),
+    "size-tokens": lambda: compute_law("params and tokens"),
+    "size-tokens-intercept": lambda: compute_law("params and tokens", intercept="family"),
+    "flops-components": compute_components,
+    "sloth": sloth,
+    "pca-1": lambda: observational_pca(1),
+    "pca-2": lambda: observational_pca(2),
+    "pca-3": lambda: observational_pca(3),
+    "pca-4": lambda: observational_pca(4),
+    "item-response": item_response,
+    "mean-loss": mean_loss,
+    "two-step": two_step_ladder,
+    "perplexity-correlations": perplexity_correlations,
+}
+"""Each makes its method with the published settings. Add a `Method` here and every command and table has it."""
+
+
+def find_methods(wanted: Iterable[str]) -> dict[str, Method]:
+    """The methods of these short names, in this order; "all" stands for every one.
+
+    Raises: InputError for a name that is not in `METHODS`.
+    """
+    found: dict[str, Method] = {}
+    for name in wanted:
+        if name != "all" and name not in METHODS:
+            raise InputError(f"expected methods among all, {', '.join(METHODS)}, found {name!r}: {hint(name, METHODS)}")
+        found |= {each: METHODS[each]() for each in (METHODS if name == "all" else (name,))}
+    return found

@@ -1,0 +1,46 @@
+"""Experiments as they are called: quick, into a folder, with one JSON object as the last line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from csvjax.ladder_data import load_ladder
+from csvjax.lms.ladder.recipe import QUICK
+from csvjax.report.read import read_run
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def run(name: str, *options: object) -> dict[str, float]:
+    command = [sys.executable, "-m", f"experiments.{name}", "--quick", *map(str, options)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.slow
+def test_salience_ladder(tmp_path: Path) -> None:
+    figures = run("salience_ladder", "--out", tmp_path / "run")
+    found = read_run(tmp_path / "run")
+    assert figures == found.figures
+    asked = {"r2_gain", "worst_task_gain", "crps_ratio"}
+    assert set(figures) >= asked | {f"coverage90_{kind}" for kind in ("mixture", "size", "checkpoint")}
+    assert found.config["seed"] == 0
+    assert "jax" in found.config["versions"]
+    assert set(found.predictions["lm"]) <= set(load_ladder().lms.index)
+    assert figures["r2_gain"] > 0  # even a first look finds that the tokens matter
+
+
+@pytest.mark.slow
+def test_train_ladder(tmp_path: Path) -> None:
+    figures = run("train_ladder", "--out", tmp_path / "ladder")
+    checkpoints = len(QUICK.runs) * len(QUICK.checkpoints)
+    assert figures["checkpoints"] == checkpoints
+    ladder = load_ladder(tmp_path / "ladder" / "data")
+    assert len(ladder.lms) == checkpoints
+    assert len(ladder.measured()[1].units) == figures["tokens"]
