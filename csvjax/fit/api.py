@@ -58,7 +58,7 @@ def fit(density: Density, data: Any, method: Method, key: Array, folder: Path | 
 
 
 @float64
-def fit_many(density: Density, data: Any, axes: Any, method: Map | Laplace | Svi | Bootstrap, keys: Array) -> list[Fit]:
+def fit_many(density: Density, data: Any, axes: Any, method: Method, keys: Array) -> list[Fit]:
     """Many fits of the same shape at once: folds, replicates, seeds, prior strengths that are data.
 
     data: stacked along the axes that `axes` names, as `jax.vmap`'s in_axes does (a hashable pytree: None where all fits

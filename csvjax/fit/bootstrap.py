@@ -14,7 +14,7 @@ from csvjax.fit.density import Density
 from csvjax.fit.map import Map, Optimum, map_diagnostics, map_status
 from csvjax.fit.result import Fit, Status
 
-__all__ = ["Bootstrap", "replicate_weights"]
+__all__ = ["Bootstrap", "Replicates", "replicate_weights"]
 
 
 def replicate_weights(
@@ -29,7 +29,9 @@ def replicate_weights(
     return times[:, group] * weight
 
 
-class _Found(NamedTuple):
+class Replicates(NamedTuple):
+    """What was found, before it is read: the modes of the replicates."""
+
     optimum: Optimum
     x: Float[Array, "replicate n"]
     converged: Bool[Array, " replicate"]
@@ -50,7 +52,7 @@ class Bootstrap:
     batch: int = 20
     map: Map = Map()
 
-    def solve(self, density: Density, data: Any, key: Array) -> _Found:
+    def solve(self, density: Density, data: Any, key: Array) -> Replicates:
         key_mode, key_weights = jax.random.split(key)
         optimum = self.map.solve(density, data, key_mode)
         weight = jnp.asarray(data.weight)
@@ -64,9 +66,9 @@ class Bootstrap:
             found = once.solve_from(density, data._replace(weight=weight), optimum.x[None])
             return found.x, found.converged, found.gradient
 
-        return _Found(optimum, *jax.lax.map(one, weights, batch_size=self.batch))
+        return Replicates(optimum, *jax.lax.map(one, weights, batch_size=self.batch))
 
-    def read(self, found: _Found) -> Fit:
+    def read(self, found: Replicates) -> Fit:
         status = map_status(self.map, found.optimum)
         late = int(np.sum(~np.asarray(found.converged)))
         if status.ok:

@@ -27,12 +27,12 @@ def _normal_ranks(x: np.ndarray) -> np.ndarray:
     return ndtri((ranks - 0.375) / (x.shape[0] * x.shape[1] + 0.25))
 
 
-def _or_one(value: np.ndarray, constant: np.ndarray, otherwise: float) -> np.ndarray:
-    return np.where(constant, otherwise, value)
+def _unless(constant: np.ndarray, value: np.ndarray | np.floating, otherwise: float) -> np.ndarray:
+    return np.asarray(np.where(constant, otherwise, value))
 
 
 def _constant(x: np.ndarray) -> np.ndarray:
-    return np.ptp(x, axis=(0, 1)) == 0
+    return np.asarray(np.ptp(x, axis=(0, 1)) == 0)
 
 
 def rhat(x: Draws) -> Each:
@@ -40,12 +40,12 @@ def rhat(x: Draws) -> Each:
     folded = np.abs(x - np.median(x, axis=(0, 1)))
     with np.errstate(all="ignore"):
         both = [split_gelman_rubin(_normal_ranks(part)) for part in (x, folded)]
-    return _or_one(np.maximum(*both), _constant(x), 1.0)
+    return _unless(_constant(x), np.maximum(*both), 1.0)
 
 
 def _ess(x: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
-        return _or_one(effective_sample_size(_halves(x)), _constant(x), float(x.shape[0] * x.shape[1]))
+        return _unless(_constant(x), effective_sample_size(_halves(x)), float(x.shape[0] * x.shape[1]))
 
 
 def bulk_ess(x: Draws) -> Each:
@@ -56,4 +56,4 @@ def bulk_ess(x: Draws) -> Each:
 def tail_ess(x: Draws) -> Each:
     """Effective draws for the 5 % and the 95 % quantile: the smaller of the two."""
     lower, upper = np.quantile(x, [0.05, 0.95], axis=(0, 1))
-    return np.minimum(_ess((x <= lower) * 1.0), _ess((x <= upper) * 1.0))
+    return np.asarray(np.minimum(_ess((x <= lower) * 1.0), _ess((x <= upper) * 1.0)))

@@ -164,7 +164,7 @@ def _one_by_one(density: Density, method: Nuts, data: Any, states: Any, draws: i
 def _parallel(density: Density, method: Nuts, data: Any, states: Any, draws: int) -> tuple[Any, dict[str, Array]]:
     """Chains side by side on the devices there are; those of one device in step."""
     devices = max(d for d in range(1, jax.local_device_count() + 1) if method.chains % d == 0)
-    mesh = jax.make_mesh((devices,), ("chain",), devices=jax.local_devices()[:devices])
+    mesh = jax.sharding.Mesh(np.array(jax.local_devices()[:devices]), ("chain",))
     here = method.chains // devices
 
     def block(states: Any, data: Any) -> Any:

@@ -25,10 +25,12 @@ from csvjax.fit.density import Density
 from csvjax.fit.map import Map, Optimum, map_diagnostics, map_status
 from csvjax.fit.result import Fit, Status
 
-__all__ = ["Svi"]
+__all__ = ["Found", "Svi"]
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
+    """What was found, before it is read: `elbo`, the bound on the evidence in nats."""
+
     optimum: Optimum
     x: Float[Array, "draw n"]
     elbo: Float[Array, " step"]
@@ -52,7 +54,7 @@ class Svi:
     draws: int = 1000
     map: Map = Map()
 
-    def solve(self, density: Density, data: Any, key: Array) -> _Found:
+    def solve(self, density: Density, data: Any, key: Array) -> Found:
         key_mode, key_fit, key_draws = jax.random.split(key, 3)
         optimum = self.map.solve(density, data, key_mode)
         stretch = self._stretch(optimum)
@@ -80,7 +82,7 @@ class Svi:
         start = jax.tree.map(jnp.zeros_like, svi.get_params(first))
         (_, params), elbo = jax.lax.scan(step, (first, start), jnp.arange(self.steps))
         z = guide.sample_posterior(key_draws, params, sample_shape=(self.draws,))["z"]
-        return _Found(optimum, optimum.x + z @ stretch.T, elbo)
+        return Found(optimum, optimum.x + z @ stretch.T, elbo)
 
     def _stretch(self, optimum: Optimum) -> Array:
         """Units in which Laplace's approximation is near the standard normal; they leave the family as it is."""
@@ -97,12 +99,13 @@ class Svi:
             return AutoLowRankMultivariateNormal(model, rank=min(self.rank, len(start)), **common)
         return AutoMultivariateNormal(model, **common)
 
-    def read(self, found: _Found) -> Fit:
+    def read(self, found: Found) -> Fit:
         elbo = np.asarray(found.elbo)
         tenth = max(len(elbo) // 10, 2)
         last, before = elbo[-tenth:], elbo[-2 * tenth : -tenth]
-        error = np.sqrt((last.var() + before.var()) / tenth)
-        rise = float((last.mean() - before.mean()) / max(error, 1e-12))
+        with np.errstate(invalid="ignore"):
+            error = np.sqrt((last.var() + before.var()) / tenth)
+            rise = float((last.mean() - before.mean()) / max(error, 1e-12))
         diagnostics = map_diagnostics(found.optimum) | {
             "elbo": elbo,
             "elbo_end": np.asarray(last.mean()),
@@ -110,7 +113,7 @@ class Svi:
         }
         return Fit(self, np.asarray(found.x)[None], np.asarray(found.optimum.x), self._status(found, rise), diagnostics)
 
-    def _status(self, found: _Found, rise: float) -> Status:
+    def _status(self, found: Found, rise: float) -> Status:
         if not np.all(np.isfinite(found.elbo)):
             return Status(False, "the bound on the evidence became infinite; lower learning_rate")
         if rise > 4:
