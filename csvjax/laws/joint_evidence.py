@@ -29,7 +29,7 @@ def covariates(dataset: Dataset, names: Sequence[str]) -> Float[np.ndarray, "lm 
     """
     columns = []
     for name in names:
-        column = log_amount(dataset.lms, name)
+        column = log_amount({n: dataset.lms[n].to_numpy(float) for n in COVARIATES}, name)
         known = column[np.isfinite(column)]
         if len(np.unique(known)) < 2:
             raise InputError(

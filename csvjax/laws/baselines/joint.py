@@ -1,9 +1,9 @@
 """The joint law as a method among the others, averaged over the number of capabilities.
 
 A fit is Laplace's approximation for each number of capabilities K. Their shares of the predictive draws are their
-posterior probabilities under equal prior ones, log p(y | K) = -potential(mode) + n/2 log 2 pi - log det H / 2 (Laplace),
-so nothing is chosen by hand and nothing by a held-out score. Rows that are to be predicted take part in the fit with
-what the view shows of them, never with their targets.
+posterior probabilities under equal prior ones, log p(y | K) = -potential(mode) + n/2 log 2 pi - log det H / 2, so
+nothing is chosen by hand and nothing by a held-out score. Rows that are to be predicted take part in the fit with what
+the view shows of them, never with their targets.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class JointFit:
         rows, targets = view.target.shape
         stream = np.concatenate([stream, np.zeros(len(new.score) - rows, int)])
         counts = np.diff(np.round(np.concatenate([[0.0], np.cumsum(self.shares)]) * count)).astype(int)
-        parts = []
+        parts: list[np.ndarray] = []
         for number, member in zip(counts, self.members, strict=True):
             if number:
                 at = np.arange(number) * len(member.x) // number
