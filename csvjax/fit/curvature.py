@@ -1,4 +1,4 @@
-"""Second derivatives of a potential, some columns at a time so that memory stays bounded."""
+"""Second derivatives of a potential."""
 
 from __future__ import annotations
 
@@ -10,11 +10,19 @@ from jaxtyping import Array, Float
 
 __all__ = ["hessian"]
 
-_COLUMNS = 32
+_STEP = 1e-4  # of a parameter whose prior has unit scale
 
 
 def hessian(potential: Callable[[Array], Array], x: Float[Array, " n"]) -> Float[Array, "n n"]:
-    """H[i, j] = d2 potential / dx[i] dx[j], symmetrised: forward over reverse, column by column."""
+    """H[i, j] = d2 potential / dx[i] dx[j], symmetrised: central differences of the exact gradient, column by column.
+
+    In float64 the error is some 1e-8 of the fourth derivative. A density with a solver inside pays for each exact
+    column thirty times what a gradient costs, and a normal approximation does not tell the difference.
+    """
     grad = jax.grad(potential)
-    columns = jax.lax.map(lambda v: jax.jvp(grad, (x,), (v,))[1], jnp.eye(len(x), dtype=x.dtype), batch_size=_COLUMNS)
+
+    def column(direction: Array) -> Array:
+        return (grad(x + _STEP * direction) - grad(x - _STEP * direction)) / (2 * _STEP)
+
+    columns = jax.lax.map(column, jnp.eye(len(x), dtype=x.dtype))
     return (columns + columns.T) / 2
