@@ -219,7 +219,9 @@ def prior_of_new(field: Field, prior: Prior, new: Prior) -> Prior:
     shared, families = prior.shared, len(prior.families)
     if not families:
         return new
-    mean = jax.ops.segment_max(solved.s, prior.family, families)  # all models of a family have the same
+    # All models of a family have the same s; an empty maximum is minus infinity, and its family has the prior's mean.
+    mean = jax.ops.segment_max(solved.s, prior.family, families)
+    mean = jnp.where(jnp.isfinite(mean), mean, 0.0)
     left = jax.vmap(lambda root: jax.scipy.linalg.solve_triangular(root, shared.T, lower=True).T)(solved.family_root)
     mean = jnp.concatenate([mean, jnp.zeros((1, mean.shape[1]))])
     left = jnp.concatenate([left, shared[None]])

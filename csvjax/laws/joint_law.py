@@ -176,5 +176,7 @@ def _weighted(field: Field, e: JointEvidence) -> Array:
     """log p(y | parameters) in which a family counts as often as its models, which must count alike."""
     total = jnp.sum(e.weight * field.log_lm)
     if len(e.families):
-        total += jnp.sum(jax.ops.segment_max(e.weight, e.family, len(e.families)) * field.log_family)
+        # A family without a model has the weight of an empty maximum, minus infinity.
+        weight = jnp.maximum(jax.ops.segment_max(e.weight, e.family, len(e.families)), 0.0)
+        total += jnp.sum(weight * field.log_family)
     return total
