@@ -21,8 +21,9 @@ def hessian(potential: Callable[[Array], Array], x: Float[Array, " n"]) -> Float
     """
     grad = jax.grad(potential)
 
-    def column(direction: Array) -> Array:
-        return (grad(x + _STEP * direction) - grad(x - _STEP * direction)) / (2 * _STEP)
-
-    columns = jax.lax.map(column, jnp.eye(len(x), dtype=x.dtype))
+    steps = _STEP * jnp.eye(len(x), dtype=x.dtype)
+    forth, back = jax.lax.map(lambda step: grad(x + step), jnp.stack([steps, -steps]).reshape(-1, len(x))).reshape(
+        2, len(x), len(x)
+    )
+    columns = (forth - back) / (2 * _STEP)
     return (columns + columns.T) / 2

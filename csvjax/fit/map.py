@@ -88,7 +88,9 @@ class Map:
             x, value, steps = jax.vmap(lambda x: self._screen(objective, x))(starts)
         value = jnp.where(jnp.isfinite(value), value, jnp.inf)
         chosen = jnp.argsort(value)[: self.finalists]
-        ends = jax.vmap(lambda x: self._finish(objective, x))(x[chosen])
+        ends = jax.lax.map(
+            lambda x: self._finish(objective, x), x[chosen]
+        )  # under vmap each would wait for the slowest
         value_end = jnp.where(jnp.isfinite(ends.value), ends.value, jnp.inf)
         best = jax.tree.map(lambda a: a[jnp.argmin(value_end)], ends)
         return Optimum(
@@ -135,8 +137,8 @@ class Map:
             )
             new = at.x + at.metric @ end.x
             values, vectors = jnp.linalg.eigh(hessian(objective, new))
-            # Of the old metric's gradient, in the new one.
-            grad = jnp.linalg.solve(at.metric.T, end.grad)
+            # From the old metric, whose columns are orthogonal: its inverse is its transpose, up to their lengths.
+            grad = (at.metric / jnp.sum(at.metric**2, axis=0)) @ end.grad
             metric = vectors / jnp.sqrt(jnp.maximum(jnp.abs(values), _LEAST))
             stuck = jnp.where(end.value < at.value - 1e-9 * jnp.abs(end.value), 0, at.stuck + 1)
             size = jnp.max(jnp.abs(grad @ metric))

@@ -17,11 +17,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import cho_solve
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Bool, Float, Int
 
 from csvjax.laws.links import link, link_slope
+from csvjax.laws.small import inverse, lower_root
 from csvjax.types import AnyArray
 
 __all__ = ["Cells", "Field", "Prior", "draw_field", "log_items", "log_marginal", "prior_of_new"]
@@ -103,37 +103,32 @@ def _start(cells: Cells, trend: Array) -> Array:
 
 class _Solved(NamedTuple):
     r: Array  # [lm, factor], mean given s
-    s: Array  # [lm, benchmark]
-    own_root: Array  # [lm, factor, factor], Cholesky of I + own' R own
-    family_root: Array  # [family, common, common]
+    s: Array  # [lm, benchmark], mean
+    own: Array  # [lm, factor, factor], covariance of r given s
+    common: Array  # [family, common, common], covariance of the factors of s
+    log_own: Array  # [lm], log det (I + own' R own)
+    log_common: Array  # [family]
 
 
 def _solve(prior: Prior, precision: Array, pull: Array) -> _Solved:
     """Mean of the normal field: precision R and pull R d of pseudo-observations d = trend + s + own r + noise."""
     lms, benchmarks, factors = prior.own.shape
-    count = len(prior.families)
+    families, common = len(prior.families), prior.shared.shape[1]
     reach = jnp.swapaxes(prior.own, 1, 2) * precision[:, None, :]
-    own_root = jnp.linalg.cholesky(jnp.eye(factors) + reach @ prior.own)
-    common = prior.shared.shape[1]
-    if not common:
-        s = jnp.zeros((lms, benchmarks))
-        family_root = jnp.zeros((count, 0, 0))
-    else:
+    own, log_own = inverse(jnp.eye(factors) + reach @ prior.own)
+    s, inner, log_common = jnp.zeros((lms, benchmarks)), jnp.zeros((families, 0, 0)), jnp.zeros(families)
+    if common:
         # Q = R - R own (I + own' R own)^-1 own' R, the precision of a model's pseudo-observations given s.
-        half = _cho_solve(own_root, reach)
+        half = own @ reach
         q = precision[:, :, None] * jnp.eye(benchmarks) - jnp.swapaxes(reach, 1, 2) @ half
         h = pull - jnp.einsum("mkb,mk->mb", half, jnp.einsum("mbk,mb->mk", prior.own, pull))
-        total = jax.ops.segment_sum(q, prior.family, count)
-        towards = jax.ops.segment_sum(h, prior.family, count)
-        family_root = jnp.linalg.cholesky(jnp.eye(common) + prior.shared.T @ total @ prior.shared)
-        a = _cho_solve(family_root, towards @ prior.shared)
+        total = jax.ops.segment_sum(q, prior.family, families)
+        towards = jax.ops.segment_sum(h, prior.family, families)
+        inner, log_common = inverse(jnp.eye(common) + prior.shared.T @ total @ prior.shared)
+        a = jnp.einsum("fcd,fd->fc", inner, towards @ prior.shared)
         s = (a @ prior.shared.T)[prior.family]
-    r = _cho_solve(own_root, jnp.einsum("mbk,mb->mk", prior.own, pull - precision * s))
-    return _Solved(r, s, own_root, family_root)
-
-
-def _cho_solve(root: Array, right: Array) -> Array:
-    return jax.vmap(lambda c, b: cho_solve((c, True), b))(root, right)
+    r = jnp.einsum("mkl,mbl,mb->mk", own, prior.own, pull - precision * s)
+    return _Solved(r, s, own, inner, log_own, log_common)
 
 
 def _pseudo(cells: Cells, prior: Prior, u: Array) -> tuple[Array, Array, Array]:
@@ -177,12 +172,8 @@ def log_marginal(cells: Cells, prior: Prior) -> Field:
     solved = _solve(prior, precision, pull)
     inside = jnp.where(cells.seen, log_items(cells, u), 0.0) - 0.5 * alpha * (u - prior.trend)
     inside -= 0.5 * jnp.log1p(prior.spread**2 * information)
-    log_lm = jnp.sum(inside, axis=1) - _log_diagonal(solved.own_root)
-    return Field(u, precision, pull, log_lm, -_log_diagonal(solved.family_root))
-
-
-def _log_diagonal(root: Array) -> Array:
-    return jnp.sum(jnp.log(jnp.diagonal(root, axis1=1, axis2=2)), axis=1)
+    log_lm = jnp.sum(inside, axis=1) - 0.5 * solved.log_own
+    return Field(u, precision, pull, log_lm, -0.5 * solved.log_common)
 
 
 def draw_field(
@@ -197,10 +188,9 @@ def draw_field(
     s = solved.s
     if len(prior.families):
         noise = jax.random.normal(key_family, (len(prior.families), prior.shared.shape[1]))
-        s += (_back(solved.family_root, noise) @ prior.shared.T)[prior.family]
-    mean = jnp.einsum("mbk,mb->mk", prior.own, field.pull - field.precision * s)
-    r = _cho_solve(solved.own_root, mean)
-    r += _back(solved.own_root, jax.random.normal(key_own, r.shape))
+        s += (jnp.einsum("fcd,fd->fc", lower_root(solved.common), noise) @ prior.shared.T)[prior.family]
+    r = jnp.einsum("mkl,mbl,mb->mk", solved.own, prior.own, field.pull - field.precision * s)
+    r += jnp.einsum("mkl,ml->mk", lower_root(solved.own), jax.random.normal(key_own, r.shape))
     eta = prior.trend + s + jnp.einsum("mbk,mk->mb", prior.own, r)
     # e given the rest: its pseudo-observation has precision W, and R = W / (1 + spread^2 W).
     x = prior.spread**2 * field.precision
@@ -222,7 +212,7 @@ def prior_of_new(field: Field, prior: Prior, new: Prior) -> Prior:
     # All models of a family have the same s; an empty maximum is minus infinity, and its family has the prior's mean.
     mean = jax.ops.segment_max(solved.s, prior.family, families)
     mean = jnp.where(jnp.isfinite(mean), mean, 0.0)
-    left = jax.vmap(lambda root: jax.scipy.linalg.solve_triangular(root, shared.T, lower=True).T)(solved.family_root)
+    left = shared @ lower_root(solved.common)
     mean = jnp.concatenate([mean, jnp.zeros((1, mean.shape[1]))])
     left = jnp.concatenate([left, shared[None]])
     at = jnp.minimum(new.family, families)
@@ -234,8 +224,3 @@ def prior_of_new(field: Field, prior: Prior, new: Prior) -> Prior:
         new.family,
         prior.families[:0],
     )
-
-
-def _back(root: Array, noise: Array) -> Array:
-    """root^-T noise, of covariance (root root')^-1."""
-    return jax.vmap(lambda c, b: jax.scipy.linalg.solve_triangular(c, b, lower=True, trans=1))(root, noise)

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from scipy.special import expit, gammaln, logsumexp
 
-from csvjax.laws.field import Cells, Field, Prior, draw_field, log_items, log_marginal, prior_of_new
+from csvjax.laws import field as module
+from csvjax.laws.field import Cells, Field, Prior, draw_field, log_items, prior_of_new
+
+log_marginal = jax.jit(module.log_marginal)
 
 LMS, BENCHMARKS, FACTORS, FAMILIES = 7, 3, 2, 3
 
@@ -166,21 +169,20 @@ def test_a_family_that_no_fit_has_seen_has_the_effects_of_the_prior() -> None:
 @pytest.mark.parametrize("floor", [0.0, 0.25, 0.5])
 def test_scores_at_the_edges_give_finite_values_and_gradients(floor: float) -> None:
     _, prior = table(9)
+    ones = jnp.ones(BENCHMARKS)
+
+    @jax.jit
+    @jax.value_and_grad
+    def value(spread: jax.Array, score: jax.Array) -> jax.Array:
+        items = jnp.asarray([5.0, 500.0, 50_000.0])
+        seen = jnp.ones((LMS, BENCHMARKS), bool)
+        cells = Cells(score * jnp.ones((LMS, BENCHMARKS)), seen, items, floor * ones, ones)
+        field = log_marginal(cells, prior._replace(spread=spread))
+        return jnp.sum(field.log_lm) + jnp.sum(field.log_family)
+
     for score in (0.0, floor, 1.0):
-        cells = Cells(
-            jnp.full((LMS, BENCHMARKS), score),
-            jnp.ones((LMS, BENCHMARKS), bool),
-            jnp.asarray([5.0, 500.0, 50_000.0]),
-            jnp.full(BENCHMARKS, floor),
-            jnp.ones(BENCHMARKS),
-        )
-
-        def value(spread: jax.Array, cells: Cells = cells) -> jax.Array:
-            field = log_marginal(cells, prior._replace(spread=spread))
-            return jnp.sum(field.log_lm) + jnp.sum(field.log_family)
-
         for size in (1e-3, 0.3, 3.0):
-            found, slope = jax.value_and_grad(value)(jnp.full(BENCHMARKS, size))
+            found, slope = value(size * ones, jnp.asarray(score))
             assert np.isfinite(found)
             assert np.isfinite(slope).all()
 
