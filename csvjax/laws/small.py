@@ -21,14 +21,13 @@ def inverse(a: Float[Array, "*batch n n"]) -> tuple[Float[Array, "*batch n n"], 
 
     def sweep(k: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         a, log_det = carry
-        at = (jnp.arange(n) == k).astype(a.dtype)
-        column = a @ at
-        pivot = jnp.sum(column * at, axis=-1)
+        here = jnp.arange(n) == k
+        column = a[..., :, k]
+        pivot = column[..., k]
         scaled = column / pivot[..., None]
         swept = a - column[..., :, None] * scaled[..., None, :]
-        # Row and column k were swept to zero; they become the scaled column, and the pivot minus its inverse.
-        swept += at[:, None] * scaled[..., None, :] + scaled[..., :, None] * at[None, :]
-        swept -= (2 + 1 / pivot)[..., None, None] * (at[:, None] * at[None, :])
+        swept = jnp.where(here[:, None], scaled[..., None, :], jnp.where(here, scaled[..., :, None], swept))
+        swept = jnp.where(here[:, None] & here, -1 / pivot[..., None, None], swept)
         return swept, log_det + jnp.log(pivot)
 
     swept, log_det = jax.lax.fori_loop(0, n, sweep, (a, jnp.zeros(a.shape[:-2], a.dtype)))
