@@ -7,7 +7,6 @@ CSVJAX_DATA=tables python -m experiments.obs_scaling --quick --out runs/quick
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import jax
@@ -17,12 +16,12 @@ import typer
 
 from csvjax import runs
 from csvjax.atomic import replacing
-from csvjax.errors import InputError
 from csvjax.evaluate.metrics import interval
 from csvjax.evaluate.protocols.observational import AGENTS, EMERGENT, POST_TRAINING, agents, emergent, post_training
 from csvjax.evaluate.protocols.problem import Problem
 from csvjax.laws.baselines import find_methods, hide
 from csvjax.laws.baselines.joint import JointMethod
+from experiments.running import data_folder, once, start
 
 LEVELS = (50, 80, 90)
 LATER = ("Word Unscramble", "Persian QA", "3-digit subtraction", "2-digit multiplication")
@@ -84,23 +83,17 @@ def figures_of(table: pd.DataFrame, headline: list[str]) -> dict[str, float]:
 
 def main(out: Path = Path("runs/obs_scaling"), quick: bool = False, seed: int = 0) -> None:
     """The joint law on all published rows of observational scaling laws."""
-    if "CSVJAX_DATA" not in os.environ:
-        raise InputError("expected CSVJAX_DATA to name the folder of public tables, found it unset; set it")
+    todo = problems(data_folder() / "obsscaling", quick)
     folder = runs.check_out(out)
     folder.mkdir(parents=True, exist_ok=True)
     method = find_methods(["joint"])["joint"]
     assert isinstance(method, JointMethod)
-    todo = problems(Path(os.environ["CSVJAX_DATA"]) / "obsscaling", quick)
     config = {"format": runs.FORMAT, "command": "obs_scaling", "seed": seed, "method": runs.plain(method)}
     runs.write_json(config, folder / "config.json")
     rows = []
     for name, problem in todo.items():
-        done = folder / "rows" / f"{name}.json"
-        if not done.exists():
-            done.parent.mkdir(exist_ok=True)
-            runs.write_json(answers(problem, method, seed), done)
-        for label, row in json.loads(done.read_text(encoding="utf-8")).items():
-            rows.append({"task": name, "method": label, **row})
+        found = once(folder / "rows" / f"{name}.json", lambda p=problem: answers(p, method, seed))
+        rows += [{"task": name, "method": label, **row} for label, row in found.items()]
         typer.echo(
             f"{name}: " + ", ".join(f"{r['method']} {r['mse']:.2e}" for r in rows if r["task"] == name), err=True
         )
@@ -117,4 +110,4 @@ def main(out: Path = Path("runs/obs_scaling"), quick: bool = False, seed: int = 
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    start(main)
