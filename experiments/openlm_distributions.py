@@ -1,0 +1,114 @@
+"""Task scores on a training corpus that no fit has seen: the salience law on the losses of the OpenLM models.
+
+    CSVJAX_DATA=tables python -m experiments.openlm_distributions --out runs/openlm
+    CSVJAX_DATA=tables python -m experiments.openlm_distributions --quick --out runs/quick
+
+DOCSTRING
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import typer
+
+from csvjax import runs
+from csvjax.atomic import replacing
+from csvjax.evaluate.metrics import interval, r2
+from csvjax.evaluate.protocols.openlm import corpus_problems
+from csvjax.evaluate.protocols.problem import Problem
+from csvjax.evaluate.splits import Fold
+from csvjax.fit.salience import Settings, fit_salience
+from csvjax.laws.salience_law import Priors
+from csvjax.predict import predict_cells
+from experiments.running import data_folder, once, start
+
+LEVELS = (50, 80, 90)
+LAWS = {
+    "salience": Settings(strengths=(0.0, 0.3, 1.0, 3.0), priors=Priors(family_sd=0.1)),
+    "mean loss": Settings(strengths=(0.0,), priors=Priors(family_sd=0.1)),
+}
+
+
+def inner_folds(problem: Problem) -> tuple[Fold, ...]:
+    """Each of the training corpora from the others."""
+    train, corpus = problem.fold.train, problem.dataset.lms["family"].to_numpy(str)
+    return tuple(Fold(name, train & (corpus != name), train & (corpus == name)) for name in np.unique(corpus[train]))
+
+
+def answers(problem: Problem, settings: Settings, seed: int) -> list[dict[str, Any]]:
+    """R2 of the mean of the draws, and intervals, of every task on the held-out corpus; and every score."""
+    inner = inner_folds(problem) if len(settings.strengths) > 1 else ()
+    fit = fit_salience(problem.dataset, problem.fold.train, inner, settings, seed)
+    drawn = np.asarray(predict_cells(fit).score)[:, :, problem.fold.test]
+    rows = []
+    for task, draws, y in zip(problem.targets, drawn, problem.observed[problem.fold.test].T, strict=True):
+        point = draws.mean(axis=0)
+        row: dict[str, Any] = {"corpus": problem.fold.name, "task": task, "cells": len(y), "r2": r2(y, point)}
+        row |= {"observed": y.tolist(), "predicted": point.tolist()}
+        for level in LEVELS:
+            low, high = interval(draws, level / 100)
+            row[f"inside{level}"] = float(np.sum((y >= low - 1e-6) & (y <= high + 1e-6)))
+            row[f"width{level}"] = float(np.mean(high - low))
+        rows.append(row)
+    return rows
+
+
+def pooled_r2(table: pd.DataFrame) -> pd.DataFrame:
+    """R2 of each task (rows) and law (columns) over the scores of all held-out corpora together."""
+    parts = table.groupby(["task", "law"])[["observed", "predicted"]]
+    return parts.apply(lambda part: r2(*(np.concatenate(part[c].tolist()) for c in part))).unstack()
+
+
+def figures_of(table: pd.DataFrame) -> dict[str, float]:
+    """R2 of each task and corpus, averaged; that over the scores of all corpora together; the worst gain of a task in
+    both; coverage over all cells.
+    """
+    r2s, pooled = table.pivot_table(index="task", columns="law", values="r2", aggfunc="mean"), pooled_r2(table)
+    law = table[table["law"] == "salience"]
+    return {
+        "mean_r2": float(r2s["salience"].mean()),
+        "median_r2": float(law["r2"].median()),
+        "mean_r2_mean_loss": float(r2s["mean loss"].mean()),
+        "worst_task_gain": float((r2s["salience"] - r2s["mean loss"]).min()),
+        "pooled_r2": float(pooled["salience"].mean()),
+        "pooled_r2_mean_loss": float(pooled["mean loss"].mean()),
+        "pooled_worst_task_gain": float((pooled["salience"] - pooled["mean loss"]).min()),
+        **{f"coverage{level}": float(law[f"inside{level}"].sum() / law["cells"].sum()) for level in LEVELS},
+        "width90": float(law["width90"].mean()),
+    }
+
+
+def main(out: Path = Path("runs/openlm_distributions"), quick: bool = False, seed: int = 0) -> None:
+    """The salience law and the mean loss on each held-out corpus."""
+    problems = corpus_problems(data_folder() / "losses" / "openlm_scaling_104.csv", chance=True)
+    folder = runs.check_out(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    runs.write_json(
+        {"format": runs.FORMAT, "command": "openlm_distributions", "seed": seed, "laws": runs.plain(LAWS)},
+        folder / "config.json",
+    )
+    rows = []
+    for problem in problems[: 1 if quick else None]:
+        for name, settings in LAWS.items():
+            path = folder / "rows" / f"{problem.fold.name}, {name}.json"
+            found = once(path, lambda p=problem, s=settings: answers(p, s, seed))
+            rows += [{"law": name, **row} for row in found]
+            mean = np.mean([row["r2"] for row in found])
+            typer.echo(f"{problem.fold.name}: {name}, mean R2 {mean:.3f}", err=True)
+    table = pd.DataFrame(rows)
+    with replacing(folder / "table.csv") as part:
+        table.drop(columns=["observed", "predicted"]).to_csv(part, index=False, lineterminator="\n")
+    means = table.pivot_table(index="task", columns="law", values="r2", aggfunc="mean")
+    typer.echo(means.join(pooled_r2(table).add_prefix("pooled, ")).round(3).to_string())
+    figures = figures_of(table)
+    runs.write_json(figures, folder / "figures.json")
+    typer.echo(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    start(main)
