@@ -42,7 +42,9 @@ def joint_density(capabilities: int, priors: JointPriors) -> Density:
 class JointMethod:
     """`capabilities`: the numbers K that are averaged. `covariates`: amounts as in `joint_evidence.covariates`.
 
-    `count`: draws of the parameters for each K.
+    `count`: draws of the parameters for each K. `widen`: how much further from the mode they lie than Laplace's
+    approximation has them. Scores of larger models leave a law that fits those of smaller ones, and by more than their
+    likelihood says.
     """
 
     name: str
@@ -51,6 +53,7 @@ class JointMethod:
     covariates: tuple[str, ...] = ("flops",)
     priors: JointPriors = JointPriors()
     count: int = 400
+    widen: float = 1.0
     source: str = "after arXiv 2405.10938, 2412.06540 and 2506.13216"
 
     @float64
@@ -70,7 +73,9 @@ class JointMethod:
                 )  # of a number of capabilities that has no share of the draws
                 method = Laplace(draws=self.count, map=Map(starts=4, finalists=2))
                 found = fit(density, e, method, jax.random.fold_in(key, k))
-            members.append(Member(density, np.asarray(found.draws), log_evidence(found)))
+            assert found.mode is not None
+            x = found.mode + self.widen * (found.draws - found.mode)
+            members.append(Member(density, x, log_evidence(found)))
         return JointFit(self, seen, members)
 
     def _evidence(self, view: View, fitted: View) -> JointEvidence:
@@ -123,14 +128,20 @@ def log_evidence(found: Fit) -> float:
 
 
 def joint() -> JointMethod:
-    """Everything that is known of a row: its other benchmarks, its compute, its family."""
-    return JointMethod("joint law", frozenset({"scores", "compute", "family"}))
+    """Everything that is known of a row: its other benchmarks, its compute, its family.
+
+    `widen` was chosen on the training rows of observational scaling laws, the smaller ones against the larger ones: the
+    90 % intervals of K = 2 held 75 % of the larger ones' scores with 1, 84 % with 1.5, at the same CRPS.
+    """
+    return JointMethod("joint law", frozenset({"scores", "compute", "family"}), widen=1.5)
 
 
 def joint_compute() -> JointMethod:
     """Size, training tokens and family, as Sloth has them."""
     amounts = ("params", "tokens", "params*tokens")
-    return JointMethod("joint law of compute", frozenset({"compute", "family"}), covariates=amounts)
+    return JointMethod(
+        "joint law of compute", frozenset({"compute", "family"}), capabilities=(1, 2, 3), covariates=amounts
+    )
 
 
 class Member(NamedTuple):
@@ -180,7 +191,10 @@ class JointFit:
             piece = np.resize(x[start : start + _PIECE], (_PIECE, x.shape[1]))
             drawn = predict_new(member.density, old, new, piece, jax.random.fold_in(key, start), number)
             parts.append(np.asarray(drawn.score)[:, :rows, :targets])
-        return np.concatenate(parts)[:count]
+        found = np.concatenate(parts)[:count]
+        # Far from the mode the field may have no solution; such a draw gives way to another.
+        solved = np.isfinite(found).all(axis=(1, 2))
+        return found if solved.all() else found[np.resize(np.flatnonzero(solved), count)]
 
     def _draw(self, view: View, key: jax.Array, count: int, stream: np.ndarray | None = None) -> np.ndarray:
         edges = np.round(np.concatenate([[0.0], np.cumsum(self.shares)]) * count)
