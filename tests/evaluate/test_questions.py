@@ -162,7 +162,12 @@ def test_no_hidden_score_reaches_a_view(text: str, sees: frozenset[Need], which:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in METHODS if name not in ("mean-loss", "two-step", "perplexity-correlations")]
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name.startswith("joint") else ())
+        for name in METHODS
+        if name not in ("mean-loss", "two-step", "perplexity-correlations")
+    ],
 )
 def test_no_hidden_score_reaches_a_fit(name: str) -> None:
     """Fits and draws are the same to the bit whatever the hidden scores are."""

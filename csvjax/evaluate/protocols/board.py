@@ -19,6 +19,7 @@ from csvjax.evaluate.protocols.sloth import Leaderboard, sloth_problems
 from csvjax.evaluate.questions import Question
 from csvjax.laws.baselines.compute import compute_law
 from csvjax.laws.baselines.compute_components import compute_components
+from csvjax.laws.baselines.joint import joint_compute
 from csvjax.laws.baselines.least_squares import Solver
 from csvjax.laws.baselines.method import Method
 from csvjax.laws.baselines.observational import observational_compute, observational_pca
@@ -124,7 +125,7 @@ def _sloth(path: Path, quick: bool) -> list[Protocol]:
 
 
 def _sloth_laws() -> dict[str, Make]:
-    return {"log-flops": lambda: compute_law("flops", floor="learned")}
+    return {"log-flops": lambda: compute_law("flops", floor="learned"), "joint": joint_compute}
 
 
 def _mean_of_groups(problems: tuple[Problem, ...]) -> Callable[[pd.DataFrame], float]:

@@ -64,6 +64,7 @@ AGENTS = {
 
 _SOURCE = "arXiv 2405.10938; github.com/ryoungj/ObsScaling 4d6e1e43fd26"
 _BASE = ("MMLU", "ARC-C", "HellaSwag", "Winograd", "TruthfulQA", "GSM8K", "XWinograd", "HumanEval")
+_CHANCE = {"MMLU": 0.25, "ARC-C": 0.25, "HellaSwag": 0.25, "Winograd": 0.5, "Winogrande": 0.5, "XWinograd": 0.5}
 _INSTRUCT = ("MMLU", "ARC-C", "HellaSwag", "Winogrande", "TruthfulQA", "GSM8K", "HumanEval")
 _FAMILIES = (
     *("Llama-2", "Llama", "Llama-3", "Qwen1.5", "Qwen", "Mistral", "Mixtral", "Yi", "Gemma", "Falcon", "Phi"),
@@ -115,7 +116,7 @@ def _joined(
     known = [name for name, score in zip(second.lms, second.score[:, 0], strict=True) if not np.isnan(score)]
     both = [name for name in first.lms if name in set(known)]
     score = np.hstack([first.select(lms=both).score, second.select(lms=both).score])
-    floor = np.append(np.zeros(len(predictors)), task.floor)
+    floor = np.append([_CHANCE.get(name, 0.0) for name in predictors], task.floor)
     return lms.loc[both], ScoreTable(tuple(both), (*predictors, task.column), score, floor=floor)
 
 

@@ -9,6 +9,7 @@ from csvjax.laws.baselines.compute import compute_law
 from csvjax.laws.baselines.compute_components import compute_components
 from csvjax.laws.baselines.family import family_mean, last_of_family
 from csvjax.laws.baselines.item_response import item_response
+from csvjax.laws.baselines.joint import joint, joint_compute
 from csvjax.laws.baselines.mean_loss import mean_loss
 from csvjax.laws.baselines.method import Method
 from csvjax.laws.baselines.observational import observational_compute, observational_pca
@@ -21,6 +22,8 @@ from csvjax.names import hint
 __all__ = ["BY_NAME", "METHODS", "find_methods"]
 
 METHODS: dict[str, Callable[[], Method]] = {
+    "joint": joint,
+    "joint-compute": joint_compute,
     "family-mean": family_mean,
     "last-known": last_of_family,
     "log-size": lambda: observational_compute("params"),

@@ -26,7 +26,7 @@ from csvjax.laws.joint_evidence import COVARIATES, log_amount
 from csvjax.laws.joint_law import JointEvidence, JointPriors, joint_law
 from csvjax.laws.joint_predictive import predict_new
 
-__all__ = ["JointFit", "JointMethod", "joint_density", "log_evidence"]
+__all__ = ["JointFit", "JointMethod", "joint", "joint_compute", "joint_density", "log_evidence"]
 
 _MULTIPLE = 50
 
@@ -120,6 +120,17 @@ def log_evidence(found: Fit) -> float:
     return float(-found.diagnostics["potential"] + found.diagnostics["log_volume"])
 
 
+def joint() -> JointMethod:
+    """Everything that is known of a row: its other benchmarks, its compute, its family."""
+    return JointMethod("joint law", frozenset({"scores", "compute", "family"}))
+
+
+def joint_compute() -> JointMethod:
+    """Size, training tokens and family, as Sloth has them."""
+    amounts = ("params", "tokens", "params*tokens")
+    return JointMethod("joint law of compute", frozenset({"compute", "family"}), covariates=amounts)
+
+
 class Member(NamedTuple):
     """A fit with one number of capabilities: draws [draw, n] and log p(y | K)."""
 
@@ -142,28 +153,34 @@ class JointFit:
         weight = np.exp(value - value.max())
         return weight / weight.sum()
 
-    @float64
     def predict(self, view: View) -> Float[np.ndarray, "row target"]:
         """Mean of the predictive draws, for which all rows have the same random numbers: each depends on itself."""
         return self._draw(view, jax.random.key(0), self.method.count, np.zeros(len(view.family), int)).mean(axis=0)
 
-    @float64
     def draws(self, view: View, key: jax.Array, count: int) -> Float[np.ndarray, "draw row target"]:
         """Draws of an observed score, of each row given what the view shows of it."""
-        return self._draw(view, key, count, np.arange(len(view.family)))
+        return self._draw(view, key, count)
 
-    def _draw(self, view: View, key: jax.Array, count: int, stream: np.ndarray) -> np.ndarray:
+    @float64
+    def draws_of(
+        self, member: Member, view: View, key: jax.Array, count: int, stream: np.ndarray | None = None
+    ) -> Float[np.ndarray, "draw row target"]:
+        """The draws of one number of capabilities alone. stream [row]: see `predict_new`; by default rows differ."""
         view = view.only(self.method.needs)
         training = self.seen.take(self.seen.train)
         old, new = (self.method._evidence(v, self.seen) for v in (training, view))
         rows, targets = view.target.shape
-        stream = np.concatenate([stream, np.zeros(len(new.score) - rows, int)])
-        counts = np.diff(np.round(np.concatenate([[0.0], np.cumsum(self.shares)]) * count)).astype(int)
-        parts: list[np.ndarray] = []
-        for number, member in zip(counts, self.members, strict=True):
-            if number:
-                at = np.arange(number) * len(member.x) // number
-                part_key = jax.random.fold_in(key, len(parts))
-                drawn = predict_new(member.density, old, new, member.x[at], part_key, stream)
-                parts.append(np.asarray(drawn.score)[:, :rows, :targets])
+        number = np.zeros(len(new.score), int)
+        number[:rows] = np.arange(rows) if stream is None else stream
+        at = np.arange(count) * len(member.x) // count
+        drawn = predict_new(member.density, old, new, member.x[at], key, number)
+        return np.asarray(drawn.score)[:, :rows, :targets]
+
+    def _draw(self, view: View, key: jax.Array, count: int, stream: np.ndarray | None = None) -> np.ndarray:
+        edges = np.round(np.concatenate([[0.0], np.cumsum(self.shares)]) * count)
+        parts = [
+            self.draws_of(member, view, jax.random.fold_in(key, i), int(number), stream)
+            for i, (number, member) in enumerate(zip(np.diff(edges), self.members, strict=True))
+            if number
+        ]
         return np.concatenate(parts)

@@ -12,6 +12,8 @@ from csvjax.laws.baselines import METHODS, Fitted, Method, View, find_methods, h
 
 TRAIN = np.arange(20) % 4 < 3  # the largest of each family is to be predicted
 KEY = jax.random.key(0)
+# The joint law compiles for each number of capabilities.
+EVERY = [pytest.param(name, marks=pytest.mark.slow if name.startswith("joint") else ()) for name in METHODS]
 
 
 @pytest.fixture
@@ -19,7 +21,7 @@ def view(make: Callable[..., Dataset]) -> View:
     return hide(make(), TRAIN, ("x", "y"))
 
 
-@pytest.mark.parametrize("name", [*METHODS, pytest.param("sloth-link", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", [*EVERY, pytest.param("sloth-link", marks=pytest.mark.slow)])
 def test_every_method_keeps_the_contract(name: str, view: View) -> None:
     (method,) = find_methods([name]).values()
     assert isinstance(method, Method)
@@ -37,14 +39,14 @@ def test_every_method_keeps_the_contract(name: str, view: View) -> None:
     np.testing.assert_array_equal(again.draws(view, KEY, 7), draws)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_row_is_predicted_from_itself_and_the_fit(name: str, view: View) -> None:
     fitted = METHODS[name]().fit(view, KEY)
     alone = np.flatnonzero(~TRAIN)[[1, 3]]
     np.testing.assert_allclose(fitted.predict(view.take(alone)), fitted.predict(view)[alone], rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", EVERY)
 def test_what_a_method_does_not_need_it_does_not_use(name: str, view: View) -> None:
     method = METHODS[name]()
     fitted = method.fit(view.only(method.needs), KEY)
