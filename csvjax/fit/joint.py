@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,12 +16,17 @@ from csvjax.fit.api import Method, fit
 from csvjax.fit.density import Density
 from csvjax.fit.precision import float64
 from csvjax.fit.result import Fit, Status
-from csvjax.laws.baselines.joint import joint_density
 from csvjax.laws.joint_evidence import joint_evidence
-from csvjax.laws.joint_law import JointEvidence, JointPriors
+from csvjax.laws.joint_law import JointEvidence, JointPriors, joint_law
 from csvjax.laws.units import Units, group_units
 
-__all__ = ["FittedJoint", "JointSettings", "evidence_for", "fit_joint"]
+__all__ = ["FittedJoint", "JointSettings", "evidence_for", "fit_joint", "joint_density"]
+
+
+@cache
+def joint_density(capabilities: int, priors: JointPriors) -> Density:
+    """The same object for the same settings, so that compiled fits are reused."""
+    return Density(partial(joint_law, capabilities=capabilities, priors=priors))
 
 
 class JointSettings(NamedTuple):
@@ -81,11 +87,10 @@ def evidence_for(
 ) -> tuple[JointEvidence, Units | None]:
     """The evidence of a fit that sees the scores `seen`, and its groups of tokens."""
     units = None
-    if dataset.losses is not None:
-        units = group_units(dataset.losses, seen.any(axis=1), settings.per_domain)
-    return joint_evidence(
-        dataset, seen, settings.covariates, settings.families, units, settings.features
-    ), units
+    if dataset.losses is not None and dataset.scores is not None:
+        train = np.any(seen & np.isfinite(dataset.scores.score), axis=1)
+        units = group_units(dataset.losses, np.asarray(train), settings.per_domain)
+    return joint_evidence(dataset, seen, settings.covariates, settings.families, units, settings.features), units
 
 
 @float64
@@ -105,6 +110,4 @@ def fit_joint(
     evidence, units = evidence_for(dataset, seen, settings)
     density = joint_density(settings.capabilities, settings.priors)
     found: Fit = fit(density, evidence, method, jax.random.key(seed), folder)
-    return FittedJoint(
-        settings, dataset, evidence, units, found.name, found.x, found.status, found.diagnostics
-    )
+    return FittedJoint(settings, dataset, evidence, units, found.name, found.x, found.status, found.diagnostics)

@@ -123,6 +123,6 @@ def _losses(
         units.loss,
         np.log(np.maximum(units.weight, 1e-300)),
         features_of(units.loss[train], units.weight, features),
-        mean.mean(),
-        np.maximum(mean.std(), 1e-9),
+        np.asarray(mean.mean()),
+        np.asarray(np.maximum(mean.std(), 1e-9)),
     )

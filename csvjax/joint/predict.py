@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import jax
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Array, Bool, Float
 
 from csvjax import names
 from csvjax.dataset import Dataset, align
@@ -18,16 +18,27 @@ from csvjax.fit.joint import FittedJoint
 from csvjax.fit.precision import float64
 from csvjax.laws.joint_evidence import COVARIATES, covariate_scale, log_amount
 from csvjax.laws.joint_law import JointEvidence
-from csvjax.laws.joint_predictive import predict_joint, predict_new
+from csvjax.laws.joint_predictive import JointPredictive, predict_joint, predict_new
 from csvjax.laws.units import pool
 from csvjax.losses.table import LossTable
 from csvjax.scores.table import ScoreTable
+from csvjax.unseen import check_units
 
-__all__ = ["Drawn", "IntervalKind", "bounds", "draw_fitted", "draw_new", "new_evidence", "predict_lms", "summary", "unseen"]
+__all__ = [
+    "Drawn",
+    "IntervalKind",
+    "bounds",
+    "draw_fitted",
+    "draw_new",
+    "new_evidence",
+    "predict_lms",
+    "summary",
+    "unseen",
+]
 
 IntervalKind = Literal["equal-tailed", "highest-density"]
 
-_DRAWS, _LMS = 250, 50  # in one piece, so that memory does not grow with their number
+_DRAWS, _LMS = 200, 50  # in one piece: memory does not grow with their number, and one shape is compiled once
 
 
 class Drawn(NamedTuple):
@@ -45,34 +56,47 @@ def bounds(draws: np.ndarray, level: float, kind: IntervalKind) -> tuple[np.ndar
 @float64
 def draw_fitted(fit: FittedJoint, seed: int = 0) -> Drawn:
     """Draws for every cell of the fit's dataset given the scores that it saw, in float32."""
-    x = fit.draws()
-    parts = []
-    for start in range(0, len(x), _DRAWS):
-        key = jax.random.fold_in(jax.random.key(seed), start)
-        parts.append(_kept(predict_joint(fit.density, fit.evidence, x[start : start + _DRAWS], key)))
-    return Drawn(*map(np.concatenate, zip(*parts, strict=True)))
+    return _piecewise(fit, seed, lambda x, key: predict_joint(fit.density, fit.evidence, x, key))
 
 
 @float64
-def draw_new(fit: FittedJoint, new: JointEvidence, seed: int = 0) -> Drawn:
-    """Draws for models of which the fit knows nothing, each from what `new` shows of it and of its family in the fit."""
-    x, count = fit.draws(), len(new.score)
+def draw_new(fit: FittedJoint, new: JointEvidence, seed: int = 0, alike: bool = False) -> Drawn:
+    """Draws for models that the fit does not have, each from what `new` shows of it, and from its family in the fit.
+
+    alike: all models have the same random numbers, so that they differ by what is known of them alone.
+    """
+    count = len(new.score)
     lanes = []
     for first in range(0, count, _LMS):
-        at = np.arange(first, min(first + _LMS, count))
-        filled = np.concatenate([at, np.full(min(_LMS, count) - len(at), at[-1])])  # one shape, one compilation
-        some, stream = _rows(new, filled), filled.astype(np.int64)
-        parts = []
-        for start in range(0, len(x), _DRAWS):
-            key = jax.random.fold_in(jax.random.key(seed), start)
-            piece = x[start : start + _DRAWS]
-            parts.append(_kept(predict_new(fit.density, fit.evidence, some, piece, key, stream)))
-        lanes.append([np.concatenate(part)[:, : len(at)] for part in zip(*parts, strict=True)])
+        filled = np.minimum(np.arange(first, first + _LMS), count - 1)
+        some, stream = _rows(new, filled), np.zeros(_LMS, np.int64) if alike else filled.astype(np.int64)
+
+        def one(x: np.ndarray, key: Array, some: JointEvidence = some, stream: np.ndarray = stream) -> JointPredictive:
+            return predict_new(fit.density, fit.evidence, some, x, key, stream)
+
+        drawn = _piecewise(fit, seed, one)
+        lanes.append([part[:, : count - first] for part in drawn])
     return Drawn(*(np.concatenate(part, axis=1) for part in zip(*lanes, strict=True)))
 
 
-def _kept(found: NamedTuple) -> tuple[np.ndarray, np.ndarray]:
-    return tuple(np.asarray(getattr(found, name), np.float32) for name in Drawn._fields)
+def _predict_new(
+    fit: FittedJoint, new: JointEvidence, stream: np.ndarray, x: np.ndarray, key: Array
+) -> JointPredictive:
+    return predict_new(fit.density, fit.evidence, new, x, key, stream)
+
+
+def _piecewise(fit: FittedJoint, seed: int, one: Callable[[np.ndarray, Array], JointPredictive]) -> Drawn:
+    x = fit.draws()
+    parts = []
+    for start in range(0, len(x), _DRAWS):
+        piece = np.resize(x[start : start + _DRAWS], (_DRAWS, x.shape[1]))
+        found = one(piece, jax.random.fold_in(jax.random.key(seed), start))
+        parts.append([part[: len(x) - start] for part in _kept(found)])
+    return Drawn(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def _kept(found: JointPredictive) -> tuple[np.ndarray, np.ndarray]:
+    return np.asarray(found.mean, np.float32), np.asarray(found.score, np.float32)
 
 
 def _rows(e: JointEvidence, at: np.ndarray) -> JointEvidence:
@@ -133,8 +157,9 @@ def predict_lms(
 ) -> pd.DataFrame:
     """Predictions of every benchmark for models that the fit does not have, from whatever is given of them.
 
-    lms: families and amounts, as in a `Dataset`. scores: some of the benchmarks of the fit. losses: on its text. A family
-    that the fit knows by name lends its effects; columns as `summary` gives them, `observed` where a score was given.
+    lms: families and amounts, as in a `Dataset`. scores: some of the benchmarks of the fit. losses: on its text. A
+    family that the fit knows by name lends its effects; columns as `summary` gives them, `observed` where a score was
+    given.
 
     Raises: InputError if nothing is given, for models that the fit has, benchmarks that it does not have, and losses on
     another text.
@@ -150,7 +175,7 @@ def predict_lms(
 
 
 def new_evidence(fit: FittedJoint, data: Dataset) -> tuple[JointEvidence, ScoreTable]:
-    """Evidence of new models on the scales of the fit; and their scores on all of its benchmarks, NaN where not given."""
+    """Evidence of new models on the scales of the fit; their scores on all of its benchmarks, NaN where not given."""
     old = fit.dataset.scores
     assert old is not None
     count = len(data.lms)
@@ -176,8 +201,6 @@ def new_evidence(fit: FittedJoint, data: Dataset) -> tuple[JointEvidence, ScoreT
 
 
 def _loss(fit: FittedJoint, losses: LossTable | None, count: int) -> np.ndarray:
-    from csvjax.unseen import check_units
-
     if fit.units is None:
         if losses is not None:
             raise InputError("expected no losses for a fit that was made without, found some; leave them out")
@@ -188,8 +211,3 @@ def _loss(fit: FittedJoint, losses: LossTable | None, count: int) -> np.ndarray:
     check_units(fit.dataset.losses, losses)
     per_byte = losses.loss.astype(float) / losses.units["bytes"].to_numpy(float)
     return pool(per_byte, fit.dataset.losses.base_weight, fit.units.label, len(fit.units.weight))[0]
-
-
-def check_benchmark(fit: FittedJoint, wanted: Sequence[str]) -> np.ndarray:
-    """Positions of benchmarks. Raises: InputError for one that the fit does not have."""
-    return names.positions(wanted, fit.benchmarks, "benchmark")
