@@ -11,6 +11,7 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from csvjax.dataset_files import load_dataset, save_dataset
@@ -22,7 +23,7 @@ from csvjax.laws.joint_law import JointEvidence, JointPriors
 from csvjax.laws.units import Units
 from csvjax.runs import plain, write_json
 
-__all__ = ["check_joint", "load_fit", "load_tree", "save_fit"]
+__all__ = ["load_convergence", "load_fit", "load_status", "load_tree", "save_fit"]
 
 _FORMAT = "csvjax joint fit 1"
 _INFINITE = "Infinity"  # JSON has no word for it
@@ -60,7 +61,7 @@ def _named(prefix: str, fields: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return {f"{prefix}.{name}": np.asarray(value) for name, value in fields.items()}
 
 
-def check_joint(folder: Path) -> None:
+def _check(folder: Path) -> None:
     """Raises: InputError if there is no fit of the joint law in `folder`."""
     if not (folder / "joint.json").is_file():
         raise InputError(
@@ -75,24 +76,16 @@ def load_fit(folder: str | os.PathLike[str]) -> FittedJoint:
     Raises: InputError for a folder without a fit of the joint law, and for files that are damaged.
     """
     place = Path(folder)
-    check_joint(place)
+    known = _known(place)
     try:
-        known = json.loads((place / "joint.json").read_text(encoding="utf-8"))
-        if known.get("format") != _FORMAT:
-            raise InputError(
-                f"expected {place / 'joint.json'} to say {_FORMAT!r}, found {known.get('format')!r}; fit again"
-            )
         with (place / "joint.npz").open("rb") as file, np.load(file, allow_pickle=False) as found:
             arrays = dict(found)
-        status = Status(**known["status"])
-        parts = _settings(known["settings"]), _evidence(arrays), _units(arrays)
-    except InputError:
-        raise
+        parts = _status(known), _settings(known["settings"]), _evidence(arrays), _units(arrays)
     except (OSError, BadZipFile, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"expected a fit that csvjax wrote in {place}, found files that cannot be read as one; fit again"
         ) from error
-    settings, evidence, units = parts
+    status, settings, evidence, units = parts
     dataset = load_dataset(place / "data", losses=units is not None)
     method, diagnostics = str(known["method"]), _fields(arrays, "diagnostics")
     return FittedJoint(settings, dataset, evidence, units, method, arrays["x"], status, diagnostics)
@@ -103,15 +96,46 @@ def load_tree(folder: Path) -> xr.DataTree:
 
     Raises: InputError if they are not there, or damaged.
     """
-    check_joint(folder)
+    _check(folder)
     try:
         return xr.open_datatree(folder / "posterior.zarr", engine="zarr")
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"expected draws in {folder / 'posterior.zarr'}, found none to be read; fit again") from error
 
 
+def load_convergence(folder: Path) -> pd.DataFrame:
+    """The table of `csvjax.joint.posterior.convergence`. Raises: InputError as `load_tree` does."""
+    _check(folder)
+    try:
+        return pd.read_csv(folder / "convergence.csv")
+    except (OSError, ValueError) as error:
+        raise InputError(f"expected the table convergence.csv in {folder}, found none to be read; fit again") from error
+
+
+def load_status(folder: Path) -> Status:
+    """How the fit in `folder` ended. Raises: InputError as `load_fit` does."""
+    return _status(_known(folder))
+
+
+def _known(place: Path) -> dict[str, Any]:
+    """What joint.json says."""
+    _check(place)
+    try:
+        known = json.loads((place / "joint.json").read_text(encoding="utf-8"))
+        found = known.get("format")
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(f"expected settings in {place / 'joint.json'}, found none to be read; fit again") from error
+    if found != _FORMAT:
+        raise InputError(f"expected {place / 'joint.json'} to say {_FORMAT!r}, found {found!r}; fit again")
+    return dict(known)
+
+
 def _fields(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     return {name.partition(".")[2]: value for name, value in arrays.items() if name.startswith(f"{prefix}.")}
+
+
+def _status(known: Mapping[str, Any]) -> Status:
+    return Status(**known["status"])
 
 
 def _settings(known: dict[str, Any]) -> JointSettings:
