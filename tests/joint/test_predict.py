@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from csvjax.dataset import Dataset
+from csvjax.dataset import Dataset, align
 from csvjax.errors import InputError
 from csvjax.fit.joint import FittedJoint
 from csvjax.joint.predict import bounds, draw_fitted, draw_new, new_evidence, predict_lms, unseen
+from csvjax.joint.target import predict_target
+from csvjax.losses.table import LossTable
 from csvjax.scores.table import ScoreTable
-from tests.joint.conftest import BENCHMARKS, frame, written
+from tests.joint.conftest import BENCHMARKS, LMS, SETTINGS, frame, written
 
 
 def test_unseen_cells_are_those_that_the_fit_has_not_seen(fit: FittedJoint, seen: np.ndarray) -> None:
@@ -83,6 +86,26 @@ def test_the_highest_density_interval_is_the_shorter_one() -> None:
     assert (d - c < b - a).all()
     for lower, upper in ((a, b), (c, d)):
         np.testing.assert_allclose(((draws >= lower) & (draws <= upper)).mean(axis=0), 0.9, atol=0.002)
+
+
+def losses(names: tuple[str, ...], loss: np.ndarray, first: int = 0) -> LossTable:
+    units = pd.DataFrame({"token": "t", "document": "d", "domain": ["x"] * 4 + ["y"] * 4})
+    return LossTable(names, loss, units.assign(start=np.arange(8) + first, bytes=[1, 2] * 4))
+
+
+def test_losses_of_a_new_model_are_grouped_as_those_of_the_fit(dataset: Dataset, seen: np.ndarray) -> None:
+    rng = np.random.default_rng(0)
+    table = losses(tuple(dataset.lms.index), rng.uniform(1, 3, (LMS, 8)))
+    settings = SETTINGS._replace(covariates=(), per_domain=2, features=2)
+    fit = written(replace(dataset, losses=table), seen, settings)
+    given = align(frame(["x", "y"], ["f0", "g"], [np.nan] * 2), losses=losses(("x", "y"), table.loss[[3, 7]]))
+    evidence, _ = new_evidence(fit, given)
+    np.testing.assert_allclose(evidence.loss, np.asarray(fit.evidence.loss)[[3, 7]], rtol=1e-6)
+    for other, says in ((losses(("x", "y"), table.loss[:2], first=5), "found unit 0"), (None, "found none; give them")):
+        with pytest.raises(InputError, match=says):
+            new_evidence(fit, replace(given, losses=other))
+    with pytest.raises(InputError, match="with losses; give the losses of"):
+        predict_target(fit, {"flops": 1e25})
 
 
 def test_what_does_not_fit_is_told(fit: FittedJoint) -> None:
