@@ -7,7 +7,6 @@ CSVJAX_DATA=tables python -m experiments.obs_scaling --quick --out runs/quick
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import jax
@@ -17,14 +16,17 @@ import typer
 
 from csvjax import runs
 from csvjax.atomic import replacing
-from csvjax.errors import InputError
 from csvjax.evaluate.metrics import interval
 from csvjax.evaluate.protocols.observational import AGENTS, EMERGENT, POST_TRAINING, agents, emergent, post_training
 from csvjax.evaluate.protocols.problem import Problem
 from csvjax.laws.baselines import find_methods, hide
 from csvjax.laws.baselines.joint import JointMethod
+from csvjax.laws.baselines.least_squares import Solver
+from csvjax.laws.baselines.observational import observational_pca
+from experiments.running import data_folder, once, start
 
 LEVELS = (50, 80, 90)
+HEADLINE = 10
 LATER = ("Word Unscramble", "Persian QA", "3-digit subtraction", "2-digit multiplication")
 
 
@@ -37,39 +39,59 @@ def problems(folder: Path, quick: bool) -> dict[str, Problem]:
     return {problem.name: problem for problem in found[: 1 if quick else None]}
 
 
-HEADLINE = 10
-
-
 def judge(problem: Problem, draws: np.ndarray) -> dict[str, float]:
     """Squared error on the rescaled target, and intervals, of the rows to predict. draws [draw, row, 1]."""
+    row = error(problem, draws.mean(axis=0))
     asked = problem.fold.test & ~np.isnan(problem.observed[:, 0])
     y, drawn = problem.observed[asked, 0], draws[:, asked, 0]
-    table = problem.dataset.scores
-    assert table is not None
-    span = float(
-        table.select(benchmarks=problem.targets).ceiling[0] - table.select(benchmarks=problem.targets).floor[0]
-    )
-    row = {"cells": float(len(y)), "mse": float(np.mean(((drawn.mean(axis=0) - y) / span) ** 2))}
     for level in LEVELS:
         low, high = interval(drawn, level / 100)
         row[f"inside{level}"] = float(np.sum((y >= low - 1e-6) & (y <= high + 1e-6)))
-        row[f"width{level}"] = float(np.mean((high - low) / span))
+        row[f"width{level}"] = float(np.mean(high - low)) / span_of(problem)
     return row
 
 
 def answers(problem: Problem, method: JointMethod, seed: int) -> dict[str, dict[str, float]]:
     """The joint law averaged by evidence, averaged equally, and with every number of capabilities alone."""
     view = hide(problem.dataset, problem.fold.train, problem.targets)
-    fit_key, draw_key = jax.random.split(jax.random.key(seed))
+    fit_key, *keys = jax.random.split(jax.random.key(seed), 1 + len(method.capabilities))
     fitted = method.fit(view, fit_key)
-    found = {"joint": judge(problem, fitted.draws(view, draw_key, method.count))}
-    for k, member in zip(method.capabilities, fitted.members, strict=True):
-        alone = fitted.draws_of(member, view, draw_key, method.count)
-        found[f"K = {k}"] = judge(problem, alone)
-        found[f"K = {k}"]["share"] = float(fitted.shares[method.capabilities.index(k)])
-    each = [fitted.draws_of(m, view, draw_key, method.count // len(fitted.members)) for m in fitted.members]
-    found["equal shares"] = judge(problem, np.concatenate(each))
+    drawn = [fitted.draws_of(m, view, key, method.count) for m, key in zip(fitted.members, keys, strict=True)]
+    found = {"joint": judge(problem, mixture(drawn, fitted.shares))}
+    found["equal shares"] = judge(problem, mixture(drawn, np.full(len(drawn), 1 / len(drawn))))
+    for k, alone, share in zip(method.capabilities, drawn, fitted.shares, strict=True):
+        found[f"K = {k}"] = judge(problem, alone) | {"share": float(share)}
     return found
+
+
+def mixture(drawn: list[np.ndarray], shares: np.ndarray) -> np.ndarray:
+    """As many draws as each has, of every method its share."""
+    ends = np.round(np.cumsum(shares) * len(drawn[0])).astype(int)
+    return np.concatenate([d[:n] for d, n in zip(drawn, np.diff(ends, prepend=0), strict=True)])
+
+
+def components(problem: Problem, seed: int) -> dict[str, dict[str, float]]:
+    """The published law with one to four components, and the mean of these predictions: no number chosen."""
+    view = hide(problem.dataset, problem.fold.train, problem.targets)
+    floor = 0.2 if problem.name in {*POST_TRAINING, *AGENTS} else 0.0  # as published, and so is the solver
+    solver: Solver = "trust-region" if problem.name in AGENTS else "quasi-newton"
+    points = [observational_pca(n, floor, solver).fit(view, jax.random.key(seed)).predict(view) for n in range(1, 5)]
+    found = {f"PC-1..{n}": error(problem, point) for n, point in enumerate(points, 1)}
+    return found | {"mean of PC-1..1 to PC-1..4": error(problem, np.mean(points, axis=0))}
+
+
+def error(problem: Problem, point: np.ndarray) -> dict[str, float]:
+    """Squared error of a point prediction [row, 1] on the rescaled target."""
+    asked = problem.fold.test & ~np.isnan(problem.observed[:, 0])
+    away = (point[asked, 0] - problem.observed[asked, 0]) / span_of(problem)
+    return {"cells": float(asked.sum()), "mse": float(np.mean(away**2))}
+
+
+def span_of(problem: Problem) -> float:
+    """From the floor of the target to its ceiling, which the published errors are relative to."""
+    assert problem.dataset.scores is not None
+    its = problem.dataset.scores.select(benchmarks=problem.targets)
+    return float(its.ceiling[0] - its.floor[0])
 
 
 def figures_of(table: pd.DataFrame, headline: list[str]) -> dict[str, float]:
@@ -84,23 +106,18 @@ def figures_of(table: pd.DataFrame, headline: list[str]) -> dict[str, float]:
 
 def main(out: Path = Path("runs/obs_scaling"), quick: bool = False, seed: int = 0) -> None:
     """The joint law on all published rows of observational scaling laws."""
-    if "CSVJAX_DATA" not in os.environ:
-        raise InputError("expected CSVJAX_DATA to name the folder of public tables, found it unset; set it")
+    todo = problems(data_folder() / "obsscaling", quick)
     folder = runs.check_out(out)
     folder.mkdir(parents=True, exist_ok=True)
     method = find_methods(["joint"])["joint"]
     assert isinstance(method, JointMethod)
-    todo = problems(Path(os.environ["CSVJAX_DATA"]) / "obsscaling", quick)
     config = {"format": runs.FORMAT, "command": "obs_scaling", "seed": seed, "method": runs.plain(method)}
     runs.write_json(config, folder / "config.json")
     rows = []
     for name, problem in todo.items():
-        done = folder / "rows" / f"{name}.json"
-        if not done.exists():
-            done.parent.mkdir(exist_ok=True)
-            runs.write_json(answers(problem, method, seed), done)
-        for label, row in json.loads(done.read_text(encoding="utf-8")).items():
-            rows.append({"task": name, "method": label, **row})
+        found = once(folder / "rows" / f"{name}.json", lambda p=problem: answers(p, method, seed))
+        found |= once(folder / "components" / f"{name}.json", lambda p=problem: components(p, seed))
+        rows += [{"task": name, "method": label, **row} for label, row in found.items()]
         typer.echo(
             f"{name}: " + ", ".join(f"{r['method']} {r['mse']:.2e}" for r in rows if r["task"] == name), err=True
         )
@@ -117,4 +134,4 @@ def main(out: Path = Path("runs/obs_scaling"), quick: bool = False, seed: int = 
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    start(main)

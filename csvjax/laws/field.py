@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 _EDGE = 1e-12  # how near to 0 and 1 a chance of success may come
+_GRAIN = 1e-10  # of the variance, next to which another one is nothing
 _STEPS, _TOLERANCE = 30, 1e-6  # of Newton's method towards the mode, logits
 
 
@@ -232,7 +233,7 @@ def prior_of_new(field: Field, prior: Prior, new: Prior) -> Prior:
     """The prior of models that were not among those seen, given these: each alone, its family's effects marginal.
 
     A family numbered past the last one seen has the prior's effects. What is left to know of a family becomes columns
-    of `own`, so that a model's own scores speak of it too.
+    of `own`, so that a model's own scores speak of it too; no more columns than benchmarks are needed for that.
     """
     solved = _solve(prior, field.precision, field.pull)
     shared, families = prior.shared, len(prior.families)
@@ -245,9 +246,14 @@ def prior_of_new(field: Field, prior: Prior, new: Prior) -> Prior:
     mean = jnp.concatenate([mean, jnp.zeros((1, mean.shape[1]))])
     left = jnp.concatenate([left, shared[None]])
     at = jnp.minimum(new.family, families)
+    own = jnp.concatenate([new.own, left[at]], axis=2)
+    if own.shape[2] > (benchmarks := own.shape[1]):
+        covariance = own @ jnp.swapaxes(own, 1, 2)
+        grain = _GRAIN * jnp.trace(covariance, axis1=1, axis2=2)  # it may lack a direction
+        own = lower_root(covariance + grain[:, None, None] * jnp.eye(benchmarks))
     return Prior(
         new.trend + mean[at],
-        jnp.concatenate([new.own, left[at]], axis=2),
+        own,
         new.spread,
         shared[:, :0],
         new.family,

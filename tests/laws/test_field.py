@@ -163,7 +163,9 @@ def test_a_family_that_no_fit_has_seen_has_the_effects_of_the_prior() -> None:
     one = prior._replace(trend=prior.trend[:1], own=prior.own[:1], family=jnp.asarray([FAMILIES + 2]))
     new = prior_of_new(field, prior, one)
     np.testing.assert_allclose(new.trend, one.trend)
-    np.testing.assert_allclose(new.own[0][:, FACTORS:], prior.shared)
+    effects = prior.shared @ prior.shared.T + prior.own[0] @ prior.own[0].T
+    assert new.own.shape[2] == BENCHMARKS  # no more columns than benchmarks
+    np.testing.assert_allclose(new.own[0] @ new.own[0].T, effects, rtol=1e-7)
 
 
 @pytest.mark.parametrize("floor", [0.0, 0.25, 0.5])

@@ -24,11 +24,21 @@ __all__ = ["corpus_problems"]
 
 _SOURCE = "arXiv 2403.08540; github.com/mlfoundations/scaling a003c4913793"
 _LOSS, _SCORE = "loss|", "acc|"
+_CHANCE = {  # of tasks that are multiple choice: one over their choices
+    "arc_easy": 0.25,
+    "bigbench_novel_concepts": 0.25,
+    "copa": 0.5,
+    "hellaswag": 0.25,
+    "hellaswag_zeroshot": 0.25,
+    "openbook_qa": 0.25,
+    "piqa": 0.5,
+    "winograd": 0.5,
+}
 _LEAST_DEVIATION, _LEAST_CORRELATION = 0.04, 0.6
 
 
-def corpus_problems(path: str | os.PathLike[str]) -> tuple[Problem, ...]:
-    """One problem for each corpus; the targets are the tasks with a signal.
+def corpus_problems(path: str | os.PathLike[str], chance: bool = False) -> tuple[Problem, ...]:
+    """One problem for each corpus; the targets are the tasks with a signal. chance: whether floors are given.
 
     A task has a signal if it has no gap, its scores have a deviation of 0.04 or more, and their rank correlation with
     the mean loss is 0.6 or more, over all models: this rule looks at the scores to predict, as the protocol says.
@@ -47,7 +57,8 @@ def corpus_problems(path: str | os.PathLike[str]) -> tuple[Problem, ...]:
     targets = tuple(name.removeprefix(_SCORE) for name in kept)
     names = [text.removeprefix(_LOSS) for text in texts]
     units = pd.DataFrame({"token": names, "document": names, "domain": names, "start": 0, "bytes": 1})
-    dataset = Dataset(lms, ScoreTable(table.lms, targets, table.score), LossTable(table.lms, loss, units))
+    floor = np.array([_CHANCE.get(name, 0.0) if chance else 0.0 for name in targets])
+    dataset = Dataset(lms, ScoreTable(table.lms, targets, table.score, floor=floor), LossTable(table.lms, loss, units))
     folds = leave_one_out(lms, "family").folds
     return tuple(Problem(f"OpenLM, {fold.name}", _SOURCE, dataset, fold, targets) for fold in folds)
 

@@ -29,7 +29,8 @@ from csvjax.laws.joint_predictive import predict_new
 
 __all__ = ["JointFit", "JointMethod", "joint", "joint_compute"]
 
-_MULTIPLE = 50
+_ROWS, _FAMILIES = 50, 25  # multiples
+_PIECE = 50  # draws
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class JointMethod:
     def _evidence(self, view: View, fitted: View) -> JointEvidence:
         """Evidence of the rows of `view`, scaled and numbered as the rows of `fitted` are.
 
-        Rows and families are filled up to multiples of 50 with ones of which nothing is seen, so that problems of like
+        Rows and families are filled up to round numbers with ones of which nothing is seen, so that problems of like
         size share what was compiled.
         """
         score = np.hstack([view.target, view.score])
@@ -88,9 +89,10 @@ class JointMethod:
         names = [str(name) for name in np.unique(fitted.family[fitted.train])]
         index = {name: i for i, name in enumerate(names)}
         # A row whose family has no training row is one of a kind, and so is one whose family is not to be seen.
-        family = np.array([index.get(str(f), len(names) + i) for i, f in enumerate(view.family)], int)
-        more = -rows % _MULTIPLE
-        count = len(names) + rows + more
+        family = np.array([index.get(str(name), -1) for name in view.family], int)
+        alone = family < 0
+        family[alone] = len(names) + np.arange(alone.sum())
+        more, families = -rows % _ROWS, len(names) + alone.sum() + 1
         score, x = (np.vstack([a, np.full((more, a.shape[1]), np.nan)]) for a in (score, x))
         return JointEvidence(
             score=np.nan_to_num(score),
@@ -100,8 +102,8 @@ class JointMethod:
             floor=np.concatenate([view.floor, view.score_floor]),
             covariate=np.nan_to_num(x),
             known=np.isfinite(x),
-            family=np.concatenate([family, len(names) + rows + np.arange(more)]),
-            families=np.zeros(count + -count % _MULTIPLE),
+            family=np.concatenate([family, np.full(more, families - 1)]),
+            families=np.zeros(families + -families % _FAMILIES),
             loss=np.zeros((rows + more, 0)),
             log_base=np.zeros(0),
             features=np.zeros((0, 1)),
@@ -162,9 +164,13 @@ class JointFit:
         rows, targets = view.target.shape
         number = np.zeros(len(new.score), int)
         number[:rows] = np.arange(rows) if stream is None else stream
-        at = np.arange(count) * len(member.x) // count
-        drawn = predict_new(member.density, old, new, member.x[at], key, number)
-        return np.asarray(drawn.score)[:, :rows, :targets]
+        x = member.x[np.arange(count) * len(member.x) // count]
+        parts = []
+        for start in range(0, count, _PIECE):  # pieces of one shape, which are compiled once
+            piece = np.resize(x[start : start + _PIECE], (_PIECE, x.shape[1]))
+            drawn = predict_new(member.density, old, new, piece, jax.random.fold_in(key, start), number)
+            parts.append(np.asarray(drawn.score)[:, :rows, :targets])
+        return np.concatenate(parts)[:count]
 
     def _draw(self, view: View, key: jax.Array, count: int, stream: np.ndarray | None = None) -> np.ndarray:
         edges = np.round(np.concatenate([[0.0], np.cumsum(self.shares)]) * count)

@@ -1,0 +1,100 @@
+"""Larger models of a family from its smallest: the joint law of size, tokens and family on the six settings of Sloth.
+
+CSVJAX_DATA=tables python -m experiments.sloth_families --out runs/sloth_families
+CSVJAX_DATA=tables python -m experiments.sloth_families --quick --out runs/quick
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pandas as pd
+import typer
+
+from csvjax import runs
+from csvjax.atomic import replacing
+from csvjax.evaluate.metrics import interval
+from csvjax.evaluate.protocols.problem import Problem
+from csvjax.evaluate.protocols.sloth import Leaderboard, sloth_problems
+from csvjax.laws.baselines import find_methods, hide
+from csvjax.laws.baselines.joint import JointMethod
+from experiments.running import data_folder, once, start
+
+BOARDS: tuple[Leaderboard, ...] = ("v1", "v2", "all")
+LEVELS = (50, 80, 90)
+
+
+def settings(path: Path, quick: bool) -> dict[str, tuple[Problem, ...]]:
+    """The held-out groups of each published setting."""
+    found = {
+        f"{board}_n{seen}": sloth_problems(path, board, 1 if seen == 1 else 2) for seen in (1, 2) for board in BOARDS
+    }
+    return {"v1_n1": found["v1_n1"][:1]} if quick else found
+
+
+def judge(problem: Problem, draws: np.ndarray) -> dict[str, float]:
+    """Mean absolute error of medians, in points, and intervals of a held-out group. draws [draw, row, benchmark]."""
+    asked = problem.fold.test
+    y, drawn = problem.observed[asked], draws[:, asked]
+    row = {"cells": float(y.size), "mae": 100 * float(np.abs(np.median(drawn, axis=0) - y).mean())}
+    for level in LEVELS:
+        low, high = interval(drawn, level / 100)
+        row[f"inside{level}"] = float(np.sum((y >= low - 1e-6) & (y <= high + 1e-6)))
+        row[f"width{level}"] = 100 * float(np.mean(high - low))
+    return row
+
+
+def answers(problem: Problem, method: JointMethod, seed: int) -> dict[str, dict[str, float]]:
+    """The joint law averaged by evidence, and with every number of capabilities alone."""
+    view = hide(problem.dataset, problem.fold.train, problem.targets)
+    fit_key, draw_key = jax.random.split(jax.random.key(seed))
+    fitted = method.fit(view, fit_key)
+    found = {"joint": judge(problem, fitted.draws(view, draw_key, method.count))}
+    for k, member, share in zip(method.capabilities, fitted.members, fitted.shares, strict=True):
+        found[f"K = {k}"] = judge(problem, fitted.draws_of(member, view, draw_key, method.count))
+        found[f"K = {k}"]["share"] = float(share)
+    return found
+
+
+def figures_of(table: pd.DataFrame) -> dict[str, float]:
+    """Mean over groups of the mean absolute error, setting by setting; coverage over all cells of all settings."""
+    joint = table[table["method"] == "joint"]
+    figures = {f"mae_{name}": float(rows["mae"].mean()) for name, rows in joint.groupby("setting", sort=False)}
+    return figures | {
+        f"coverage{level}": float(joint[f"inside{level}"].sum() / joint["cells"].sum()) for level in LEVELS
+    }
+
+
+def main(out: Path = Path("runs/sloth_families"), quick: bool = False, seed: int = 0) -> None:
+    """The joint law on all held-out groups of all six settings."""
+    todo = settings(data_folder() / "sloth" / "data_v2.csv", quick)
+    folder = runs.check_out(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    method = find_methods(["joint-compute"])["joint-compute"]
+    assert isinstance(method, JointMethod)
+    runs.write_json(
+        {"format": runs.FORMAT, "command": "sloth_families", "seed": seed, "method": runs.plain(method)},
+        folder / "config.json",
+    )
+    rows = []
+    for name, problems in todo.items():
+        for problem in problems:
+            group = problem.name.split(": ")[1]
+            found = once(folder / "rows" / name / f"{group}.json", lambda p=problem: answers(p, method, seed))
+            rows += [{"setting": name, "group": group, "method": label, **row} for label, row in found.items()]
+            typer.echo(f"{name} {group}: " + ", ".join(f"{k} {row['mae']:.2f}" for k, row in found.items()), err=True)
+    table = pd.DataFrame(rows)
+    with replacing(folder / "table.csv") as part:
+        table.to_csv(part, index=False, lineterminator="\n")
+    means = table.pivot_table(index="method", columns="setting", values="mae", sort=False)
+    typer.echo(means.round(2).to_string())
+    figures = figures_of(table)
+    runs.write_json(figures, folder / "figures.json")
+    typer.echo(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    start(main)
