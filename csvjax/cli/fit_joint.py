@@ -250,7 +250,7 @@ def _show_choice(chosen: Choice, inner: str | None) -> None:
         ].itertuples(index=False, name=None)
     ]
     show.table(
-        f"{chosen.settings.capabilities} capabilities, chosen by the {by}",
+        f"number of capabilities: {chosen.settings.capabilities}, chosen by the {by}",
         ("capabilities", "log evidence", "log score", "converged"),
         rows,
     )

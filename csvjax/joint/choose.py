@@ -82,7 +82,7 @@ def choose(
     rows = []
     for number, settings in enumerate(among):
         key = jax.random.fold_in(jax.random.key(seed), number)
-        name = f"{settings.capabilities} capabilities, {' and '.join(settings.covariates) or 'no covariates'}"
+        name = f"K = {settings.capabilities}, {' and '.join(settings.covariates) or 'no covariates'}"
         tell(f"{name}: evidence")
         evidence, ok = _evidence(dataset, mask, settings, key)
         scores = []

@@ -56,7 +56,7 @@ def test_the_better_forecast_is_chosen_and_hidden_scores_do_not_matter(dataset: 
     assert table["log_score"].is_monotonic_decreasing
     assert table["log_score"][0] > table["log_score"][1] + 0.1  # models without a gain do not foresee the stronger ones
     assert list(table["log_evidence"]) == [-8, -10]
-    assert told[:2] == ["1 capabilities, flops: evidence", "1 capabilities, flops: inner fold 1 of 1"]
+    assert told[:2] == ["K = 1, flops: evidence", "K = 1, flops: inner fold 1 of 1"]
 
 
 @pytest.mark.usefixtures("no_search")
