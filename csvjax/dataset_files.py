@@ -1,4 +1,4 @@
-"""A dataset in a folder of three files that other tools can read: `lms.csv`, `scores.csv` and `losses.zarr.zip`."""
+"""A dataset in a folder of files that other tools can read: `lms.csv`, `scores.csv` and `losses.zarr.zip`."""
 
 from __future__ import annotations
 
@@ -23,20 +23,21 @@ LMS, SCORES, LOSSES = FILES = ("lms.csv", "scores.csv", "losses.zarr.zip")
 _ROLES = ("family", "params", "tokens", "flops")
 
 
-def load_dataset(folder: str | os.PathLike[str]) -> Dataset:
-    """The dataset that `save_dataset` wrote to `folder`.
+def load_dataset(folder: str | os.PathLike[str], losses: bool = True) -> Dataset:
+    """The dataset that `save_dataset` wrote to `folder`; unless `losses`, it may be one without losses.
 
     Raises: InputError if a file is absent or damaged, or if the files are about different models.
     """
     place = Path(folder)
-    for name in FILES:
+    for name in FILES if losses else (LMS, SCORES):
         if not (place / name).is_file():
             raise InputError(
                 f"expected a folder with the files {', '.join(FILES)}, found no {name} in {place}; "
                 f"check the path, or write the dataset again"
             )
     scores, _ = read_scores(place / SCORES)
-    return align(read_lms(place / LMS), scores, read_losses(place / LOSSES))
+    found = read_losses(place / LOSSES) if losses or (place / LOSSES).is_file() else None
+    return align(read_lms(place / LMS), scores, found)
 
 
 def read_lms(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -70,14 +71,16 @@ def _column(raw: RawTable, name: str) -> np.ndarray | list[str]:
 def save_dataset(
     dataset: Dataset, folder: str | os.PathLike[str], dtype: Literal["float16", "float32", "float64"] = "float32"
 ) -> None:
-    """Write for `load_dataset`: a row for each model, one for each model and benchmark, and the losses.
+    """Write for `load_dataset`: a row for each model, one for each model and benchmark; the losses, if there are any.
 
     `dtype`: how losses are stored; float16 moves a loss below 16 nats by 1/256 at most. A file is whole or as before.
 
-    Raises: InputError for a dataset without scores or losses.
+    Raises: InputError for a dataset without scores.
     """
     place = Path(folder)
-    scores, losses = dataset.measured()
+    scores, losses = dataset.scores, dataset.losses
+    if scores is None:
+        raise InputError("expected a dataset with scores, found one without; give scores to align")
     cells = [
         (lm, benchmark, scores.score[m, b], scores.n_items[b], scores.floor[b], scores.ceiling[b])
         for m, lm in enumerate(scores.lms)
@@ -86,7 +89,10 @@ def save_dataset(
     rows = pd.DataFrame(cells, columns=["lm", "benchmark", "score", "n_items", "floor", "ceiling"])
     _write_csv(rows, place / SCORES)
     _write_csv(dataset.lms.reset_index(), place / LMS)
-    write_losses(losses, place / LOSSES, dtype)
+    if losses is None:
+        (place / LOSSES).unlink(missing_ok=True)
+    else:
+        write_losses(losses, place / LOSSES, dtype)
 
 
 def _write_csv(frame: pd.DataFrame, path: Path) -> None:

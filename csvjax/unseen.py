@@ -15,7 +15,7 @@ from csvjax.laws.units import pool
 from csvjax.losses.table import LossTable
 from csvjax.scores.table import ScoreTable
 
-__all__ = ["predict_new", "unseen_cells"]
+__all__ = ["check_units", "predict_new", "unseen_cells"]
 
 _SAME = ("token", "document", "start", "bytes")
 
@@ -44,13 +44,13 @@ def predict_new(
         raise InputError(
             f"expected losses of models that the fit does not have, found {names.some(known)}; leave them out"
         )
-    _check_units(old, new)
+    check_units(old, new)
     extended = _extended(dataset, align(lms, losses=new))
     rows = np.arange(len(extended.lms)) >= len(old.lms)
     return cells(extended, _with_rows(fit, extended, rows), rows, seed)
 
 
-def _check_units(old: LossTable, new: LossTable) -> None:
+def check_units(old: LossTable, new: LossTable) -> None:
     if len(new.units) != len(old.units):
         raise InputError(
             f"expected losses on the {len(old.units)} units of the fit, found {len(new.units)}; score the same text"

@@ -51,9 +51,20 @@ def test_an_absent_file_is_named(tmp_path: Path, dataset: Dataset, name: str) ->
         load_dataset(tmp_path)
 
 
-def test_a_dataset_without_losses_is_not_saved(tmp_path: Path, dataset: Dataset) -> None:
-    with pytest.raises(InputError, match="found one without losses"):
-        save_dataset(Dataset(dataset.lms, dataset.scores), tmp_path)
+def test_losses_are_there_or_not(tmp_path: Path, dataset: Dataset) -> None:
+    save_dataset(dataset, tmp_path)
+    assert load_dataset(tmp_path, losses=False).losses is not None
+    save_dataset(Dataset(dataset.lms, dataset.scores), tmp_path)
+    found = load_dataset(tmp_path, losses=False)
+    assert found.losses is None
+    pd.testing.assert_frame_equal(found.lms, dataset.lms)
+    with pytest.raises(InputError, match=r"found no losses\.zarr\.zip in"):
+        load_dataset(tmp_path)
+
+
+def test_a_dataset_without_scores_is_not_saved(tmp_path: Path, dataset: Dataset) -> None:
+    with pytest.raises(InputError, match="found one without"):
+        save_dataset(Dataset(dataset.lms, losses=dataset.losses), tmp_path)
     assert not list(tmp_path.iterdir())
 
 

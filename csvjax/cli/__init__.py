@@ -1,4 +1,4 @@
-"""The command line: `csvjax demo | losses | fit | predict | evaluate | compare | report | ladder`.
+"""The command line: `csvjax demo | losses | fit | predict | inspect | evaluate | compare | report | ladder`.
 
 Modules here import nothing heavy at their head, so that help comes at once; a command imports what it needs.
 """
@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from csvjax.cli import compare, demo, evaluate, fit, ladder, losses, predict, report
+from csvjax.cli import compare, demo, evaluate, fit, inspect, ladder, losses, predict, report
 from csvjax.errors import CsvjaxError, FitWarning
 
 __all__ = ["app", "main"]
@@ -65,7 +65,10 @@ def _csvjax(
     """Predict what a language model will be able to do, with intervals, from token losses and benchmark scores."""
 
 
-for command in (demo.demo, fit.fit, predict.predict, evaluate.evaluate, compare.compare, report.report, ladder.ladder):
+for command in (
+    *(demo.demo, fit.fit, predict.predict, inspect.inspect),
+    *(evaluate.evaluate, compare.compare, report.report, ladder.ladder),
+):
     app.command()(command)
 app.add_typer(losses.losses, name="losses")
 

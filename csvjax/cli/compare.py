@@ -13,7 +13,6 @@ from csvjax.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from csvjax.dataset import Dataset
     from csvjax.evaluate.compare import Comparison
 
 __all__ = ["compare"]
@@ -90,7 +89,7 @@ def compare(
         raise InputError(f"expected every split once, found {', '.join(repeated)} more than once; name it once")
     seen = SEEN if sees is None else parse_sees(sees)
     folder = runs.check_out(out)
-    dataset = _with_columns(inputs.read_source(source, with_losses=False), source, split)
+    dataset = inputs.with_columns(inputs.read_source(source, with_losses=False), source, split)
     asked = [question for text in split for question in questions(text, dataset, seen)]
     todo = list(work.tasks(dataset, asked, chosen, draws, seed))
     folder.mkdir(parents=True, exist_ok=True)
@@ -114,34 +113,6 @@ def compare(
     _show(table)
     again = int(found.outcomes["again"].sum())
     typer.echo(f"{len(todo)} fits, {again} of them from an earlier run; {out / 'table.csv'}, {out / 'figure.html'}")
-
-
-def _with_columns(dataset: Dataset, source: inputs.Source, splits: list[str]) -> Dataset:
-    """The dataset with the columns of the table that the splits name and csvjax does not read by itself."""
-    from dataclasses import replace
-
-    from csvjax.evaluate.questions import COLUMNS, split_column
-    from csvjax.scores.columns import find_columns, lm_names
-    from csvjax.scores.raw import read_raw
-
-    if source.scores is None:
-        return dataset
-    raw = read_raw(source.scores)
-    named = {name for text in splits if (name := split_column(text)) is not None}
-    usual = {name for text in splits for name in COLUMNS.get(text.split(":")[0], ())}
-    rows = lm_names(raw, str(find_columns(raw, {"lm": source.lm_column})["lm"]), once=False)
-    found = {}
-    for column in sorted((named | usual) & set(raw.columns) - set(dataset.lms.columns)):
-        values = dict(zip(rows, raw.labels(column), strict=True))
-        found[column] = _numbers_or_text([values.get(name) for name in dataset.lms.index])
-    return replace(dataset, lms=dataset.lms.assign(**found)) if found else dataset
-
-
-def _numbers_or_text(cells: list[str | None]) -> list[Any]:
-    try:
-        return [float("nan") if cell is None else float(cell) for cell in cells]
-    except ValueError:
-        return list(cells)
 
 
 def _write(folder: Path, found: Comparison, table: pd.DataFrame, pairs: pd.DataFrame) -> None:

@@ -1,13 +1,15 @@
-"""`csvjax fit`: the salience law fitted to the models that have scores; the others are predicted."""
+"""`csvjax fit`: a law fitted to the models that have scores; the others are predicted."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from csvjax.cli import inputs, show
+from csvjax.cli.fit_joint import JointOptions, fit_joint_law
 from csvjax.errors import FitWarning, InputError
 
 if TYPE_CHECKING:
@@ -35,7 +37,55 @@ Inner = Annotated[
         "--inner",
         metavar="SPLIT",
         show_default=False,
-        help="How the strength of the salience is chosen (default: each family left out in turn, if there are enough).",
+        help="How the strength of the salience is chosen (default: each family left out in turn, if there are enough), "
+        "or the number of capabilities of the joint law (default: by its evidence).",
+    ),
+]
+Law = Annotated[
+    Literal["salience", "joint"],
+    typer.Option("--law", help="Salience of tokens for each benchmark, or capabilities shared by all benchmarks."),
+]
+Targets = Annotated[
+    str | None,
+    typer.Option(
+        "--targets",
+        metavar="A,B,...",
+        show_default=False,
+        help="Joint law: the benchmarks to predict; --holdout hides these alone (default: all).",
+    ),
+]
+Capabilities = Annotated[
+    str | None,
+    typer.Option(
+        "--capabilities",
+        metavar="K|auto",
+        show_default=False,
+        help="Joint law: the number of capabilities (default: 2), or auto to choose it from the fitted scores.",
+    ),
+]
+Covariates = Annotated[
+    str | None,
+    typer.Option(
+        "--covariates",
+        metavar="A,B,...",
+        show_default=False,
+        help="Joint law: of flops, params, tokens and products such as params*tokens, or none (default: flops, or "
+        "params where no FLOPs are known).",
+    ),
+]
+FitMethod = Annotated[
+    str | None,
+    typer.Option(
+        "--method", metavar="NAME", show_default=False, help="Joint law: map, laplace, svi or nuts (default: laplace)."
+    ),
+]
+Chains = Annotated[
+    Path | None,
+    typer.Option(
+        "--chains",
+        metavar="FOLDER",
+        show_default=False,
+        help="Joint law by nuts: keep the chains here, so that the same command goes on after it was stopped.",
     ),
 ]
 
@@ -49,6 +99,12 @@ def fit(
     benchmarks: inputs.Benchmarks = None,
     holdout: Holdout = None,
     inner: Inner = None,
+    law: Law = "salience",
+    targets: Targets = None,
+    capabilities: Capabilities = None,
+    covariates: Covariates = None,
+    method: FitMethod = None,
+    chains: Chains = None,
     lm_column: inputs.LmColumn = None,
     family_column: inputs.FamilyColumn = None,
     params_column: inputs.ParamsColumn = None,
@@ -63,7 +119,10 @@ def fit(
     quick: inputs.Quick = False,
     seed: inputs.Seed = 0,
 ) -> None:
-    """Fit scores to losses. Models without scores, and those held out, are predicted with intervals."""
+    """Fit scores to losses, or (--law joint) to each other, compute, families and losses.
+
+    Models without scores, and those held out, are predicted with intervals.
+    """
     import warnings
 
     from csvjax import runs
@@ -78,6 +137,13 @@ def fit(
         data, losses, scores, common, benchmarks, lm_column, family_column, params_column, tokens_column, flops_column,
         params_unit, tokens_unit, flops_unit, score_unit, items, floor,
     )  # fmt: skip
+    options = JointOptions(targets, capabilities, covariates, method, chains)
+    if law == "joint":
+        return fit_joint_law(out, source, options, holdout or (), inner, quick, seed)
+    if options.given:
+        raise InputError(
+            f"expected {', '.join(options.given)} with --law joint alone, found it without; add --law joint"
+        )
     runs.check_out(out)
     dataset = inputs.read_source(source)
     train = training_rows(dataset, holdout or ())

@@ -35,7 +35,10 @@ __all__ = [
     "Source",
     "TokensColumn",
     "TokensUnit",
+    "by_name",
+    "read_score_table",
     "read_source",
+    "with_columns",
 ]
 
 _UNIT = "What one unit of that column is worth; without it, what its name says in parentheses, else 1."
@@ -112,8 +115,8 @@ def read_source(source: Source, with_losses: bool = True) -> Dataset:
 
     Unless `with_losses`, scores alone will do.
 
-        Raises: InputError for options that do not go together, what the readers refuse, models without losses, and a
-        benchmark whose name is kept for the rows over all of them.
+    Raises: InputError for options that do not go together, what the readers refuse, models without losses, and a
+    benchmark whose name is kept for the rows over all of them.
     """
     from csvjax.evaluate.table import POOLED
 
@@ -135,7 +138,7 @@ def _read(source: Source, with_losses: bool) -> Dataset:
         dataset = load_dataset(source.data)
         return replace(dataset, scores=dataset.measured()[0].select(benchmarks=wanted))
     if not with_losses and source.scores is not None and source.losses is None:
-        return _read_scores(source, source.scores, wanted)
+        return read_score_table(source, source.scores, wanted)
     if source.losses is None or source.scores is None:
         found = " ".join(_flag(name) for name in ("losses", "scores") if getattr(source, name)) or "neither"
         raise InputError(f"expected --data, or --losses and --scores, found {found}; say where the data are")
@@ -152,7 +155,7 @@ def _flag(name: str) -> str:
     return "--floor" if name == "floors" else f"--{name.replace('_', '-')}"
 
 
-def _read_scores(source: Source, scores: Path, wanted: Sequence[str] | None) -> Dataset:
+def read_score_table(source: Source, scores: Path, wanted: Sequence[str] | None) -> Dataset:
     """Scores and what their table says of the models."""
     from csvjax.dataset import Dataset
     from csvjax.scores.read import read_scores
@@ -170,8 +173,8 @@ def _read_scores(source: Source, scores: Path, wanted: Sequence[str] | None) -> 
         scores,
         benchmarks=wanted,
         score_unit=unit,
-        n_items=_by_name(source.items, "--items"),
-        floors=_by_name(source.floors, "--floor"),
+        n_items=by_name(source.items, "--items"),
+        floors=by_name(source.floors, "--floor"),
         **options,
     )
     return Dataset(lms, table)
@@ -186,7 +189,7 @@ def _read_tables(source: Source, losses: Path, scores: Path, wanted: Sequence[st
     from csvjax.losses.read import read_losses
     from csvjax.scores.table import ScoreTable
 
-    read = _read_scores(source, scores, wanted)
+    read = read_score_table(source, scores, wanted)
     table, lms = read.scores, read.lms
     assert table is not None
     known = read_losses(losses)
@@ -220,12 +223,40 @@ def _number(text: str, option: str, expected: str) -> float:
         raise InputError(f"expected {option} to be {expected}, found {text!r}; correct it") from None
 
 
-def _by_name(given: list[str] | None, option: str) -> dict[str, float]:
+def by_name(given: list[str] | None, option: str, form: str = "BENCHMARK=NUMBER") -> dict[str, float]:
     """Numbers by benchmark, from BENCHMARK=NUMBER; the name may have an equals sign of its own."""
     found = {}
     for text in given or ():
         name, sign, number = text.rpartition("=")
         if not sign:
-            raise InputError(f"expected {option} BENCHMARK=NUMBER, found {text!r}; name the benchmark")
-        found[name] = _number(number, option, "BENCHMARK=NUMBER")
+            raise InputError(f"expected {option} {form}, found {text!r}; name the benchmark")
+        found[name] = _number(number, option, form)
     return found
+
+
+def with_columns(dataset: Dataset, source: Source, splits: Sequence[str]) -> Dataset:
+    """The dataset with the columns of the table that the splits name and csvjax does not read by itself."""
+    from dataclasses import replace
+
+    from csvjax.evaluate.questions import COLUMNS, split_column
+    from csvjax.scores.columns import find_columns, lm_names
+    from csvjax.scores.raw import read_raw
+
+    if source.scores is None:
+        return dataset
+    raw = read_raw(source.scores)
+    named = {name for text in splits if (name := split_column(text)) is not None}
+    usual = {name for text in splits for name in COLUMNS.get(text.split(":")[0], ())}
+    rows = lm_names(raw, str(find_columns(raw, {"lm": source.lm_column})["lm"]), once=False)
+    found = {}
+    for column in sorted((named | usual) & set(raw.columns) - set(dataset.lms.columns)):
+        values = dict(zip(rows, raw.labels(column), strict=True))
+        found[column] = _numbers_or_text([values.get(name) for name in dataset.lms.index])
+    return replace(dataset, lms=dataset.lms.assign(**found)) if found else dataset
+
+
+def _numbers_or_text(cells: list[str | None]) -> list[Any]:
+    try:
+        return [float("nan") if cell is None else float(cell) for cell in cells]
+    except ValueError:
+        return list(cells)

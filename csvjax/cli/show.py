@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.progress import Progress
 
-__all__ = ["bar", "metrics_table", "prediction_table", "steps", "table"]
+__all__ = ["Begin", "bar", "metrics_table", "prediction_table", "steps", "table"]
+
+Begin = Callable[[int], Callable[[str], None]]
+"""Takes the number of steps; what it returns is called with a sentence when a step begins."""
 
 _SHOWN = ("mean", "mean_lower90", "mean_upper90", "lower90", "upper90", "observed")
 _MOST = 40  # rows of predictions on the terminal; files have all
@@ -40,8 +43,8 @@ def bar() -> Iterator[Progress]:
 
 
 @contextmanager
-def steps() -> Iterator[Callable[[int], Callable[[str], None]]]:
-    """A function that takes the number of steps and returns one to be called with a sentence when a step begins."""
+def steps() -> Iterator[Begin]:
+    """A `Begin` that shows a bar on a terminal, and a numbered sentence for each step elsewhere."""
     with bar() as progress:
 
         def begin(total: int) -> Callable[[str], None]:

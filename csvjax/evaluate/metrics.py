@@ -16,6 +16,7 @@ __all__ = [
     "coverage",
     "crps",
     "decision_accuracy",
+    "highest_density",
     "interval",
     "log_density",
     "log_score",
@@ -94,6 +95,20 @@ def interval(samples: ArrayLike, level: float) -> tuple[Floats, Floats]:
     tail = (1.0 - level) / 2.0
     lower, upper = np.quantile(np.asarray(samples, float), [tail, 1.0 - tail], axis=0, method="inverted_cdf")
     return lower, upper
+
+
+def highest_density(samples: ArrayLike, level: float) -> tuple[Floats, Floats]:
+    """The shortest interval of each cell that holds a share `level` of its draws: [draw, ...] -> (lower, upper).
+
+    Bounds are draws, as those of `interval`; an infinite draw is further away than any other.
+    """
+    x = np.sort(np.asarray(samples, float), axis=0)
+    inside = min(max(int(np.ceil(level * len(x))), 1), len(x))
+    lower, upper = x[: len(x) - inside + 1], x[inside - 1 :]
+    with np.errstate(invalid="ignore"):
+        size = np.where(np.isnan(upper - lower), np.inf, upper - lower)
+    at = size.argmin(axis=0)[None]
+    return np.take_along_axis(lower, at, 0)[0], np.take_along_axis(upper, at, 0)[0]
 
 
 def coverage(observed: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> float:

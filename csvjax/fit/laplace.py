@@ -16,7 +16,7 @@ from csvjax.fit.density import Density
 from csvjax.fit.map import Map, Optimum, map_diagnostics, map_status
 from csvjax.fit.result import Fit, Status
 
-__all__ = ["Laplace", "laplace_draws"]
+__all__ = ["Laplace", "laplace_draws", "log_evidence"]
 
 _FLAT = 1e-3  # curvature below which a direction is no minimum
 
@@ -67,3 +67,8 @@ class Laplace:
             )
         diagnostics = map_diagnostics(found.optimum) | {"curvature": np.asarray(found.curvature)}
         return Fit(self, np.asarray(found.x)[None], np.asarray(found.optimum.x), status, diagnostics)
+
+
+def log_evidence(found: Fit) -> float:
+    """log p(y) by Laplace's approximation: -potential + n/2 log 2 pi - log det H / 2 at the mode."""
+    return float(-found.diagnostics["potential"] + found.diagnostics["log_volume"])

@@ -24,7 +24,19 @@ from csvjax.laws.links import link, link_slope
 from csvjax.laws.small import inverse, lower_root
 from csvjax.types import AnyArray
 
-__all__ = ["Cells", "Field", "Prior", "draw_field", "log_items", "log_marginal", "prior_of_new"]
+__all__ = [
+    "Cells",
+    "Factors",
+    "Field",
+    "Prior",
+    "draw_factors",
+    "draw_field",
+    "item_slopes",
+    "log_items",
+    "log_marginal",
+    "prior_of_new",
+    "score_logit",
+]
 
 _EDGE = 1e-12  # how near to 0 and 1 a chance of success may come
 _GRAIN = 1e-10  # of the variance, next to which another one is nothing
@@ -79,7 +91,7 @@ def log_items(cells: Cells, u: Float[Array, "lm benchmark"]) -> Float[Array, "lm
     return count + n * (y * jnp.log(p) + (1 - y) * jnp.log1p(-p))
 
 
-def _slopes(cells: Cells, u: Array) -> tuple[Array, Array]:
+def item_slopes(cells: Cells, u: Array) -> tuple[Array, Array]:
     """First and minus second derivative of log p(y | u), 0 where not seen.
 
     With a floor above 0, a score above what u says bends the other way; the second derivative is kept positive, and
@@ -94,7 +106,7 @@ def _slopes(cells: Cells, u: Array) -> tuple[Array, Array]:
     return weight * (cells.score - p), weight * 0.5 * (straight + jnp.sqrt(straight**2 + (0.1 * slope) ** 2))
 
 
-def _start(cells: Cells, trend: Array) -> Array:
+def score_logit(cells: Cells, trend: Array) -> Array:
     """Where the scores alone would put u, as if each had half an item more on each side."""
     share = (cells.score - cells.floor) / (cells.ceiling - cells.floor)
     half = 0.5 / (cells.n_items + 1)
@@ -105,6 +117,7 @@ def _start(cells: Cells, trend: Array) -> Array:
 class _Solved(NamedTuple):
     r: Array  # [lm, factor], mean given s
     s: Array  # [lm, benchmark], mean
+    mean_common: Array  # [family, common], mean of the factors of s
     own: Array  # [lm, factor, factor], covariance of r given s
     common: Array  # [family, common, common], covariance of the factors of s
     log_own: Array  # [lm], log det (I + own' R own)
@@ -117,7 +130,8 @@ def _solve(prior: Prior, precision: Array, pull: Array) -> _Solved:
     families, common = len(prior.families), prior.shared.shape[1]
     reach = jnp.swapaxes(prior.own, 1, 2) * precision[:, None, :]
     own, log_own = inverse(jnp.eye(factors) + reach @ prior.own)
-    s, inner, log_common = jnp.zeros((lms, benchmarks)), jnp.zeros((families, 0, 0)), jnp.zeros(families)
+    s, a = jnp.zeros((lms, benchmarks)), jnp.zeros((families, 0))
+    inner, log_common = jnp.zeros((families, 0, 0)), jnp.zeros(families)
     if common:
         # Q = R - R own (I + own' R own)^-1 own' R, the precision of a model's pseudo-observations given s.
         half = own @ reach
@@ -129,12 +143,12 @@ def _solve(prior: Prior, precision: Array, pull: Array) -> _Solved:
         a = jnp.einsum("fcd,fd->fc", inner, towards @ prior.shared)
         s = (a @ prior.shared.T)[prior.family]
     r = jnp.einsum("mkl,mbl,mb->mk", own, prior.own, pull - precision * s)
-    return _Solved(r, s, own, inner, log_own, log_common)
+    return _Solved(r, s, a, own, inner, log_own, log_common)
 
 
 def _pseudo(cells: Cells, prior: Prior, u: Array) -> tuple[Array, Array, Array]:
     """(information W, precision R = W / (1 + spread^2 W), pull R (u + g / W - trend))."""
-    gradient, information = _slopes(cells, u)
+    gradient, information = item_slopes(cells, u)
     shrink = 1 / (1 + prior.spread**2 * information)
     return information, information * shrink, shrink * (information * (u - prior.trend) + gradient)
 
@@ -165,7 +179,7 @@ def log_marginal(cells: Cells, prior: Prior) -> Field:
         step = jnp.clip(_step(fixed_cells, fixed, u)[0] - u, -3.0, 3.0)
         return u + step, jnp.max(jnp.abs(jnp.where(cells.seen, step, 0.0))), count + 1
 
-    begin = (_start(fixed_cells, fixed.trend), jnp.asarray(jnp.inf, prior.trend.dtype), jnp.asarray(0))
+    begin = (score_logit(fixed_cells, fixed.trend), jnp.asarray(jnp.inf, prior.trend.dtype), jnp.asarray(0))
     u = jax.lax.stop_gradient(jax.lax.while_loop(go_on, near, begin)[0])
     u = _step(cells, prior, u)[0]
     u, alpha, _ = _step(cells, prior, u)
@@ -177,6 +191,26 @@ def log_marginal(cells: Cells, prior: Prior) -> Field:
     return Field(u, precision, pull, log_lm, -0.5 * solved.log_common)
 
 
+class Factors(NamedTuple):
+    """A draw of the standard normal factors: [a, h] of each family, and r of each model."""
+
+    common: Float[Array, "family common"]
+    own: Float[Array, "lm factor"]
+
+
+def draw_factors(field: Field, prior: Prior, key_family: Array, key_own: Array) -> Factors:
+    """A draw of the factors given the scores: logits without the residual e are trend + shared common + own r."""
+    solved = _solve(prior, field.precision, field.pull)
+    families, common = len(prior.families), prior.shared.shape[1]
+    s, drawn = solved.s, jnp.zeros((families, common))
+    if families:
+        noise = jnp.einsum("fcd,fd->fc", lower_root(solved.common), jax.random.normal(key_family, drawn.shape))
+        drawn = solved.mean_common + noise
+        s = (drawn @ prior.shared.T)[prior.family]
+    r = jnp.einsum("mkl,mbl,mb->mk", solved.own, prior.own, field.pull - field.precision * s)
+    return Factors(drawn, r + jnp.einsum("mkl,ml->mk", lower_root(solved.own), jax.random.normal(key_own, r.shape)))
+
+
 def draw_field(
     field: Field, prior: Prior, key: Array
 ) -> tuple[Float[Array, "lm benchmark"], Float[Array, "lm benchmark"]]:
@@ -185,13 +219,8 @@ def draw_field(
     A family or model of which nothing was seen has its prior: effects of its own, drawn anew.
     """
     key_family, key_own, key_cell = jax.random.split(key, 3)
-    solved = _solve(prior, field.precision, field.pull)
-    s = solved.s
-    if len(prior.families):
-        noise = jax.random.normal(key_family, (len(prior.families), prior.shared.shape[1]))
-        s += (jnp.einsum("fcd,fd->fc", lower_root(solved.common), noise) @ prior.shared.T)[prior.family]
-    r = jnp.einsum("mkl,mbl,mb->mk", solved.own, prior.own, field.pull - field.precision * s)
-    r += jnp.einsum("mkl,ml->mk", lower_root(solved.own), jax.random.normal(key_own, r.shape))
+    common, r = draw_factors(field, prior, key_family, key_own)
+    s = (common @ prior.shared.T)[prior.family] if len(prior.families) else jnp.zeros_like(prior.trend)
     eta = prior.trend + s + jnp.einsum("mbk,mk->mb", prior.own, r)
     # e given the rest: its pseudo-observation has precision W, and R = W / (1 + spread^2 W).
     x = prior.spread**2 * field.precision

@@ -13,7 +13,7 @@ from csvjax.errors import InputError
 from csvjax.laws.joint_law import JointEvidence
 from csvjax.laws.units import Units, features_of
 
-__all__ = ["COVARIATES", "covariates", "joint_evidence", "log_amount"]
+__all__ = ["COVARIATES", "covariate_scale", "covariates", "joint_evidence", "log_amount"]
 
 COVARIATES = ("params", "tokens", "flops")
 """Amounts whose natural logarithms, and products of these, are covariates: "flops", "params*tokens"."""
@@ -27,17 +27,30 @@ def covariates(dataset: Dataset, names: Sequence[str]) -> Float[np.ndarray, "lm 
 
     Raises: InputError for other names, and for a covariate with fewer than two different values.
     """
-    columns = []
+    columns = [(_amounts(dataset, name) - centre) / scale for name, (centre, scale) in covariate_scale(dataset, names)]
+    return np.stack(columns, axis=1) if columns else np.zeros((len(dataset.lms), 0))
+
+
+def covariate_scale(dataset: Dataset, names: Sequence[str]) -> list[tuple[str, tuple[float, float]]]:
+    """Of each covariate the mean and the standard deviation over the models of which it is known.
+
+    Raises: InputError as `covariates` does.
+    """
+    found = []
     for name in names:
-        column = log_amount({n: dataset.lms[n].to_numpy(float) for n in COVARIATES}, name)
+        column = _amounts(dataset, name)
         known = column[np.isfinite(column)]
         if len(np.unique(known)) < 2:
             raise InputError(
                 f"expected two or more different values of {name}, found {len(np.unique(known))} in "
                 f"{len(dataset.lms)} models; leave this covariate out"
             )
-        columns.append((column - known.mean()) / known.std())
-    return np.stack(columns, axis=1) if columns else np.zeros((len(dataset.lms), 0))
+        found.append((name, (float(known.mean()), float(known.std()))))
+    return found
+
+
+def _amounts(dataset: Dataset, name: str) -> np.ndarray:
+    return log_amount({n: dataset.lms[n].to_numpy(float) for n in COVARIATES}, name)
 
 
 def log_amount(amounts: Mapping[str, ArrayLike], name: str) -> Float[np.ndarray, " lm"]:
@@ -110,6 +123,6 @@ def _losses(
         units.loss,
         np.log(np.maximum(units.weight, 1e-300)),
         features_of(units.loss[train], units.weight, features),
-        mean.mean(),
-        np.maximum(mean.std(), 1e-9),
+        np.asarray(mean.mean()),
+        np.asarray(np.maximum(mean.std(), 1e-9)),
     )

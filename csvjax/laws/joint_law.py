@@ -136,12 +136,14 @@ def _loadings(benchmarks: int, capabilities: int, priors: JointPriors) -> Array:
 
 
 def joint_law(evidence: JointEvidence, capabilities: int = 1, priors: JointPriors = JointPriors()) -> None:
-    """The NumPyro model. Deterministic sites: loading [benchmark, capability], spread, known_floor, ceiling and
-    known_items [benchmark], and those of `Prior` and `Field`, from which `csvjax.laws.field.draw_field` draws logits.
+    """The NumPyro model. Deterministic sites: capability_trend [lm, capability], loading [benchmark, capability],
+    spread, known_floor, ceiling and known_items [benchmark], and those of `Prior` and `Field`, from which
+    `csvjax.laws.field.draw_field` draws logits.
     """
     e = evidence
     benchmarks = e.score.shape[1]
     theta, unknown = _trend(e, capabilities, priors)
+    numpyro.deterministic("capability_trend", theta)
     loading = _loadings(benchmarks, capabilities, priors)
     ones = jnp.ones(benchmarks)
     intercept = numpyro.sample("intercept", dist.Normal(priors.intercept_mean * ones, priors.intercept_sd).to_event(1))

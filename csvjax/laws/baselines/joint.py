@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from functools import cache, partial
 from typing import NamedTuple
 
 import jax
@@ -18,24 +17,20 @@ import numpy as np
 from jaxtyping import Float
 
 from csvjax.errors import FitWarning, InputError
-from csvjax.fit import Fit, Laplace, Map, fit
+from csvjax.fit import Laplace, Map, fit
 from csvjax.fit.density import Density
+from csvjax.fit.joint import joint_density
+from csvjax.fit.laplace import log_evidence
 from csvjax.fit.precision import float64
 from csvjax.laws.baselines.view import Need, View
 from csvjax.laws.joint_evidence import COVARIATES, log_amount
-from csvjax.laws.joint_law import JointEvidence, JointPriors, joint_law
+from csvjax.laws.joint_law import JointEvidence, JointPriors
 from csvjax.laws.joint_predictive import predict_new
 
-__all__ = ["JointFit", "JointMethod", "joint", "joint_compute", "joint_density", "log_evidence"]
+__all__ = ["JointFit", "JointMethod", "joint", "joint_compute"]
 
 _ROWS, _FAMILIES = 50, 25  # multiples
 _PIECE = 50  # draws
-
-
-@cache
-def joint_density(capabilities: int, priors: JointPriors) -> Density:
-    """The same object for the same settings, so that compiled fits are reused."""
-    return Density(partial(joint_law, capabilities=capabilities, priors=priors))
 
 
 @dataclass(frozen=True)
@@ -120,11 +115,6 @@ class JointMethod:
             centre=np.asarray(0.0),
             scale=np.asarray(1.0),
         )
-
-
-def log_evidence(found: Fit) -> float:
-    """log p(y) by Laplace's approximation: -potential + n/2 log 2 pi - log det H / 2 at the mode."""
-    return float(-found.diagnostics["potential"] + found.diagnostics["log_volume"])
 
 
 def joint() -> JointMethod:

@@ -1,0 +1,113 @@
+"""The joint law fitted to a dataset by any method: what predictions, tables and files are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Bool, Float
+
+from csvjax.dataset import Dataset
+from csvjax.fit.api import Method, fit
+from csvjax.fit.density import Density
+from csvjax.fit.precision import float64
+from csvjax.fit.result import Fit, Status
+from csvjax.laws.joint_evidence import joint_evidence
+from csvjax.laws.joint_law import JointEvidence, JointPriors, joint_law
+from csvjax.laws.units import Units, group_units
+
+__all__ = ["FittedJoint", "JointSettings", "evidence_for", "fit_joint", "joint_density"]
+
+
+@cache
+def joint_density(capabilities: int, priors: JointPriors) -> Density:
+    """The same object for the same settings, so that compiled fits are reused."""
+    return Density(partial(joint_law, capabilities=capabilities, priors=priors))
+
+
+class JointSettings(NamedTuple):
+    """capabilities: their number K. covariates: amounts as `csvjax.laws.joint_evidence.covariates` takes them.
+
+    families: whether models of a family share effects. per_domain, features: groups of tokens in each domain and
+    components of the salience, where there are losses. priors: of the law.
+    """
+
+    capabilities: int = 2
+    covariates: tuple[str, ...] = ("flops",)
+    families: bool = True
+    per_domain: int = 40
+    features: int = 12
+    priors: JointPriors = JointPriors()
+
+
+@dataclass(frozen=True, eq=False)
+class FittedJoint:
+    """Draws of the parameters, and all that they were found from.
+
+    dataset: every model, those held out too, with all scores. evidence: what the fit saw of them. units: groups of
+    tokens, where there are losses. x [chain, draw, n]: draws, one if the method gives a mode alone. method: its name.
+    diagnostics: those of the method.
+    """
+
+    settings: JointSettings
+    dataset: Dataset
+    evidence: JointEvidence
+    units: Units | None
+    method: str
+    x: Float[np.ndarray, "chain draw n"]
+    status: Status
+    diagnostics: dict[str, np.ndarray]
+
+    @property
+    def density(self) -> Density:
+        return joint_density(self.settings.capabilities, self.settings.priors)
+
+    @property
+    def benchmarks(self) -> tuple[str, ...]:
+        assert self.dataset.scores is not None
+        return self.dataset.scores.benchmarks
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Their names, in the order of their numbers in the evidence."""
+        return tuple(map(str, np.unique(self.dataset.lms["family"].to_numpy(str))))
+
+    def draws(self, least: int = 400) -> Float[np.ndarray, "draw n"]:
+        """Draws of the parameters, repeated where there are fewer than `least`: each gives another draw of the rest."""
+        x = self.x.reshape(-1, self.x.shape[-1])
+        return x if len(x) >= least else np.resize(x, (least, x.shape[1]))
+
+
+def evidence_for(
+    dataset: Dataset, seen: Bool[np.ndarray, "lm benchmark"], settings: JointSettings
+) -> tuple[JointEvidence, Units | None]:
+    """The evidence of a fit that sees the scores `seen`, and its groups of tokens."""
+    units = None
+    if dataset.losses is not None and dataset.scores is not None:
+        train = np.any(seen & np.isfinite(dataset.scores.score), axis=1)
+        units = group_units(dataset.losses, np.asarray(train), settings.per_domain)
+    return joint_evidence(dataset, seen, settings.covariates, settings.families, units, settings.features), units
+
+
+@float64
+def fit_joint(
+    dataset: Dataset,
+    seen: Bool[np.ndarray, "lm benchmark"],
+    settings: JointSettings,
+    method: Method,
+    seed: int = 0,
+    folder: Path | None = None,
+) -> FittedJoint:
+    """Fit the scores `seen`; no other score has an influence. folder: where NUTS keeps its chains, to go on.
+
+    Warns: FitWarning where the fit did not end well.
+    Raises: InputError for a dataset without scores, and for covariates that are not known or do not vary.
+    """
+    evidence, units = evidence_for(dataset, seen, settings)
+    density = joint_density(settings.capabilities, settings.priors)
+    found: Fit = fit(density, evidence, method, jax.random.key(seed), folder)
+    return FittedJoint(settings, dataset, evidence, units, found.name, found.x, found.status, found.diagnostics)

@@ -1,0 +1,267 @@
+"""The joint law on the command line. The fit is written down for the fast tests, and searched for in the slow ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+from csvjax.cli import app
+from csvjax.dataset import Dataset
+from csvjax.fit.joint import FittedJoint, JointSettings
+from csvjax.joint.files import load_fit
+from csvjax.losses.read import write_losses
+from csvjax.losses.table import LossTable
+from csvjax.runs import write_json
+from tests.joint.conftest import INTERCEPT, written
+
+Result = Any  # what the runner returns has no public type
+BENCHMARKS = ["easy", "fair", "hard"]
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scores of 15 models of 3 families, in columns with names of their own and compute in units of 1e21."""
+    rng = np.random.default_rng(0)
+    made = tmp_path_factory.mktemp("data")
+    capability = np.linspace(-2, 2, 15)[:, None]
+    score = rng.binomial(200, 1 / (1 + np.exp(-capability - INTERCEPT))) / 200
+    frame = pd.DataFrame({"name": [f"m{i:02d}" for i in range(15)], "kin": [f"f{i % 3}" for i in range(15)]})
+    frame["compute"] = 10 ** np.linspace(-1, 3, 15)
+    frame[BENCHMARKS] = score
+    frame.to_csv(made / "scores.csv", index=False)
+    frame.drop(columns="kin").to_csv(made / "alone.csv", index=False)
+    new = frame.iloc[-1:].assign(name="new", compute=5e3, fair=np.nan, hard=np.nan)
+    new.to_csv(made / "new.csv", index=False)
+    return made
+
+
+def fit_with(folder: Path, *more: object) -> tuple[object, ...]:
+    named = ("--lm-column", "name", "--family-column", "kin", "--flops-column", "compute", "--flops-unit", "1e21")
+    options = (*named, "--benchmarks", ",".join(BENCHMARKS))
+    return "fit", "--law", "joint", "--scores", folder / "scores.csv", *options, *more
+
+
+BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
+    "target": (lambda f: fit_with(f, "--targets", "hrd"), "the nearest is 'hard'"),
+    "nothing held out": (lambda f: fit_with(f, "--holdout", "flops>1e30"), "needs models on both sides"),
+    "all held out": (lambda f: fit_with(f, "--holdout", "flops>1"), "needs models on both sides"),
+    "too many held out": (lambda f: fit_with(f, "--holdout", "flops>1.5e20"), "three or more models with scores"),
+    "several folds": (lambda f: fit_with(f, "--holdout", "leave-one-out:family"), "which does so 3 times"),
+    "covariate": (lambda f: fit_with(f, "--covariates", "flop"), "made of params, tokens, flops, found 'flop'"),
+    "covariate not known": (lambda f: fit_with(f, "--covariates", "tokens"), "different values of tokens, found 0"),
+    "capabilities": (lambda f: fit_with(f, "--capabilities", "4"), "a number from 1 to 3, the number of benchmarks"),
+    "no capabilities": (lambda f: fit_with(f, "--capabilities", "0"), "found '0'"),
+    "method": (lambda f: fit_with(f, "--method", "mcmc"), "one of map, laplace, svi, nuts, found 'mcmc'"),
+    "chains": (lambda f: fit_with(f, "--chains", f / "chains"), "--chains with --method nuts alone"),
+    "inner": (lambda f: fit_with(f, "--inner", "weak-to-strong:flops"), "--inner with --capabilities auto alone"),
+    "inner folds": (
+        lambda f: fit_with(f, "--capabilities", "auto", "--inner", "weak-to-strong:flop"),
+        "the nearest is 'flops'",
+    ),
+    "another law": (
+        lambda f: ("fit", "--scores", f / "scores.csv", "--method", "map", "--targets", "hard"),
+        "--targets, --method with --law joint alone",
+    ),
+    "no table": (lambda f: ("fit", "--law", "joint"), "found neither"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_wrong_input_is_one_sentence_and_leaves_nothing(folder: Path, tmp_path: Path, name: str) -> None:
+    arguments, says = BAD[name]
+    done = call(*arguments(folder), "--out", tmp_path / "run")
+    assert done.exit_code == 2, done.output
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert says in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.output
+    assert not list(tmp_path.iterdir())
+    assert not (folder / "chains").exists()
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """A run whose parameters are written down; everything else is as `csvjax fit` does it."""
+
+    def fit(dataset: Dataset, seen: np.ndarray, settings: JointSettings, *rest: object) -> FittedJoint:
+        return written(dataset, seen, settings)
+
+    out = tmp_path_factory.mktemp("joint") / "run"
+    options = ("--holdout", "flops > 3e23", "--targets", "fair,hard", "--capabilities", "1", "--out", out)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("csvjax.fit.joint.fit_joint", fit)
+        return out, call(*fit_with(folder, *options))
+
+
+def test_fit_writes_a_run(run: tuple[Path, Result], folder: Path) -> None:
+    out, done = run
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("written\n")
+    config = json.loads((out / "config.json").read_text())
+    assert (config["law"], config["targets"], config["status"]) == ("joint", ["fair", "hard"], "written")
+    predictions = pd.read_parquet(out / "predictions.parquet")
+    table = pd.read_csv(folder / "scores.csv").set_index("name")
+    held = table.index[table["compute"] > 300]
+    assert set(zip(predictions["lm"], predictions["benchmark"], strict=True)) == {
+        (lm, benchmark) for lm in held for benchmark in ("fair", "hard")
+    }
+    for row in predictions.to_dict("records"):
+        assert row["observed"] == table.loc[row["lm"], row["benchmark"]]
+        assert row["lower90"] <= row["lower50"] <= row["upper50"] <= row["upper90"]
+    fit = load_fit(out)
+    assert fit.settings.covariates == ("flops",)
+    np.testing.assert_allclose(fit.dataset.lms["flops"], 1e21 * table["compute"])
+    tree = xr.open_datatree(out / "posterior.zarr", engine="zarr")
+    assert tree["log_likelihood"]["score"].sizes["cell"] == config["fitted scores"] == 45 - len(predictions)
+    assert (pd.read_csv(out / "metrics.csv")["split"] == "flops > 3e23").all()
+
+
+def test_inspect_gives_the_verdict_first(run: tuple[Path, Result]) -> None:
+    out, _ = run
+    done = call("inspect", out)
+    assert done.exit_code == 0, done.output
+    predictions = pd.read_parquet(out / "predictions.parquet")
+    inside = (
+        (predictions["observed"] >= predictions["lower90"]) & (predictions["observed"] <= predictions["upper90"])
+    ).sum()
+    assert done.stdout.splitlines()[0].startswith(f"written. {inside} of {len(predictions)} held-out scores")
+    for words in (
+        "has no r-hat",
+        "coverage of held-out scores",
+        "capabilities, 90 %",
+        "loadings, logits",
+        "m14",
+        "hard",
+    ):
+        assert words in done.stdout
+
+
+def test_a_run_has_a_report(run: tuple[Path, Result]) -> None:
+    done = call("report", run[0])
+    assert done.exit_code == 0, done.output
+    assert "of the scores of an unseen model" in (run[0] / "report.html").read_text()
+
+
+def test_predict_answers_each_kind_of_question(run: tuple[Path, Result], folder: Path, tmp_path: Path) -> None:
+    out, _ = run
+    assert call("predict", out, "--out", tmp_path / "again.csv").exit_code == 0
+    again = pd.read_csv(tmp_path / "again.csv")
+    np.testing.assert_allclose(again["predicted"], pd.read_parquet(out / "predictions.parquet")["mean"])
+    # A table like that of the fit: the same names of columns, the same unit.
+    done = call("predict", out, "--scores", folder / "new.csv", "--out", tmp_path / "new.csv")
+    assert done.exit_code == 0, done.output
+    new = pd.read_csv(tmp_path / "new.csv").set_index("benchmark")
+    assert list(new.index) == BENCHMARKS
+    assert new.loc["easy", "observed"] == pd.read_csv(folder / "new.csv")["easy"][0]
+    assert new["observed"].isna().sum() == 2
+    done = call("predict", out, "--flops", "1e26", "--family", "f1", "--interval", "highest-density")
+    assert done.exit_code == 0, done.output
+    assert "highest-density intervals" in done.stdout
+    assert "f1, 1e+26 flops" in " ".join(done.stdout.split())
+    done = call("predict", out, "--reach", "fair=0.9", "--family", "f1", "--reach", "easy=0.5")
+    assert done.exit_code == 0, done.output
+    assert [line.split(" at ")[0] for line in done.stdout.splitlines()] == [
+        "a model of f1 reaches 0.9 on fair",
+        "a model of f1 reaches 0.5 on easy",
+    ]
+    (tmp_path / "lms.csv").write_text("lm,family,flops\nx,f2,1e25\n")
+    done = call("predict", out, "--lms", tmp_path / "lms.csv")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.count("x ") >= 3
+
+
+def other_text(folder: Path) -> Path:
+    units = pd.DataFrame({"token": ["a"], "document": "d", "domain": "x", "start": [0], "bytes": [1]})
+    path = folder / "other.zarr"
+    write_losses(LossTable(("new",), np.ones((1, 1)), units), path)
+    return path
+
+
+def unknown(folder: Path) -> Path:
+    path = folder / "unknown.csv"
+    path.write_text("name,kin,compute,poetry\nnew,f0,3,0.5\n")
+    return path
+
+
+QUESTIONS: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
+    "family": (lambda f: ("--flops", "1e26", "--family", "g1"), "found 'g1'"),
+    "family alone": (lambda f: ("--family", "f1"), "or --reach with --family, found none"),
+    "amount": (lambda f: ("--params", "1e9"), "found params: it has flops"),
+    "benchmark": (lambda f: ("--reach", "hrd=0.5"), "the nearest is 'hard'"),
+    "no score": (lambda f: ("--reach", "hard"), "BENCHMARK=SCORE, found 'hard'"),
+    "percent": (lambda f: ("--reach", "hard=50"), "a score between 0 and 1 to reach, found 50"),
+    "two kinds": (lambda f: ("--scores", f / "new.csv", "--flops", "1e26"), "from --scores, or one that --flops"),
+    "models of the fit": (lambda f: ("--scores", f / "scores.csv"), "models that the fit does not have, found 'm00'"),
+    "unknown benchmark": (lambda f: ("--scores", unknown(f)), "columns named as benchmarks of the fit"),
+    "losses": (lambda f: ("--losses", other_text(f)), "no losses for a fit that was made without"),
+    "out": (lambda f: ("--reach", "hard=0.5", "--out", f / "reach.csv"), "--out with a table of predictions"),
+}
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_wrong_question_is_told_in_one_sentence(run: tuple[Path, Result], folder: Path, name: str) -> None:
+    arguments, says = QUESTIONS[name]
+    done = call("predict", run[0], *arguments(folder))
+    assert done.exit_code == 2, done.output
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert says in done.stderr
+    assert not (folder / "reach.csv").exists()
+
+
+def test_runs_of_other_laws_are_told(run: tuple[Path, Result], tmp_path: Path) -> None:
+    write_json({"format": "csvjax run 1", "command": "evaluate"}, tmp_path / "config.json")
+    for arguments, says in (
+        (("inspect", tmp_path), "found one of csvjax evaluate with another law"),
+        (("predict", tmp_path, "--flops", "1e26"), "a run of the joint law with --flops"),
+        (("inspect", tmp_path / "absent"), "expected the folder of a run"),
+    ):
+        done = call(*arguments)
+        assert done.exit_code == 2, done.output
+        assert says in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_the_whole_way_without_families_and_with_a_choice(folder: Path, tmp_path: Path) -> None:
+    named = ("--lm-column", "name", "--flops-column", "compute", "--flops-unit", "1e21", "--benchmarks", "easy,hard")
+    chosen = ("--capabilities", "auto", "--holdout", "weak-to-strong:flops:3", "--inner", "weak-to-strong:flops:3")
+    out = tmp_path / "run"
+    done = call("fit", "--law", "joint", "--scores", folder / "alone.csv", *named, *chosen, "--quick", "--out", out)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("converged")
+    assert "chosen by the log score on scores held out inside" in " ".join(done.stdout.split())
+    choice = pd.read_csv(out / "choice.csv")
+    assert sorted(choice["capabilities"]) == [1, 2]
+    assert choice["log_score"].is_monotonic_decreasing
+    fit = load_fit(out)
+    assert fit.settings.capabilities == choice["capabilities"][0]
+    assert not fit.settings.families
+    assert len(pd.read_parquet(out / "predictions.parquet")) == 6
+    assert call("inspect", out).exit_code == 0
+
+
+@pytest.mark.slow
+def test_chains_go_on_and_their_agreement_is_told(folder: Path, tmp_path: Path) -> None:
+    options = ("--capabilities", "1", "--method", "nuts", "--quick", "--chains", tmp_path / "chains")
+    done = call(*fit_with(folder, *options, "--holdout", "flops > 3e23", "--out", tmp_path / "run"))
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "chains" / "chains.npz").is_file()
+    again = call(*fit_with(folder, *options, "--holdout", "flops > 3e23", "--out", tmp_path / "again"))
+    assert again.exit_code == 0, again.output
+    np.testing.assert_array_equal(load_fit(tmp_path / "run").x, load_fit(tmp_path / "again").x)
+    table = pd.read_csv(tmp_path / "run" / "convergence.csv")
+    assert set(table["quantity"]) >= {"loading, aligned", "capability, aligned", "logit", "parameters"}
+    said = call("inspect", tmp_path / "run").stdout
+    assert "convergence of 2 chains" in said
