@@ -74,6 +74,15 @@ BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
         lambda f: ("fit", "--scores", f / "scores.csv", "--method", "map", "--targets", "hard"),
         "--targets, --method with --law joint alone",
     ),
+    "no losses": (
+        lambda f: ("fit", "--scores", f / "scores.csv"),
+        "found --scores alone; give losses, or fit scores to",
+    ),
+    "data and scores": (
+        lambda f: ("fit", "--law", "joint", "--data", f, "--scores", f / "scores.csv"),
+        "expected --data alone or with --benchmarks, found --scores too",
+    ),
+    "no dataset": (lambda f: ("fit", "--law", "joint", "--data", f), "found no lms.csv in"),
     "no table": (lambda f: ("fit", "--law", "joint"), "found neither"),
 }
 
@@ -125,6 +134,13 @@ def test_fit_writes_a_run(run: tuple[Path, Result], folder: Path) -> None:
     tree = xr.open_datatree(out / "posterior.zarr", engine="zarr")
     assert tree["log_likelihood"]["score"].sizes["cell"] == config["fitted scores"] == 45 - len(predictions)
     assert (pd.read_csv(out / "metrics.csv")["split"] == "flops > 3e23").all()
+
+
+def test_the_dataset_of_a_run_is_data(run: tuple[Path, Result], folder: Path, tmp_path: Path) -> None:
+    """Without losses too; here as far as the first mistake."""
+    done = call("fit", "--law", "joint", "--data", run[0] / "data", "--capabilities", "9", "--out", tmp_path / "run")
+    assert done.exit_code == 2
+    assert "a number from 1 to 3, the number of benchmarks, found '9'" in done.stderr
 
 
 def test_inspect_gives_the_verdict_first(run: tuple[Path, Result]) -> None:

@@ -144,6 +144,11 @@ def fit(
         raise InputError(
             f"expected {', '.join(options.given)} with --law joint alone, found it without; add --law joint"
         )
+    if scores is not None and losses is None and data is None:
+        raise InputError(
+            "expected --losses with --scores for the salience law, found --scores alone; give losses, or fit scores to "
+            "each other with --law joint"
+        )
     runs.check_out(out)
     dataset = inputs.read_source(source)
     train = training_rows(dataset, holdout or ())

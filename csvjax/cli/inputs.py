@@ -135,8 +135,10 @@ def _read(source: Source, with_losses: bool) -> Dataset:
     if source.data is not None:
         if others := [_flag(name) for name in source.given if name not in ("data", "benchmarks")]:
             raise InputError(f"expected --data alone or with --benchmarks, found {', '.join(others)} too; leave it out")
-        dataset = load_dataset(source.data)
-        return replace(dataset, scores=dataset.measured()[0].select(benchmarks=wanted))
+        dataset = load_dataset(source.data, with_losses)
+        scores = dataset.measured()[0] if with_losses else dataset.scores
+        assert scores is not None
+        return replace(dataset, scores=scores.select(benchmarks=wanted))
     if not with_losses and source.scores is not None and source.losses is None:
         return read_score_table(source, source.scores, wanted)
     if source.losses is None or source.scores is None:

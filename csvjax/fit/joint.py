@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from csvjax.dataset import Dataset
+from csvjax.errors import InputError
 from csvjax.fit.api import Method, fit
 from csvjax.fit.density import Density
 from csvjax.fit.precision import float64
@@ -20,7 +21,7 @@ from csvjax.laws.joint_evidence import joint_evidence
 from csvjax.laws.joint_law import JointEvidence, JointPriors, joint_law
 from csvjax.laws.units import Units, group_units
 
-__all__ = ["FittedJoint", "JointSettings", "evidence_for", "fit_joint", "joint_density"]
+__all__ = ["FittedJoint", "JointSettings", "evidence_for", "fit_joint", "joint_density", "solved_draws"]
 
 
 @cache
@@ -111,3 +112,15 @@ def fit_joint(
     density = joint_density(settings.capabilities, settings.priors)
     found: Fit = fit(density, evidence, method, jax.random.key(seed), folder)
     return FittedJoint(settings, dataset, evidence, units, found.name, found.x, found.status, found.diagnostics)
+
+
+def solved_draws(ok: Bool[np.ndarray, " draw"]) -> Int[np.ndarray, " draw"] | None:
+    """Which draw to take in place of each, so that all are among those that are `ok`; None where they are already.
+
+    Raises: InputError where none is.
+    """
+    if ok.all():
+        return None
+    if not ok.any():
+        raise InputError("expected draws with finite scores, found none; the fit did not end well: use tighter priors")
+    return np.where(ok, np.arange(len(ok)), np.resize(np.flatnonzero(ok), len(ok)))

@@ -17,7 +17,7 @@ from csvjax.dataset import Dataset
 from csvjax.errors import FitWarning, InputError
 from csvjax.evaluate.splits import Fold
 from csvjax.fit import Laplace, Map, fit
-from csvjax.fit.joint import JointSettings, evidence_for, joint_density
+from csvjax.fit.joint import JointSettings, evidence_for, joint_density, solved_draws
 from csvjax.fit.laplace import log_evidence
 from csvjax.fit.precision import float64
 from csvjax.laws.joint_cells import draw_cells
@@ -139,4 +139,6 @@ def _log_scores(
         found = fit(density, e, _METHOD, key_fit)
     judged = e._replace(score=np.where(cells, dataset.scores.score, 0.0), seen=cells)
     log_p = np.asarray(draw_cells(density, e, judged, found.draws, key_cells).log_likelihood)[:, cells]
+    at = solved_draws(np.isfinite(log_p).all(axis=1))
+    log_p = log_p if at is None else log_p[at]
     return np.asarray(logsumexp(log_p, axis=0) - np.log(len(log_p)))

@@ -90,6 +90,14 @@ def test_likelihoods_are_of_the_cells_seen_and_near_what_the_items_say(
     assert (log_p.values < most.max()).all()
 
 
+def test_a_draw_without_a_solution_gives_way_to_another(fit: FittedJoint) -> None:
+    x = fit.x.copy()
+    x[0, 5] = np.nan
+    found = joint_draws(replace(fit, x=x))
+    for draws in (found.aligned.capability, found.aligned.loading, found.logit, found.sites["intercept"]):
+        assert np.isfinite(draws).all()
+
+
 def test_a_mode_is_one_chain_of_repeated_parameters(fit: FittedJoint) -> None:
     mode = replace(fit, x=fit.x[:, :1], method="map")
     found = joint_draws(mode)

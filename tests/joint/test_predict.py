@@ -62,6 +62,18 @@ def test_a_prediction_depends_on_its_own_model_alone(fit: FittedJoint) -> None:
     assert (both[both["lm"] == "y"]["mean"].to_numpy() > alone["mean"].to_numpy()).all()
 
 
+def test_a_draw_without_a_solution_gives_way_to_another(fit: FittedJoint) -> None:
+    x = fit.x.copy()
+    x[0, 5] = np.nan
+    found, before = draw_fitted(replace(fit, x=x)), draw_fitted(fit)
+    assert np.isfinite(found.mean).all()
+    kept = np.arange(len(before.mean)) != 5
+    np.testing.assert_array_equal(found.score[kept], before.score[kept])
+    assert (found.score[5] == before.score[kept]).all(axis=(1, 2)).any()
+    with pytest.raises(InputError, match="found none; the fit did not end well"):
+        draw_fitted(replace(fit, x=np.full_like(x, np.nan)))
+
+
 def test_alike_means_the_same_random_numbers(fit: FittedJoint) -> None:
     evidence, _ = new_evidence(fit, Dataset(frame(["x", "y"], ["f1", "f1"], [1e22, 1e22])))
     same, other = (draw_new(fit, evidence, alike=alike).mean for alike in (True, False))
