@@ -186,7 +186,9 @@ def main(
         for kind, at in (("cell", 1), ("new", 3)):
             figures[f"{name}_coverage90_{kind}"] = verdicts[name][len(PARAMETERS) + at].inside90
     with replacing(out / "result.json") as part:
-        part.write_text(json.dumps({"figures": figures, "verdicts": {n: list(map(str, v)) for n, v in verdicts.items()}}))
+        part.write_text(
+            json.dumps({"figures": figures, "verdicts": {n: list(map(str, v)) for n, v in verdicts.items()}})
+        )
     print(json.dumps(figures))
 
 

@@ -45,9 +45,9 @@ def test_the_band_holds_the_whole_distribution_as_often_as_it_says(sims: int, pr
     assert binom.cdf(held, trials, probability - 0.01) > 0.001
     assert binom.sf(held - 1, trials, probability + 0.01) > 0.001
     # One that holds each point alone with this probability would hold the whole far less often.
-    assert np.all(band.upper - band.lower > (binom.isf(0.025, sims, band.at) - binom.ppf(0.025, sims, band.at)) / sims) or (
-        probability < 0.95
-    )
+    assert np.all(
+        band.upper - band.lower > (binom.isf(0.025, sims, band.at) - binom.ppf(0.025, sims, band.at)) / sims
+    ) or (probability < 0.95)
 
 
 def test_verdicts_of_a_right_method_are_inside_as_often_as_promised() -> None:
