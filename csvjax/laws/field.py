@@ -78,11 +78,11 @@ def log_items(cells: Cells, u: Float[Array, "lm benchmark"]) -> Float[Array, "lm
     return count + n * (y * jnp.log(p) + (1 - y) * jnp.log1p(-p))
 
 
-def _slopes(cells: Cells, u: Array) -> tuple[Array, Array]:
+def _slopes(cells: Cells, u: Array, exact: bool = False) -> tuple[Array, Array]:
     """First and minus second derivative of log p(y | u), 0 where not seen.
 
-    With a floor above 0, a score above what u says bends the other way; the second derivative is kept positive, and
-    smooth, by a trace of Fisher's information.
+    With a floor above 0, a score above what u says bends the other way; unless `exact`, the second derivative is kept
+    positive, and smooth, by a trace of Fisher's information.
     """
     p = jnp.clip(link(u, cells.floor, cells.ceiling), _EDGE, 1 - _EDGE)
     slope = link_slope(u, cells.floor, cells.ceiling)
@@ -90,7 +90,8 @@ def _slopes(cells: Cells, u: Array) -> tuple[Array, Array]:
     weight = jnp.where(cells.seen, cells.n_items * ratio, 0.0)
     bend = (cells.score - p) * (-jnp.tanh(u / 2) - ratio * (1 - 2 * p))  # 1 - 2 sigmoid(u) = -tanh(u / 2)
     straight = slope - bend
-    return weight * (cells.score - p), weight * 0.5 * (straight + jnp.sqrt(straight**2 + (0.1 * slope) ** 2))
+    positive = 0.5 * (straight + jnp.sqrt(straight**2 + (0.1 * slope) ** 2))
+    return weight * (cells.score - p), weight * (straight if exact else positive)
 
 
 def _start(cells: Cells, trend: Array) -> Array:
@@ -131,27 +132,28 @@ def _solve(prior: Prior, precision: Array, pull: Array) -> _Solved:
     return _Solved(r, s, own, inner, log_own, log_common)
 
 
-def _pseudo(cells: Cells, prior: Prior, u: Array) -> tuple[Array, Array, Array]:
+def _pseudo(cells: Cells, prior: Prior, u: Array, exact: bool = False) -> tuple[Array, Array, Array]:
     """(information W, precision R = W / (1 + spread^2 W), pull R (u + g / W - trend))."""
-    gradient, information = _slopes(cells, u)
+    gradient, information = _slopes(cells, u, exact)
     shrink = 1 / (1 + prior.spread**2 * information)
     return information, information * shrink, shrink * (information * (u - prior.trend) + gradient)
 
 
-def _step(cells: Cells, prior: Prior, u: Array) -> tuple[Array, Array, _Solved]:
+def _step(cells: Cells, prior: Prior, u: Array, exact: bool = False) -> tuple[Array, Array]:
     """A step of Newton's method: the new u, and Sigma^-1 (u - trend) there."""
-    _, precision, pull = _pseudo(cells, prior, u)
+    _, precision, pull = _pseudo(cells, prior, u, exact)
     solved = _solve(prior, precision, pull)
     shared = solved.s + jnp.einsum("mbk,mk->mb", prior.own, solved.r)
     alpha = pull - precision * shared
-    return prior.trend + shared + prior.spread**2 * alpha, alpha, solved
+    return prior.trend + shared + prior.spread**2 * alpha, alpha
 
 
 def log_marginal(cells: Cells, prior: Prior) -> Field:
     """Laplace's approximation of log p(y | parameters): `log_lm` and `log_family` sum to it.
 
     log p(y | u) - (u - trend)' Sigma^-1 (u - trend) / 2 - log det(I + Sigma W) / 2  at the mode u, W = minus the
-    second derivative. The mode is found without derivatives; two more steps carry its dependence on the parameters.
+    second derivative. The mode is found without derivatives; one more step, with the curvature as it is, carries its
+    dependence on the parameters.
     """
     fixed_cells, fixed = jax.lax.stop_gradient((cells, prior))
 
@@ -166,8 +168,7 @@ def log_marginal(cells: Cells, prior: Prior) -> Field:
 
     begin = (_start(fixed_cells, fixed.trend), jnp.asarray(jnp.inf, prior.trend.dtype), jnp.asarray(0))
     u = jax.lax.stop_gradient(jax.lax.while_loop(go_on, near, begin)[0])
-    u = _step(cells, prior, u)[0]
-    u, alpha, _ = _step(cells, prior, u)
+    u, alpha = _step(cells, prior, u, exact=True)
     information, precision, pull = _pseudo(cells, prior, u)
     solved = _solve(prior, precision, pull)
     inside = jnp.where(cells.seen, log_items(cells, u), 0.0) - 0.5 * alpha * (u - prior.trend)
