@@ -40,7 +40,7 @@ DRAWS = 400
 METHODS: dict[str, Method] = {
     "laplace": Laplace(draws=DRAWS),
     "svi": Svi(draws=DRAWS, steps=1000),
-    "nuts": Nuts(warmup=200, draws=600, chains=1, block=800),
+    "nuts": Nuts(warmup=300, draws=600, chains=1, target=0.9, block=900),
 }
 THIN = {"nuts": 4}  # ranks among draws that hang together are not uniform
 PARAMETERS = {

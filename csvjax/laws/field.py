@@ -27,7 +27,8 @@ from csvjax.types import AnyArray
 __all__ = ["Cells", "Field", "Prior", "draw_field", "log_items", "log_marginal", "prior_of_new"]
 
 _EDGE = 1e-12  # how near to 0 and 1 a chance of success may come
-_STEPS, _TOLERANCE = 30, 1e-6  # of Newton's method towards the mode, logits
+_STEPS, _TOLERANCE = 50, 1e-4  # of Newton's method towards the mode, logits
+_NEAR = 1e-2  # an exact step longer than that does not come from the mode
 
 
 class Cells(NamedTuple):
@@ -78,7 +79,7 @@ def log_items(cells: Cells, u: Float[Array, "lm benchmark"]) -> Float[Array, "lm
     return count + n * (y * jnp.log(p) + (1 - y) * jnp.log1p(-p))
 
 
-def _slopes(cells: Cells, u: Array, exact: bool = False) -> tuple[Array, Array]:
+def _slopes(cells: Cells, u: Array, exact: Array | bool = False) -> tuple[Array, Array]:
     """First and minus second derivative of log p(y | u), 0 where not seen.
 
     With a floor above 0, a score above what u says bends the other way; unless `exact`, the second derivative is kept
@@ -91,7 +92,7 @@ def _slopes(cells: Cells, u: Array, exact: bool = False) -> tuple[Array, Array]:
     bend = (cells.score - p) * (-jnp.tanh(u / 2) - ratio * (1 - 2 * p))  # 1 - 2 sigmoid(u) = -tanh(u / 2)
     straight = slope - bend
     positive = 0.5 * (straight + jnp.sqrt(straight**2 + (0.1 * slope) ** 2))
-    return weight * (cells.score - p), weight * (straight if exact else positive)
+    return weight * (cells.score - p), weight * jnp.where(exact, straight, positive)
 
 
 def _start(cells: Cells, trend: Array) -> Array:
@@ -132,20 +133,44 @@ def _solve(prior: Prior, precision: Array, pull: Array) -> _Solved:
     return _Solved(r, s, own, inner, log_own, log_common)
 
 
-def _pseudo(cells: Cells, prior: Prior, u: Array, exact: bool = False) -> tuple[Array, Array, Array]:
+def _pseudo(cells: Cells, prior: Prior, u: Array, exact: Array | bool = False) -> tuple[Array, Array, Array]:
     """(information W, precision R = W / (1 + spread^2 W), pull R (u + g / W - trend))."""
     gradient, information = _slopes(cells, u, exact)
     shrink = 1 / (1 + prior.spread**2 * information)
     return information, information * shrink, shrink * (information * (u - prior.trend) + gradient)
 
 
-def _step(cells: Cells, prior: Prior, u: Array, exact: bool = False) -> tuple[Array, Array]:
+def _step(cells: Cells, prior: Prior, u: Array, exact: Array | bool = False) -> tuple[Array, Array, _Solved]:
     """A step of Newton's method: the new u, and Sigma^-1 (u - trend) there."""
     _, precision, pull = _pseudo(cells, prior, u, exact)
     solved = _solve(prior, precision, pull)
     shared = solved.s + jnp.einsum("mbk,mk->mb", prior.own, solved.r)
     alpha = pull - precision * shared
-    return prior.trend + shared + prior.spread**2 * alpha, alpha
+    return prior.trend + shared + prior.spread**2 * alpha, alpha, solved
+
+
+def _mode(cells: Cells, prior: Prior) -> tuple[Array, Array]:
+    """The mode, and whether it is one: where a step with the curvature as it is leads nowhere else, and up nowhere."""
+
+    def size(step: Array) -> Array:
+        return jnp.max(jnp.abs(jnp.where(cells.seen, step, 0.0)))
+
+    def go_on(carry: tuple[Array, Array, Array]) -> Array:
+        _, last, count = carry
+        return (last > _TOLERANCE) & (count < _STEPS)
+
+    def near(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        u, _, count = carry
+        step = jnp.clip(_step(cells, prior, u)[0] - u, -3.0, 3.0)
+        return u + step, size(step), count + 1
+
+    begin = (_start(cells, prior.trend), jnp.asarray(jnp.inf, prior.trend.dtype), jnp.asarray(0))
+    u = jax.lax.while_loop(go_on, near, begin)[0]
+    better, _, solved = _step(cells, prior, u, exact=True)
+    # A curvature that is not positive definite has a pivot below 0, and its logarithm is no number.
+    definite = jnp.all(jnp.isfinite(solved.log_own)) & jnp.all(jnp.isfinite(solved.log_common))
+    found = definite & jnp.all(prior.spread**2 * _slopes(cells, u, exact=True)[1] > -1) & (size(better - u) < _NEAR)
+    return jnp.where(found, better, u), found
 
 
 def log_marginal(cells: Cells, prior: Prior) -> Field:
@@ -155,20 +180,8 @@ def log_marginal(cells: Cells, prior: Prior) -> Field:
     second derivative. The mode is found without derivatives; one more step, with the curvature as it is, carries its
     dependence on the parameters.
     """
-    fixed_cells, fixed = jax.lax.stop_gradient((cells, prior))
-
-    def go_on(carry: tuple[Array, Array, Array]) -> Array:
-        _, size, count = carry
-        return (size > _TOLERANCE) & (count < _STEPS)
-
-    def near(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        u, _, count = carry
-        step = jnp.clip(_step(fixed_cells, fixed, u)[0] - u, -3.0, 3.0)
-        return u + step, jnp.max(jnp.abs(jnp.where(cells.seen, step, 0.0))), count + 1
-
-    begin = (_start(fixed_cells, fixed.trend), jnp.asarray(jnp.inf, prior.trend.dtype), jnp.asarray(0))
-    u = jax.lax.stop_gradient(jax.lax.while_loop(go_on, near, begin)[0])
-    u, alpha = _step(cells, prior, u, exact=True)
+    u, found = jax.lax.stop_gradient(_mode(*jax.lax.stop_gradient((cells, prior))))
+    u, alpha, _ = _step(cells, prior, u, exact=found)
     information, precision, pull = _pseudo(cells, prior, u)
     solved = _solve(prior, precision, pull)
     inside = jnp.where(cells.seen, log_items(cells, u), 0.0) - 0.5 * alpha * (u - prior.trend)

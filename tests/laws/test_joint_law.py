@@ -1,12 +1,13 @@
 """The joint law: its density over any subset of the evidence, and what every method of inference makes of it."""
 
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 from csvjax.fit import Bootstrap, Fit, Laplace, Map, Nuts, Svi, fit
 from csvjax.fit.density import Density
@@ -17,6 +18,7 @@ from csvjax.laws.joint_predictive import predict_joint
 
 KEY = jax.random.key(0)
 LMS, BENCHMARKS, FAMILIES = 9, 3, 3
+DRAWS = 2000  # of the prior predictive
 
 
 def evidence(
@@ -123,6 +125,24 @@ def test_a_family_of_weight_two_counts_twice(slopes: Slopes) -> None:
     assert twice - once == pytest.approx(once - none, rel=1e-9)
 
 
+@float64
+def test_the_order_of_models_families_and_benchmarks_does_not_matter(slopes: Slopes) -> None:
+    e, rng = planted(7), np.random.default_rng(1)
+    x = slopes.start(4, e)
+    value = slopes(x, e)[0]
+    rows, columns, families = (rng.permutation(n) for n in (LMS, BENCHMARKS, FAMILIES))
+    by_lm = {name: getattr(e, name)[rows] for name in ("score", "seen", "weight", "covariate", "known", "loss")}
+    moved = e._replace(**by_lm, family=families[e.family[rows]])
+    assert slopes(x, moved)[0] == pytest.approx(value, rel=1e-9)
+    moved = e._replace(score=e.score[:, columns], seen=e.seen[:, columns], n_items=e.n_items[columns])
+    moved = moved._replace(floor=e.floor[columns])
+    each = ("steepness", "contrast", "intercept", "spread_differs", "free_floor", "free_items")
+    sites = slopes.density.unflatten(jnp.asarray(x), e)
+    x_moved = ravel_pytree(sites | {name: sites[name][columns] for name in each})[0]
+    assert slopes(np.asarray(x_moved), moved)[0] == pytest.approx(value, rel=1e-9)
+    assert slopes(x, moved)[0] != pytest.approx(value, rel=1e-3)
+
+
 @pytest.mark.parametrize(("families", "covariates", "units"), [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 5), (1, 2, 5)])
 @float64
 def test_with_any_subset_of_the_evidence_it_is_a_density_of_the_scores(
@@ -132,13 +152,14 @@ def test_with_any_subset_of_the_evidence_it_is_a_density_of_the_scores(
     n = 12
     e = evidence(2, 1, families, covariates, units, n)
     density = joint_density(1, JointPriors())
-    tables = np.array(list(product(range(n + 1), repeat=2)))[:, :, None] / n
-    potential = jax.jit(density.potential)
-    many = jax.jit(jax.vmap(lambda x, y, seen: density.potential(x, e._replace(score=y, seen=seen)), (None, 0, None)))
+    tables = np.array([(0, 0), *product(range(n + 1), repeat=2)])[:, :, None] / n
+    seen = np.ones(tables.shape, bool)
+    seen[0] = False
+    many = jax.jit(jax.vmap(lambda x, y, seen: density.potential(x, e._replace(score=y, seen=seen)), (None, 0, 0)))
     for seed in range(2):
         x = 0.5 * density.start(jax.random.key(seed), e)
-        nothing = potential(x, e)
-        log_p = nothing - many(x, tables, np.ones((2, 1), bool))
+        nothing, *each = many(x, tables, seen)
+        log_p = nothing - jnp.stack(each)
         # The inner approximation is Laplace's: of two logits with 12 items each it is good to some per cent.
         assert float(jnp.mean(jnp.exp(log_p))) == pytest.approx(1.0, abs=0.05)
 
@@ -150,31 +171,29 @@ def test_a_covariate_that_is_not_known_widens_what_is_predicted_by_what_it_would
     known[1] = False
     e = e._replace(covariate=np.zeros((LMS, 1)), known=known)
     density = joint_density(1, JointPriors())
-    draws = 4000
     x = 0.5 * density.start(KEY, e)
     sites = density.constrain(x, e)
-    logit = np.asarray(predict_joint(density, e, jnp.tile(x, (draws, 1)), KEY).logit)
+    logit = np.asarray(predict_joint(density, e, jnp.tile(x, (DRAWS, 1)), KEY).logit)
     loading, spread = np.asarray(sites["loading"])[:, 0], np.asarray(sites["spread"])
     gain, wide, habit = (float(np.ravel(sites[name])[0]) for name in ("gain", "family_spread", "habit_spread"))
     plain = loading**2 * (1 + wide**2) + (habit * spread) ** 2
-    # A variance of so many normal draws has a relative standard error of sqrt(2 / draws) = 2.2 %.
-    np.testing.assert_allclose(logit[:, 0].var(axis=0), plain, rtol=0.11)
-    np.testing.assert_allclose(logit[:, 1].var(axis=0), plain + (loading * gain) ** 2, rtol=0.11)
-    np.testing.assert_allclose(
-        logit[:, 1].mean(axis=0), logit[:, 0].mean(axis=0), atol=5 * np.sqrt(plain.max() / draws)
-    )
+    # A variance of so many normal draws has a relative standard error of sqrt(2 / draws) = 3.2 %.
+    np.testing.assert_allclose(logit[:, 0].var(axis=0), plain, rtol=0.16)
+    np.testing.assert_allclose(logit[:, 1].var(axis=0), plain + (loading * gain) ** 2, rtol=0.16)
+    error = np.sqrt((2 * plain + (loading * gain) ** 2) / DRAWS)
+    assert np.all(np.abs(logit[:, 1].mean(axis=0) - logit[:, 0].mean(axis=0)) < 5 * error)
 
 
 @float64
 def test_the_prior_predictive_is_sane() -> None:
-    e = evidence()
+    e = evidence(families=LMS)._replace(family=np.arange(LMS) % FAMILIES)
     density = joint_density(1, JointPriors())
-    x = jax.vmap(lambda key: density.start(key, e))(jax.random.split(KEY, 800))
+    x = jax.jit(jax.vmap(lambda key: density.start(key, e)))(jax.random.split(KEY, DRAWS))
     found = predict_joint(density, e, x, jax.random.key(1))
     mean, score = np.asarray(found.mean), np.asarray(found.score)
     # Benchmarks are made so that models differ on them: a score may lie anywhere, and more often below one half.
     assert 0.1 < np.median(score) < 0.5
-    assert np.mean((score > 0.02) & (score < 0.98)) > 0.6
+    assert np.mean((score > 0.02) & (score < 0.98)) > 0.5
     assert np.mean(score > 0.9) > 0.03
     assert np.mean(score < 0.1) > 0.1
     # Models of one table differ visibly, but not as if all were at 0 or 1.
@@ -195,19 +214,83 @@ def _predicted(density: Density, found: Fit, e: JointEvidence) -> np.ndarray:
 
 
 @pytest.mark.slow
-def test_laplace_and_nuts_agree_on_the_mean_scores() -> None:
+def test_laplace_svi_and_nuts_agree_on_the_mean_scores() -> None:
     e = planted(5)
     density = joint_density(1, JointPriors())
     nuts = fit(density, e, Nuts(warmup=300, draws=1000, chains=2, map=Map(starts=2)), KEY)
     assert nuts.status.ok, nuts.status
-    laplace = fit(density, e, Laplace(draws=2000), KEY)
-    exact, near = _predicted(density, nuts, e), _predicted(density, laplace, e)
+    exact = _predicted(density, nuts, e)
     sd = exact.std(axis=(0, 1))
-    # Field draws are independent given the parameters, whose draws hang together: at least 400 effective ones.
-    error = sd * np.sqrt(1 / 400 + 1 / 2000)
-    # Laplace leaves out skewness, which moves a mean by a fraction of its standard deviation.
-    assert np.all(np.abs(exact.mean((0, 1)) - near.mean((0, 1))) < 4 * error + 0.1 * sd)
-    np.testing.assert_allclose(near.std((0, 1)), sd, rtol=0.25)
+    for method in (Laplace(draws=2000), Svi(draws=2000, steps=1000)):
+        near = _predicted(density, fit(density, e, method, KEY), e)
+        # Field draws are independent given the parameters, whose draws hang together: at least 400 effective ones.
+        error = sd * np.sqrt(1 / 400 + 1 / 2000)
+        # A normal density leaves out skewness, which moves a mean by a fraction of its standard deviation.
+        assert np.all(np.abs(exact.mean((0, 1)) - near.mean((0, 1))) < 4 * error + 0.1 * sd)
+        np.testing.assert_allclose(near.std((0, 1)), sd, rtol=0.25)
+
+
+class Drawn(NamedTuple):
+    """A table that the law itself made, with its parameters, unconstrained, and its logits."""
+
+    evidence: JointEvidence
+    x: np.ndarray
+    logit: np.ndarray
+
+
+@float64
+def drawn(lms: int = 60, benchmarks: int = 5, families: int = 12) -> Drawn:
+    e, density = evidence(lms, benchmarks, families, n_items=500.0), joint_density(1, JointPriors())
+    x = 0.5 * density.start(jax.random.key(11), e)
+    sites = density.constrain(x, e)
+    keys = jax.random.split(jax.random.key(12), 3)
+    shared = jax.random.normal(keys[0], (families, sites["shared"].shape[1])) @ sites["shared"].T
+    own = jnp.einsum("mbk,mk->mb", sites["own"], jax.random.normal(keys[1], (lms, 1)))
+    eta = sites["trend"] + shared[e.family] + own
+    u = np.asarray(eta + sites["spread"] * jax.random.normal(keys[2], eta.shape))
+    score = np.random.default_rng(13).binomial(500, 1 / (1 + np.exp(-u))) / 500
+    seen = np.ones((lms, benchmarks), bool)
+    seen[::4, 0] = seen[1::4, 3] = False
+    seen[-1] = False
+    return Drawn(e._replace(score=np.where(seen, score, 0.0), seen=seen), np.asarray(x), u)
+
+
+@pytest.mark.slow
+def test_planted_parameters_and_hidden_scores_are_recovered_and_an_outlier_does_little() -> None:
+    e, x, u = drawn()
+    density = joint_density(1, JointPriors())
+    found = fit(density, e, Laplace(draws=1000), KEY)
+    assert found.status.ok, found.status
+    error = (found.draws.mean(axis=0) - x) / found.draws.std(axis=0)
+    # x is no draw of the prior but half of one, so that these are no exact z values; a wrong law is far off.
+    assert np.sqrt(np.mean(error**2)) < 1.5
+    assert np.abs(error).max() < 4
+    with jax.enable_x64(True):
+        clean = predict_joint(density, e, jnp.asarray(found.draws), KEY)
+    # The last model was not seen at all; of the others, hidden cells are told by the model's other scores.
+    hidden = ~e.seen
+    hidden[-1] = False
+    chance = 1 / (1 + np.exp(-u))
+    score = np.asarray(clean.score)
+    low, high = np.quantile(score, [0.05, 0.95], axis=0)
+    inside = (chance >= low - 0.02) & (chance <= high + 0.02)  # the luck of 500 items has a deviation of up to 0.022
+    assert np.mean(inside[hidden]) >= 0.75
+    blind = np.abs(chance - chance[e.seen].mean())[hidden].mean()
+    assert np.abs(score.mean(axis=0) - chance)[hidden].mean() < 0.5 * blind
+
+    # Now the last model is seen, and is what no law would expect: perfect on one benchmark, hopeless on the next.
+    strange, seen = e.score.copy(), e.seen.copy()
+    strange[-1], seen[-1] = np.arange(e.score.shape[1]) % 2, True
+    odd = e._replace(score=strange, seen=seen)
+    spoilt = fit(density, odd, Laplace(draws=1000), KEY)
+    assert spoilt.status.ok, spoilt.status
+    with jax.enable_x64(True):
+        with_it = predict_joint(density, odd, jnp.asarray(spoilt.draws), KEY)
+    others = e.family != e.family[-1]
+    moved = np.abs(np.asarray(with_it.mean).mean(axis=0) - np.asarray(clean.mean).mean(axis=0))[others]
+    print(moved.max(), moved.mean())
+    assert moved.mean() < 0.02
+    assert moved.max() < 0.1
 
 
 METHODS: dict[str, Any] = {
