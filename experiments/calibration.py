@@ -93,7 +93,7 @@ def parameters_of(x: np.ndarray) -> np.ndarray:
 
 
 def simulate(first: int, sims: int, seed: int) -> Simulated:
-    """Data sets number `first` and on: parameters from their prior, the field from its own, scores from the binomial."""
+    """Data sets number `first` and on: parameters and field from their priors, scores from the binomial."""
     e = blank()
 
     def one(key: jax.Array) -> tuple[jax.Array, ...]:

@@ -74,7 +74,7 @@ def simultaneous_band(sims: int, probability: float = 0.95) -> Band:
     cells = rng.multinomial(sims, np.full(_POINTS, 1 / _POINTS), size=_SIMULATED)
     least = np.sort(_least(np.cumsum(cells, axis=1)[:, :-1], sims, at))
     gamma = least[int((1 - probability) * _SIMULATED)]
-    lower, upper = binom.ppf(gamma / 2, sims, at), binom.isf(gamma / 2, sims, at)
+    lower, upper = np.asarray(binom.ppf(gamma / 2, sims, at)), np.asarray(binom.isf(gamma / 2, sims, at))
     return Band(sims, probability, at, lower / sims, upper / sims, least)
 
 

@@ -11,7 +11,7 @@ from csvjax.evaluate.sbc import judge, positions, simultaneous_band
 def conjugate(
     rng: np.random.Generator, sims: int, width: float = 1.0, shift: float = 0.0, draws: int = 99
 ) -> np.ndarray:
-    """m ~ Normal(0, 1), y[1..4] ~ Normal(m, 1): m given y is Normal(4 mean(y) / 5, 1 / sqrt 5); draws as wide as said."""
+    """m ~ Normal(0, 1), y[1..4] ~ Normal(m, 1): m given y is Normal(4 mean(y) / 5, 1 / sqrt 5)."""
     truth = rng.normal(size=sims)
     mean = truth + rng.normal(size=sims) / 2
     sd = 1 / np.sqrt(5)
