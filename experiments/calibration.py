@@ -25,6 +25,7 @@ from jax.scipy.special import expit
 from csvjax.atomic import replacing
 from csvjax.errors import FitWarning
 from csvjax.evaluate.sbc import Verdict, judge, positions
+from csvjax.evaluate.sbc_figure import write_positions
 from csvjax.fit import Fit, Laplace, Method, Nuts, Svi, fit
 from csvjax.fit.precision import float64
 from csvjax.laws.baselines.joint import joint_density
@@ -164,9 +165,10 @@ def main(
         sims, size = 10, 10
     figures: dict[str, float] = {}
     verdicts: dict[str, list[Verdict]] = {}
+    files: dict[str, list[Path]] = {}
     for name, method in methods.items():
         mark = hashlib.sha256(repr((method, seed, size, THIN, JointPriors())).encode()).hexdigest()[:8]
-        paths = [out / f"{name}-{mark}-{first:04d}.npz" for first in range(0, sims, size)]
+        files[name] = paths = [out / f"{name}-{mark}-{first:04d}.npz" for first in range(0, sims, size)]
         for i, path in enumerate(paths):
             if not path.exists():
                 began = time.process_time()
@@ -184,6 +186,8 @@ def main(
         print(f"\n{name}\n" + "\n".join(f"  {v}" for v in verdicts[name]))
         for kind, at in (("cell", 1), ("new", 3)):
             figures[f"{name}_coverage90_{kind}"] = verdicts[name][len(PARAMETERS) + at].inside90
+    ranks = {name: np.concatenate([np.load(path)["position"] for path in each]) for name, each in files.items()}
+    write_positions(ranks, QUANTITIES, out / "calibration.html")
     with replacing(out / "result.json") as part:
         part.write_text(
             json.dumps({"figures": figures, "verdicts": {n: list(map(str, v)) for n, v in verdicts.items()}})

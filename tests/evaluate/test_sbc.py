@@ -1,11 +1,14 @@
 """Simulation-based calibration where the posterior is known: conjugate normal means."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.stats import binom, kstest
 
 from csvjax.errors import InputError
 from csvjax.evaluate.sbc import judge, positions, simultaneous_band
+from csvjax.evaluate.sbc_figure import write_positions
 
 
 def conjugate(
@@ -80,3 +83,15 @@ def test_intervals_of_a_narrow_posterior_hold_what_theory_says() -> None:
 def test_a_draw_that_is_no_number_is_refused() -> None:
     with pytest.raises(InputError, match="finite"):
         positions(np.array([0.0]), np.array([[0.0, np.nan]]), np.random.default_rng(0))
+
+
+def test_the_picture_shows_every_method_and_quantity(tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    right, wrong = conjugate(rng, 100), conjugate(rng, 100, width=0.4)
+    path = tmp_path / "ranks.html"
+    write_positions({"exact": np.stack([right, right], 1), "narrow": np.stack([right, wrong], 1)}, ["a", "b"], path)
+    page = path.read_text(encoding="utf-8")
+    assert all(f"{method}, {quantity}" in page for method in ("exact", "narrow") for quantity in "ab")
+    # The one panel of a wrong posterior is drawn in another colour: its bars, and its line.
+    assert page.count('"#b3452c"') == 2
+    assert '<script src="http' not in page
