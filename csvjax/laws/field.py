@@ -187,6 +187,9 @@ def log_marginal(cells: Cells, prior: Prior) -> Field:
     inside = jnp.where(cells.seen, log_items(cells, u), 0.0) - 0.5 * alpha * (u - prior.trend)
     inside -= 0.5 * jnp.log1p(prior.spread**2 * information)
     log_lm = jnp.sum(inside, axis=1) - 0.5 * solved.log_own
+    # A fraction of n + 1 values has a density of at most n + 1; more comes of parameters too large for the arithmetic.
+    most = jnp.sum(jnp.where(cells.seen, jnp.log(cells.n_items + 1), 0.0), axis=1)
+    log_lm = jnp.where(log_lm <= most + 1.0, log_lm, -jnp.inf)
     return Field(u, precision, pull, log_lm, -0.5 * solved.log_common)
 
 
