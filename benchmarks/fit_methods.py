@@ -61,7 +61,7 @@ def growth(quick: bool) -> list[dict[str, Any]]:
 
 def samplers(quick: bool) -> dict[str, Any]:
     """Each sampler with its own adaptation and settings but for the numbers of chains, warm-up steps and draws."""
-    size, steps = ((12, 4, 4), (2, 100, 100)) if quick else ((60, 6, 12), (4, 500, 500))
+    size, steps = ((12, 4, 4), (2, 100, 100)) if quick else ((60, 6, 12), (2, 400, 400))
     found: dict[str, Any] = {}
     means = {}
     with tempfile.TemporaryDirectory() as folder:
