@@ -3,17 +3,17 @@
     python -m benchmarks.fit_methods --data FOLDER --out runs/fit_methods
     python -m benchmarks.fit_methods --quick --only modes --out runs/quick
 
-Every part runs in processes of its own, JAX on the CPU, BLAS on one thread, no cache of compilations. Tables are made by
-the joint law itself (`benchmarks/peers/joint_table.py`), which is the density of all of them.
+Every part runs in processes of its own, JAX on the CPU, BLAS on one thread, no cache of compilations. Tables are made
+by the joint law itself (`benchmarks/peers/joint_table.py`), which is the density of all of them.
 
-Figures (last line): sloth_v1_cpu_seconds, of a process that fits the Sloth baseline with 3 capabilities to all 19 problems
-of Sloth v1 with one model seen, imports and compilation included (the published code takes some 40 CPU seconds for each;
-sloth_v1_mae is the error, in points). map_speedup_scipy, time of scipy's L-BFGS-B by that of `Map` without Hessians, on
-100 models and 10 benchmarks with 2 capabilities, same gradient, same ten starts, same ends to 1e-3 (asserted of those
-compared), compilation excluded. multistart_cost, CPU seconds of `Map` with 64 starts by those with one. ess_ratio_nutpie
-and ess_ratio_blackjax, effective draws (bulk, median over parameters) for each CPU second of `Nuts`, search of the mode
-and warm-up included, by that of the peers, whose adaptation is their own; 60 models and 6 benchmarks, 2 chains of 400
-steps of warm-up and 400 draws. Then milliseconds of a gradient by size.
+Figures (last line): sloth_v1_cpu_seconds, of a process that fits the Sloth baseline with 3 capabilities to all 19
+problems of Sloth v1 with one model seen, imports and compilation included (the published code takes some 40 CPU
+seconds for each; sloth_v1_mae is the error, in points). map_speedup_scipy, time of scipy's L-BFGS-B by that of `Map`
+without Hessians, on 100 models and 10 benchmarks with 2 capabilities, same gradient, same ten starts, same ends to
+1e-3 (asserted of those compared), compilation excluded. multistart_cost, CPU seconds of `Map` with 64 starts by those
+with one. ess_ratio_nutpie and ess_ratio_blackjax, effective draws (bulk, median over parameters) for each CPU second
+of `Nuts`, search of the mode and warm-up included, by that of the peers, whose adaptation is their own; 60 models and
+6 benchmarks, 2 chains of 400 steps of warm-up and 400 draws. Then milliseconds of a gradient by size.
 
 Measured (2 cores, other work running):
 
