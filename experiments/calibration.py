@@ -24,7 +24,7 @@ Measured (seed 0; share of truths in the 90 % interval, * outside the band, and 
 
 Verdicts. Predicted scores: 90 % intervals of all three hold 89 to 92 %, and are what the law is for. Parameters under
 Laplace and SVI: the spreads of families, habits and residuals are too narrow (76 to 85 %) in tables this small, and
-intercepts a little (84 %); ask NUTS where a spread itself is the question. NUTS: two of ten quantities are outside,
+intercepts (82 to 84 %); ask NUTS where a spread itself is the question. NUTS: two of ten quantities are outside,
 with p = 0.010 and 0.014: small, but the field is integrated out by a normal approximation, which is what NUTS does not
 repair. Few chains of 600 draws reach r-hat 1.01 (9 %), 2.7 % have r-hat above 1.05, and 3.6 % a divergence.
 
