@@ -21,6 +21,17 @@ Measured (2 cores, other work running):
     sloth_v1_cpu_seconds    <= 40       15.6   (error 5.39 points; 223 before BLAS was kept to one thread)
     map_speedup_scipy       >= 1        1.23   (0.85 s and 1.05 s; 340 and 333 evaluations; all ten ends alike)
     multistart_cost         < 6         4.4    (4.7 and 1.1 CPU seconds; 24 when all starts were followed side by side)
+    ess_ratio_nutpie        >= 1        7.5    (least instead of median over parameters: 3.2)
+    ess_ratio_blackjax      >= 1        9.0    (3.3)
+
+    sampler     CPU s   effective draws of 800, median   least   per CPU s   largest r-hat
+    csvjax      19.6    933                              223     47.7        1.024
+    nutpie      46.2    292                              162      6.3        1.022
+    blackjax    52.2    276                              180      5.3        1.015
+
+Means of all parameters agree within 3.3 standard errors of the difference (the largest of some fifty, two peers). Ours
+moves in units of the curvature at the mode from its first step; the peers learn theirs. nutpie calls the compiled
+gradient from Python, which is the only way it has to a density that is a JAX function; its overhead is in its seconds.
 """
 
 from __future__ import annotations
