@@ -3,7 +3,33 @@
     python -m experiments.calibration --out runs/calibration
     python -m experiments.calibration --quick --out runs/quick
 
-DOCSTRING
+Each data set is 12 models of 4 families on 4 benchmarks of 50 to 1,000 items, one covariate, one capability; a cell of
+a model whose others are seen, and one of a model without scores, are predicted. Parameters, field and scores are drawn
+from the law's own priors; where the truth lies among a method's draws must be uniform (`csvjax.evaluate.sbc`, 95 %
+simultaneous band).
+
+Measured (seed 0; share of truths in the 90 % interval, * outside the band, and what is clear of the deviation):
+
+    data sets                        300 Laplace              175 SVI (full rank)     225 NUTS
+    typical loading                  90 % *                   83 %                    89 %
+    typical residual                 84 % *, narrow, low      84 %                    88 %
+    family spread                    84 % *, narrow           85 % *, narrow, low     88 % *
+    habit spread                     79 % *, narrow, high     76 % *, narrow          91 %
+    gain                             89 %                     86 %                    88 %
+    intercept                        84 % *                   82 %                    89 %
+    mean score, held-out cell        88 % *, high             89 % *                  92 % *, high
+    held-out score                   91 % *                   92 %                    90 %
+    mean score, new model            89 %                     88 %                    90 %
+    score of a new model             90 %                     90 %                    89 %
+
+Verdicts. Predicted scores: 90 % intervals of all three hold 89 to 92 %, and are what the law is for. Parameters under
+Laplace and SVI: the spreads of families, habits and residuals are too narrow (76 to 85 %) in tables this small, and
+intercepts (82 to 84 %); ask NUTS where a spread itself is the question. NUTS: two of ten quantities are outside,
+with p = 0.010 and 0.014: small, but the field is integrated out by a normal approximation, which is what NUTS does not
+repair. Few chains of 600 draws reach r-hat 1.01 (9 %), 2.7 % have r-hat above 1.05, and 3.6 % a divergence.
+
+NUTS and SVI stopped short of the 300 data sets that a run without options makes. CPU seconds for 25 data sets: Laplace
+8, SVI 30, NUTS 60 to 260 (one data set with long trajectories), and a minute for each method to compile.
 """
 
 from __future__ import annotations
