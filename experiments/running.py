@@ -12,6 +12,7 @@ import typer
 
 from csvjax import runs
 from csvjax.atomic import replacing
+from csvjax.compiled import keep_compiled
 from csvjax.errors import CsvjaxError, InputError
 
 T = TypeVar("T")
@@ -44,6 +45,7 @@ def once(path: Path, make: Callable[[], T]) -> T:
 
 def start(main: Callable[..., Any]) -> None:
     """Call `main` with the options of the command line; wrong input ends with a sentence and exit code 2."""
+    keep_compiled()
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(main)
     try:

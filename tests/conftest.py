@@ -12,6 +12,8 @@ from jaxtyping import install_import_hook
 # Before anything imports csvjax. Where a float is asked for an int will do, as in PEP 484.
 install_import_hook("csvjax", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", "")  # tests compile what they test
+
 hypothesis.settings.register_profile("csvjax", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("csvjax")
 

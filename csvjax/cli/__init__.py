@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from csvjax.cli import compare, demo, evaluate, fit, inspect, ladder, losses, predict, report
+from csvjax.compiled import keep_compiled
 from csvjax.errors import CsvjaxError, FitWarning
 
 __all__ = ["app", "main"]
@@ -25,6 +26,7 @@ class _Sentences(TyperGroup):
     """Expected failures end with one sentence on stderr; a traceback is left for what is a mistake of csvjax."""
 
     def invoke(self, ctx: Any) -> Any:
+        keep_compiled()
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # else XLA remarks on slow compilation, on stderr
         try:
             with warnings.catch_warnings():
