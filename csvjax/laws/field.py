@@ -40,7 +40,8 @@ __all__ = [
 
 _EDGE = 1e-12  # how near to 0 and 1 a chance of success may come
 _GRAIN = 1e-10  # of the variance, next to which another one is nothing
-_STEPS, _TOLERANCE = 30, 1e-6  # of Newton's method towards the mode, logits
+_STEPS, _TOLERANCE = 50, 1e-4  # of Newton's method towards the mode, logits
+_NEAR = 1e-2  # an exact step longer than that does not come from the mode
 
 
 class Cells(NamedTuple):
@@ -91,11 +92,11 @@ def log_items(cells: Cells, u: Float[Array, "lm benchmark"]) -> Float[Array, "lm
     return count + n * (y * jnp.log(p) + (1 - y) * jnp.log1p(-p))
 
 
-def item_slopes(cells: Cells, u: Array) -> tuple[Array, Array]:
+def item_slopes(cells: Cells, u: Array, exact: Array | bool = False) -> tuple[Array, Array]:
     """First and minus second derivative of log p(y | u), 0 where not seen.
 
-    With a floor above 0, a score above what u says bends the other way; the second derivative is kept positive, and
-    smooth, by a trace of Fisher's information.
+    With a floor above 0, a score above what u says bends the other way; unless `exact`, the second derivative is kept
+    positive, and smooth, by a trace of Fisher's information.
     """
     p = jnp.clip(link(u, cells.floor, cells.ceiling), _EDGE, 1 - _EDGE)
     slope = link_slope(u, cells.floor, cells.ceiling)
@@ -103,7 +104,8 @@ def item_slopes(cells: Cells, u: Array) -> tuple[Array, Array]:
     weight = jnp.where(cells.seen, cells.n_items * ratio, 0.0)
     bend = (cells.score - p) * (-jnp.tanh(u / 2) - ratio * (1 - 2 * p))  # 1 - 2 sigmoid(u) = -tanh(u / 2)
     straight = slope - bend
-    return weight * (cells.score - p), weight * 0.5 * (straight + jnp.sqrt(straight**2 + (0.1 * slope) ** 2))
+    positive = 0.5 * (straight + jnp.sqrt(straight**2 + (0.1 * slope) ** 2))
+    return weight * (cells.score - p), weight * jnp.where(exact, straight, positive)
 
 
 def score_logit(cells: Cells, trend: Array) -> Array:
@@ -146,48 +148,63 @@ def _solve(prior: Prior, precision: Array, pull: Array) -> _Solved:
     return _Solved(r, s, a, own, inner, log_own, log_common)
 
 
-def _pseudo(cells: Cells, prior: Prior, u: Array) -> tuple[Array, Array, Array]:
+def _pseudo(cells: Cells, prior: Prior, u: Array, exact: Array | bool = False) -> tuple[Array, Array, Array]:
     """(information W, precision R = W / (1 + spread^2 W), pull R (u + g / W - trend))."""
-    gradient, information = item_slopes(cells, u)
+    gradient, information = item_slopes(cells, u, exact)
     shrink = 1 / (1 + prior.spread**2 * information)
     return information, information * shrink, shrink * (information * (u - prior.trend) + gradient)
 
 
-def _step(cells: Cells, prior: Prior, u: Array) -> tuple[Array, Array, _Solved]:
+def _step(cells: Cells, prior: Prior, u: Array, exact: Array | bool = False) -> tuple[Array, Array, _Solved]:
     """A step of Newton's method: the new u, and Sigma^-1 (u - trend) there."""
-    _, precision, pull = _pseudo(cells, prior, u)
+    _, precision, pull = _pseudo(cells, prior, u, exact)
     solved = _solve(prior, precision, pull)
     shared = solved.s + jnp.einsum("mbk,mk->mb", prior.own, solved.r)
     alpha = pull - precision * shared
     return prior.trend + shared + prior.spread**2 * alpha, alpha, solved
 
 
+def _mode(cells: Cells, prior: Prior) -> tuple[Array, Array]:
+    """The mode, and whether it is one: where a step with the curvature as it is leads nowhere else, and up nowhere."""
+
+    def size(step: Array) -> Array:
+        return jnp.max(jnp.abs(jnp.where(cells.seen, step, 0.0)))
+
+    def go_on(carry: tuple[Array, Array, Array]) -> Array:
+        _, last, count = carry
+        return (last > _TOLERANCE) & (count < _STEPS)
+
+    def near(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        u, _, count = carry
+        step = jnp.clip(_step(cells, prior, u)[0] - u, -3.0, 3.0)
+        return u + step, size(step), count + 1
+
+    begin = (score_logit(cells, prior.trend), jnp.asarray(jnp.inf, prior.trend.dtype), jnp.asarray(0))
+    u = jax.lax.while_loop(go_on, near, begin)[0]
+    better, _, solved = _step(cells, prior, u, exact=True)
+    # A curvature that is not positive definite has a pivot below 0, and its logarithm is no number.
+    definite = jnp.all(jnp.isfinite(solved.log_own)) & jnp.all(jnp.isfinite(solved.log_common))
+    found = definite & jnp.all(prior.spread**2 * item_slopes(cells, u, exact=True)[1] > -1) & (size(better - u) < _NEAR)
+    return jnp.where(found, better, u), found
+
+
 def log_marginal(cells: Cells, prior: Prior) -> Field:
     """Laplace's approximation of log p(y | parameters): `log_lm` and `log_family` sum to it.
 
     log p(y | u) - (u - trend)' Sigma^-1 (u - trend) / 2 - log det(I + Sigma W) / 2  at the mode u, W = minus the
-    second derivative. The mode is found without derivatives; two more steps carry its dependence on the parameters.
+    second derivative. The mode is found without derivatives; one more step, with the curvature as it is, carries its
+    dependence on the parameters.
     """
-    fixed_cells, fixed = jax.lax.stop_gradient((cells, prior))
-
-    def go_on(carry: tuple[Array, Array, Array]) -> Array:
-        _, size, count = carry
-        return (size > _TOLERANCE) & (count < _STEPS)
-
-    def near(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        u, _, count = carry
-        step = jnp.clip(_step(fixed_cells, fixed, u)[0] - u, -3.0, 3.0)
-        return u + step, jnp.max(jnp.abs(jnp.where(cells.seen, step, 0.0))), count + 1
-
-    begin = (score_logit(fixed_cells, fixed.trend), jnp.asarray(jnp.inf, prior.trend.dtype), jnp.asarray(0))
-    u = jax.lax.stop_gradient(jax.lax.while_loop(go_on, near, begin)[0])
-    u = _step(cells, prior, u)[0]
-    u, alpha, _ = _step(cells, prior, u)
+    u, found = jax.lax.stop_gradient(_mode(*jax.lax.stop_gradient((cells, prior))))
+    u, alpha, _ = _step(cells, prior, u, exact=found)
     information, precision, pull = _pseudo(cells, prior, u)
     solved = _solve(prior, precision, pull)
     inside = jnp.where(cells.seen, log_items(cells, u), 0.0) - 0.5 * alpha * (u - prior.trend)
     inside -= 0.5 * jnp.log1p(prior.spread**2 * information)
     log_lm = jnp.sum(inside, axis=1) - 0.5 * solved.log_own
+    # A fraction of n + 1 values has a density of at most n + 1; more comes of parameters too large for the arithmetic.
+    most = jnp.sum(jnp.where(cells.seen, jnp.log(cells.n_items + 1), 0.0), axis=1)
+    log_lm = jnp.where(log_lm <= most + 1.0, log_lm, -jnp.inf)
     return Field(u, precision, pull, log_lm, -0.5 * solved.log_common)
 
 

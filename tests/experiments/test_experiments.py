@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from csvjax.ladder_data import load_ladder
@@ -44,3 +45,21 @@ def test_train_ladder(tmp_path: Path) -> None:
     ladder = load_ladder(tmp_path / "ladder" / "data")
     assert len(ladder.lms) == checkpoints
     assert len(ladder.measured()[1].units) == figures["tokens"]
+
+
+@pytest.mark.slow
+def test_calibration(tmp_path: Path) -> None:
+    figures = run("calibration", "--out", tmp_path)
+    kept = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    assert kept["figures"] == figures
+    for method in ("laplace", "svi", "nuts"):
+        assert figures[f"{method}_sims"] == len(np.load(next(tmp_path.glob(f"{method}-*.npz")))["position"])
+        assert len(kept["verdicts"][method]) == 10
+        # Ten data sets say little; a law and a simulation that do not belong together are far outside.
+        assert figures[f"{method}_outside"] <= 5
+        assert figures[f"{method}_coverage90_cell"] >= 0.6
+    assert "held-out score" in (tmp_path / "calibration.html").read_text(encoding="utf-8")
+    # A second call fits nothing anew.
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.npz")}
+    assert run("calibration", "--out", tmp_path) == figures
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.npz")} == before

@@ -9,13 +9,14 @@ stop early; here L-BFGS goes on to the optimum, first with a wider beta.
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
 from scipy.optimize import minimize
 from scipy.special import expit, logit
+from threadpoolctl import ThreadpoolController
 
 __all__ = ["BETA", "Curves", "Objective", "descend", "evaluate", "fit_again", "fit_each", "logits", "ridge", "smooth"]
 
@@ -127,11 +128,18 @@ def smooth(error: np.ndarray, beta: float) -> tuple[float, np.ndarray]:
 def descend(objective: Objective, start: np.ndarray, path: tuple[tuple[float, int], ...]) -> tuple[float, np.ndarray]:
     """Loss and place of the optimum that L-BFGS reaches from `start` along a path of (beta, most steps)."""
     p, loss = start, np.inf
-    for beta, steps in path:
-        options: Any = {"maxiter": steps, "maxfun": 2 * steps, "maxcor": 20, "ftol": 1e-9, "gtol": 1e-8}
-        found = minimize(partial(objective, beta=beta), p, jac=True, method="L-BFGS-B", options=options)
-        p, loss = found.x, float(found.fun)
+    # Matrices of a hundred rows: threads that wait for each other would take ten times the CPU seconds of one.
+    with _blas().limit(limits=1, user_api="blas"):
+        for beta, steps in path:
+            options: Any = {"maxiter": steps, "maxfun": 2 * steps, "maxcor": 20, "ftol": 1e-9, "gtol": 1e-8}
+            found = minimize(partial(objective, beta=beta), p, jac=True, method="L-BFGS-B", options=options)
+            p, loss = found.x, float(found.fun)
     return loss, p
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 def logits(y: np.ndarray, floor: np.ndarray | float, ceiling: np.ndarray | float) -> np.ndarray:

@@ -1,0 +1,199 @@
+"""Simulation-based calibration of the joint law: what Laplace, SVI and NUTS are worth on data that the law itself made.
+
+    python -m experiments.calibration --out runs/calibration
+    python -m experiments.calibration --quick --out runs/quick
+
+DOCSTRING
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import typer
+from jax.scipy.special import expit
+
+from csvjax.atomic import replacing
+from csvjax.errors import FitWarning
+from csvjax.evaluate.sbc import Verdict, judge, positions
+from csvjax.evaluate.sbc_figure import write_positions
+from csvjax.fit import Fit, Laplace, Method, Nuts, Svi, fit
+from csvjax.fit.precision import float64
+from csvjax.laws.baselines.joint import joint_density
+from csvjax.laws.joint_law import JointEvidence, JointPriors
+from csvjax.laws.joint_predictive import predict_joint
+
+LMS, FAMILIES = 12, 4
+ITEMS = np.array([50.0, 100.0, 200.0, 1000.0])
+FLOOR = np.array([0.0, 0.25, 0.0, 0.5])
+BENCHMARKS = len(ITEMS)
+CELL, NEW = (0, 0), (LMS - 1, 2)  # a score held out of a model whose others are seen; one of a model without any
+DRAWS = 400
+METHODS: dict[str, Method] = {
+    "laplace": Laplace(draws=DRAWS),
+    "svi": Svi(draws=DRAWS, steps=1000),
+    "nuts": Nuts(warmup=300, draws=600, chains=1, target=0.9, block=900),
+}
+THIN = {"nuts": 4}  # ranks among draws that hang together are not uniform
+PARAMETERS = {
+    "typical_loading": 0,
+    "typical_spread": 0,
+    "family_spread": 0,
+    "habit_spread": 0,
+    "gain": (0, 0),
+    "intercept": 0,
+}
+PREDICTED = ("mean score of a held-out cell", "held-out score", "mean score of a new model", "score of a new model")
+QUANTITIES = (*PARAMETERS, *PREDICTED)
+DENSITY = joint_density(1, JointPriors())
+
+
+class Simulated(NamedTuple):
+    """Data sets and what is true of them: `truth` [sim, quantity], parameters unconstrained, predictions fractions."""
+
+    evidence: JointEvidence  # `score` is stacked
+    truth: np.ndarray
+
+
+def blank() -> JointEvidence:
+    """What is known before any score: one covariate, families, items and floors."""
+    seen = np.ones((LMS, BENCHMARKS), bool)
+    seen[CELL] = False
+    seen[NEW[0]] = False
+    return JointEvidence(
+        score=np.zeros((LMS, BENCHMARKS)),
+        seen=seen,
+        weight=np.ones(LMS),
+        n_items=ITEMS,
+        floor=FLOOR,
+        covariate=np.linspace(-1.6, 1.6, LMS)[:, None],
+        known=np.ones((LMS, 1), bool),
+        family=np.arange(LMS) % FAMILIES,
+        families=np.zeros(FAMILIES),
+        loss=np.zeros((LMS, 0)),
+        log_base=np.zeros(0),
+        features=np.zeros((0, 1)),
+        centre=np.asarray(0.0),
+        scale=np.asarray(1.0),
+    )
+
+
+def parameters_of(x: np.ndarray) -> np.ndarray:
+    """The scalars of `PARAMETERS`, unconstrained: a rank does not mind a monotone transform."""
+    sites = jax.vmap(lambda x: DENSITY.unflatten(x, blank()))(jnp.asarray(x))
+    return np.stack([np.asarray(sites[name]).reshape(len(x), -1)[:, 0] for name in PARAMETERS], axis=1)
+
+
+def simulate(first: int, sims: int, seed: int) -> Simulated:
+    """Data sets number `first` and on: parameters and field from their priors, scores from the binomial."""
+    e = blank()
+
+    def one(key: jax.Array) -> tuple[jax.Array, ...]:
+        key_x, key_family, key_own, key_cell, key_items = jax.random.split(key, 5)
+        x = DENSITY.start(key_x, e)
+        sites = DENSITY.constrain(x, e)
+        a = jax.random.normal(key_family, (FAMILIES, sites["shared"].shape[1]))
+        r = jax.random.normal(key_own, (LMS, sites["own"].shape[2]))
+        eta = sites["trend"] + (a @ sites["shared"].T)[e.family] + jnp.einsum("mbk,mk->mb", sites["own"], r)
+        u = eta + sites["spread"] * jax.random.normal(key_cell, eta.shape)
+        mean, chance = (FLOOR + (1 - FLOOR) * expit(a) for a in (eta, u))
+        return x, mean, jax.random.binomial(key_items, ITEMS, chance, chance.shape) / ITEMS
+
+    keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))(jnp.arange(first, first + sims))
+    x, mean, score = map(np.asarray, jax.jit(jax.vmap(one))(keys))
+    predicted = [a[(slice(None), *at)] for at in (CELL, NEW) for a in (mean, score)]
+    shown = np.where(e.seen, score, 0.0)
+    return Simulated(e._replace(score=shown), np.column_stack([parameters_of(x), *predicted]))
+
+
+def fits_of(method: Method, evidence: JointEvidence, key: jax.Array) -> list[Fit]:
+    """One fit for each data set, in one compiled program; under a vmap all would wait for the slowest search."""
+    each = (evidence._replace(score=score) for score in evidence.score)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)  # counted, not shown one by one
+        keys = jax.random.split(key, len(evidence.score))
+        return [fit(DENSITY, one, method, key) for one, key in zip(each, keys, strict=True)]
+
+
+def drawn(found: Fit, evidence: JointEvidence, key: jax.Array, thin: int) -> np.ndarray:
+    """Draws [draw, quantity] of what is true of one data set."""
+    x = found.draws[::thin]
+    predicted = predict_joint(DENSITY, evidence, jnp.asarray(x), key)
+    cells = [np.asarray(a)[(slice(None), *at)] for at in (CELL, NEW) for a in (predicted.mean, predicted.score)]
+    return np.column_stack([parameters_of(x), *cells])
+
+
+@float64
+def batch(name: str, method: Method, first: int, sims: int, seed: int, path: Path) -> None:
+    """Fit some data sets and keep where the truth lies among the draws."""
+    simulated = simulate(first, sims, seed)
+    key_fit, key_draw = jax.random.split(jax.random.fold_in(jax.random.key(seed + 1), first))
+    fits = fits_of(method, simulated.evidence, key_fit)
+    draws = [
+        drawn(one, simulated.evidence._replace(score=score), key, THIN.get(name, 1))
+        for one, score, key in zip(fits, simulated.evidence.score, jax.random.split(key_draw, sims), strict=True)
+    ]
+    rng = np.random.default_rng([seed, first])
+    each = [positions(simulated.truth[:, q], np.stack([d[:, q] for d in draws]), rng) for q in range(len(QUANTITIES))]
+    rhat, diverging = (
+        np.array([np.max(one.diagnostics[n]) if n == "rhat" else np.sum(one.diagnostics[n]) for one in fits])
+        if name == "nuts"
+        else np.zeros(sims)
+        for n in ("rhat", "diverging")
+    )
+    with replacing(path) as part, part.open("wb") as file:
+        ok = np.array([one.status.ok for one in fits])
+        np.savez(file, position=np.column_stack(each), ok=ok, rhat=rhat, diverging=diverging)
+
+
+def main(
+    out: Path = Path("runs/calibration"), quick: bool = False, seed: int = 0, sims: int = 300, only: str = ""
+) -> None:
+    """Calibrate every method, or `only` one; a second call goes on where the first one was stopped."""
+    methods = {name: m for name, m in METHODS.items() if name in (only or name).split(",")}
+    size = 25
+    if quick:
+        sims, size = 10, 10
+    figures: dict[str, float] = {}
+    verdicts: dict[str, list[Verdict]] = {}
+    files: dict[str, list[Path]] = {}
+    for name, method in methods.items():
+        mark = hashlib.sha256(repr((method, seed, size, THIN, JointPriors())).encode()).hexdigest()[:8]
+        files[name] = paths = [out / f"{name}-{mark}-{first:04d}.npz" for first in range(0, sims, size)]
+        for i, path in enumerate(paths):
+            if not path.exists():
+                began = time.process_time()
+                batch(name, method, i * size, size, seed, path)
+                print(f"{time.process_time() - began:.0f} CPU seconds", file=sys.stderr)
+            print(f"{name}: {(i + 1) * size} of {sims} data sets", file=sys.stderr, flush=True)
+        kept = [dict(np.load(path)) for path in paths]
+        found = {key: np.concatenate([k[key] for k in kept]) for key in kept[0]}
+        verdicts[name] = [judge(q, found["position"][:, i]) for i, q in enumerate(QUANTITIES)]
+        figures |= {f"{name}_sims": len(found["ok"]), f"{name}_ok": float(np.mean(found["ok"]))}
+        if name == "nuts":
+            figures |= {"nuts_rhat_above_1.05": float(np.mean(found["rhat"] > 1.05))}
+            figures |= {"nuts_diverging": float(np.mean(found["diverging"] > 0))}
+        figures[f"{name}_outside"] = sum(not v.inside for v in verdicts[name])
+        print(f"\n{name}\n" + "\n".join(f"  {v}" for v in verdicts[name]))
+        for kind, at in (("cell", 1), ("new", 3)):
+            figures[f"{name}_coverage90_{kind}"] = verdicts[name][len(PARAMETERS) + at].inside90
+    ranks = {name: np.concatenate([np.load(path)["position"] for path in each]) for name, each in files.items()}
+    write_positions(ranks, QUANTITIES, out / "calibration.html")
+    with replacing(out / "result.json") as part:
+        part.write_text(
+            json.dumps({"figures": figures, "verdicts": {n: list(map(str, v)) for n, v in verdicts.items()}})
+        )
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    typer.run(main)
