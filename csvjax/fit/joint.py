@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -9,19 +10,23 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Bool, Float, Int
 
 from csvjax.dataset import Dataset
-from csvjax.errors import InputError
+from csvjax.errors import FitWarning, InputError
 from csvjax.fit.api import Method, fit
+from csvjax.fit.convergence import bulk_ess, rhat, tail_ess
 from csvjax.fit.density import Density
+from csvjax.fit.nuts import Nuts
 from csvjax.fit.precision import float64
 from csvjax.fit.result import Fit, Status
+from csvjax.laws.identify import align
 from csvjax.laws.joint_evidence import joint_evidence
 from csvjax.laws.joint_law import JointEvidence, JointPriors, joint_law
 from csvjax.laws.units import Units, group_units
 
-__all__ = ["FittedJoint", "JointSettings", "evidence_for", "fit_joint", "joint_density", "solved_draws"]
+__all__ = ["FittedJoint", "JointSettings", "evidence_for", "fit_joint", "joint_density", "one_order", "solved_draws"]
 
 
 @cache
@@ -110,8 +115,51 @@ def fit_joint(
     """
     evidence, units = evidence_for(dataset, seen, settings)
     density = joint_density(settings.capabilities, settings.priors)
-    found: Fit = fit(density, evidence, method, jax.random.key(seed), folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)  # told below, of chains in one order
+        found: Fit = fit(density, evidence, method, jax.random.key(seed), folder)
+    if isinstance(method, Nuts) and settings.capabilities > 1:
+        found = _in_one_order(found, method, density, evidence)
+    if not found.status.ok:
+        warnings.warn(f"{found.name}: {found.status}", FitWarning, stacklevel=3)
     return FittedJoint(settings, dataset, evidence, units, found.name, found.x, found.status, found.diagnostics)
+
+
+def _in_one_order(found: Fit, method: Nuts, density: Density, evidence: JointEvidence) -> Fit:
+    """Chains in which contrasts have the same signs and order, and what the sampler's diagnostics say of them.
+
+    Signs and order are exact symmetries of the density: chains that differ by them alone agree.
+    """
+    x = one_order(density, evidence, found.x)
+    diagnostics = found.diagnostics | {"rhat": rhat(x), "bulk_ess": bulk_ess(x), "tail_ess": tail_ess(x)}
+    return found._replace(x=x, status=method.status(diagnostics), diagnostics=diagnostics)
+
+
+@float64
+def one_order(
+    density: Density, evidence: JointEvidence, x: Float[np.ndarray, "chain draw n"]
+) -> Float[np.ndarray, "chain draw n"]:
+    """The same draws with signs and order of contrasts nearest to those of their mean; their density is as it was."""
+    shape = x.shape[:2]
+    sites = jax.vmap(lambda one: density.unflatten(one, evidence))(x.reshape(-1, x.shape[2]))
+    found = {name: np.asarray(value).reshape(*shape, *value.shape[1:]) for name, value in sites.items()}
+    contrast = found["contrast"] * np.exp(found["contrast_scale"])[..., None, :]
+    loading = np.concatenate([np.ones_like(contrast[..., :1]), contrast], axis=-1)
+    turn = align(loading, np.zeros((*shape, 0, loading.shape[-1])), "signs").turn
+    order, inner = np.abs(turn), turn[..., 1:, 1:]
+    turned = {
+        "contrast": found["contrast"] @ inner,
+        "contrast_scale": np.einsum("cdk,cdkj->cdj", found["contrast_scale"], np.abs(inner)),
+    }
+    if "gain" in found:
+        turned["gain"] = found["gain"] @ turn
+    if "family_spread" in found:
+        turned["family_spread"] = np.einsum("cdk,cdkj->cdj", found["family_spread"], order)
+    if "loss_slope" in found:
+        turned["loss_slope"] = np.einsum("cdk,cdkj->cdj", found["loss_slope"], turn)
+        turned["weight"] = np.einsum("cdkf,cdkj->cdjf", found["weight"], order)
+    flat = {name: value.reshape(-1, *value.shape[2:]) for name, value in (found | turned).items()}
+    return np.asarray(jax.vmap(lambda one: ravel_pytree(one)[0])(flat)).reshape(x.shape)
 
 
 def solved_draws(ok: Bool[np.ndarray, " draw"]) -> Int[np.ndarray, " draw"] | None:

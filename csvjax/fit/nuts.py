@@ -65,9 +65,10 @@ class Nuts:
         x = np.asarray(optimum.x) + found.pop("z") @ np.asarray(optimum.metric).T
         found |= {"rhat": rhat(x), "bulk_ess": bulk_ess(x), "tail_ess": tail_ess(x)}
         found |= {"step_size": found["step_size"][:, -1], "mode_potential": np.asarray(optimum.potential)}
-        return Fit(self, x, np.asarray(optimum.x), self._status(found), found)
+        return Fit(self, x, np.asarray(optimum.x), self.status(found), found)
 
-    def _status(self, found: dict[str, np.ndarray]) -> Status:
+    def status(self, found: dict[str, np.ndarray]) -> Status:
+        """What the diagnostics `rhat`, `bulk_ess`, `tail_ess`, `diverging` and `steps` say together."""
         diverging = int(found["diverging"].sum())
         total = self.chains * self.draws
         full = float(np.mean(found["steps"] >= 2**self.tree - 1))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
+from jax.flatten_util import ravel_pytree
 
 from csvjax.dataset import Dataset
 from csvjax.errors import InputError
 from csvjax.fit import Laplace, Map
-from csvjax.fit.joint import JointSettings, evidence_for, fit_joint, joint_density
+from csvjax.fit.joint import JointSettings, evidence_for, fit_joint, joint_density, one_order
+from csvjax.fit.precision import float64
 from csvjax.laws.joint_law import JointPriors
 from csvjax.losses.table import LossTable
 from csvjax.scores.table import ScoreTable
@@ -64,6 +67,37 @@ def test_families_are_named_in_the_order_of_their_numbers(dataset: Dataset) -> N
     evidence, _ = evidence_for(dataset, np.ones((LMS, 3), bool), JointSettings())
     names = dataset.lms["family"].to_numpy(str)
     np.testing.assert_array_equal(np.unique(names)[evidence.family], names)
+
+
+@float64
+def test_signs_and_order_of_contrasts_are_symmetries_that_are_undone(dataset: Dataset) -> None:
+    given = with_losses(dataset)
+    settings = JointSettings(capabilities=3, per_domain=3, features=2)
+    evidence, _ = evidence_for(given, np.ones((LMS, 3), bool), settings)
+    density = joint_density(3, JointPriors())
+    shapes = jax.eval_shape(lambda: density.sites(jax.random.key(0), evidence))
+    rng = np.random.default_rng(5)
+    one = {name: rng.normal(0, 0.5, shape.shape) for name, shape in shapes.items()}
+    one["contrast"] = np.array([[2.0, 0.3], [-0.5, 1.0], [0.1, -1.5]])
+    other = dict(one)
+    # The second and the third capability change places, and one of them its sign.
+    swap = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
+    other["contrast"] = one["contrast"] @ swap[1:, 1:]
+    other["contrast_scale"] = one["contrast_scale"] @ np.abs(swap[1:, 1:])
+    other["gain"], other["loss_slope"] = one["gain"] @ swap, one["loss_slope"] @ swap
+    other["family_spread"] = one["family_spread"] @ np.abs(swap)
+    other["weight"] = np.abs(swap).T @ one["weight"]
+    x = np.stack([np.asarray(ravel_pytree(sites)[0]) for sites in (one, other)])
+    potential = jax.jit(density.potential)
+    np.testing.assert_allclose(potential(x[0], evidence), potential(x[1], evidence), rtol=1e-9)
+    assert np.abs(x[0] - x[1]).max() > 1
+    draws = np.repeat(x[:, None], 50, axis=1) + 0.01 * rng.standard_normal((2, 50, x.shape[1]))
+    turned = one_order(density, evidence, draws)
+    np.testing.assert_allclose(turned[0].mean(axis=0), turned[1].mean(axis=0), atol=0.01)
+    for chain in range(2):
+        np.testing.assert_allclose(
+            potential(turned[chain, 7], evidence), potential(draws[chain, 7], evidence), rtol=1e-9
+        )
 
 
 def test_what_is_not_there_is_told(dataset: Dataset) -> None:
