@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from functools import cache, partial
@@ -18,6 +19,7 @@ from csvjax.errors import FitWarning, InputError
 from csvjax.fit.api import Method, fit
 from csvjax.fit.convergence import bulk_ess, rhat, tail_ess
 from csvjax.fit.density import Density
+from csvjax.fit.laplace import log_evidence
 from csvjax.fit.nuts import Nuts
 from csvjax.fit.precision import float64
 from csvjax.fit.result import Fit, Status
@@ -26,13 +28,30 @@ from csvjax.laws.joint_evidence import joint_evidence
 from csvjax.laws.joint_law import JointEvidence, JointPriors, joint_law
 from csvjax.laws.units import Units, group_units
 
-__all__ = ["FittedJoint", "JointSettings", "evidence_for", "fit_joint", "joint_density", "one_order", "solved_draws"]
+__all__ = [
+    "FittedJoint",
+    "JointSettings",
+    "evidence_for",
+    "fit_joint",
+    "joint_density",
+    "joint_log_evidence",
+    "one_order",
+    "solved_draws",
+]
 
 
 @cache
 def joint_density(capabilities: int, priors: JointPriors) -> Density:
     """The same object for the same settings, so that compiled fits are reused."""
     return Density(partial(joint_law, capabilities=capabilities, priors=priors))
+
+
+def joint_log_evidence(found: Fit, capabilities: int) -> float:
+    """log p(y | K) by Laplace's approximation around all 2^(K-1) (K-1)! modes, which differ by signs and order of
+    contrasts. Where contrasts are not clear modes overlap, and this is too much, by no more than their logarithm.
+    """
+    modes = (capabilities - 1) * math.log(2) + math.lgamma(capabilities)
+    return log_evidence(found) + modes
 
 
 class JointSettings(NamedTuple):

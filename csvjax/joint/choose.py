@@ -17,8 +17,7 @@ from csvjax.dataset import Dataset
 from csvjax.errors import FitWarning, InputError
 from csvjax.evaluate.splits import Fold
 from csvjax.fit import Laplace, Map, fit
-from csvjax.fit.joint import JointSettings, evidence_for, joint_density, solved_draws
-from csvjax.fit.laplace import log_evidence
+from csvjax.fit.joint import JointSettings, evidence_for, joint_density, joint_log_evidence, solved_draws
 from csvjax.fit.precision import float64
 from csvjax.laws.joint_cells import draw_cells
 from csvjax.laws.joint_law import JointPriors
@@ -64,9 +63,7 @@ def choose(
 ) -> Choice:
     """The settings with the highest log score on the `inner` folds; without folds, those with the highest evidence.
 
-    Nothing but the scores `seen` is looked at. Evidence: log p(y | settings) by Laplace's approximation, around one of
-    the modes that differ by signs and order of contrasts (where contrasts are clear, all of them together have log 2,
-    log 8 and log 48 more for 2, 3 and 4 capabilities). Log score: of each score hidden by a fold, log of the mean over
+    Nothing but the scores `seen` is looked at. Evidence: log p(y | settings), see `joint_log_evidence`. Log score: of each score hidden by a fold, log of the mean over
     draws of its density. A fold hides the `targets` (default: all benchmarks) of its test rows. tell: called with a
     sentence before each fit.
 
@@ -123,7 +120,7 @@ def _evidence(dataset: Dataset, mask: np.ndarray, settings: JointSettings, key: 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)  # the table says it
         found = fit(density, evidence_for(dataset, mask, settings)[0], _METHOD, key)
-    return log_evidence(found), found.status.ok
+    return joint_log_evidence(found, settings.capabilities), found.status.ok
 
 
 def _log_scores(

@@ -12,9 +12,17 @@ from jax.flatten_util import ravel_pytree
 
 from csvjax.dataset import Dataset
 from csvjax.errors import InputError
-from csvjax.fit import Laplace, Map
-from csvjax.fit.joint import JointSettings, evidence_for, fit_joint, joint_density, one_order
+from csvjax.fit import Fit, Laplace, Map
+from csvjax.fit.joint import (
+    JointSettings,
+    evidence_for,
+    fit_joint,
+    joint_density,
+    joint_log_evidence,
+    one_order,
+)
 from csvjax.fit.precision import float64
+from csvjax.fit.result import Status
 from csvjax.laws.joint_law import JointPriors
 from csvjax.losses.table import LossTable
 from csvjax.scores.table import ScoreTable
@@ -123,3 +131,10 @@ def test_hidden_scores_have_no_influence_and_draws_surround_the_mode(dataset: Da
     assert cloud.method == "laplace"
     error = cloud.x[0].std(axis=0) / np.sqrt(2000)
     assert (np.abs(cloud.x[0].mean(axis=0) - mode.x[0, 0]) < 5 * error + 1e-3).all()
+
+
+@pytest.mark.parametrize(("capabilities", "modes"), [(1, 1), (2, 2), (3, 8), (4, 48)])
+def test_the_evidence_counts_every_turn_of_the_contrasts(capabilities: int, modes: int) -> None:
+    facts = {"potential": np.asarray(3.0), "log_volume": np.asarray(1.0)}
+    found = Fit(Laplace(), np.zeros((1, 1, 1)), np.zeros(1), Status(True, "written"), facts)
+    assert joint_log_evidence(found, capabilities) == pytest.approx(-2 + np.log(modes))

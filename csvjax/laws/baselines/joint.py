@@ -1,9 +1,9 @@
 """The joint law as a method among the others, averaged over the number of capabilities.
 
 A fit is Laplace's approximation for each number of capabilities K. Their shares of the predictive draws are their
-posterior probabilities under equal prior ones, log p(y | K) = -potential(mode) + n/2 log 2 pi - log det H / 2, so
-nothing is chosen by hand and nothing by a held-out score. Rows that are to be predicted take part in the fit with what
-the view shows of them, never with their targets.
+posterior probabilities under equal prior ones, log p(y | K) = -potential(mode) + n/2 log 2 pi - log det H / 2 + the log
+of the number of equal modes, so nothing is chosen by hand and nothing by a held-out score. Rows that are to be
+predicted take part in the fit with what the view shows of them, never with their targets.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from jaxtyping import Float
 from csvjax.errors import FitWarning, InputError
 from csvjax.fit import Laplace, Map, fit
 from csvjax.fit.density import Density
-from csvjax.fit.joint import joint_density
-from csvjax.fit.laplace import log_evidence
+from csvjax.fit.joint import joint_density, joint_log_evidence
 from csvjax.fit.precision import float64
 from csvjax.laws.baselines.view import Need, View
 from csvjax.laws.joint_evidence import COVARIATES, log_amount
@@ -70,7 +69,7 @@ class JointMethod:
                 found = fit(density, e, method, jax.random.fold_in(key, k))
             assert found.mode is not None
             x = found.mode + self.widen * (found.draws - found.mode)
-            members.append(Member(density, x, log_evidence(found)))
+            members.append(Member(density, x, joint_log_evidence(found, k)))
         return JointFit(self, seen, members)
 
     def _evidence(self, view: View, fitted: View) -> JointEvidence:
