@@ -53,8 +53,8 @@ from csvjax.errors import FitWarning
 from csvjax.evaluate.sbc import Verdict, judge, positions
 from csvjax.evaluate.sbc_figure import write_positions
 from csvjax.fit import Fit, Laplace, Method, Nuts, Svi, fit
+from csvjax.fit.joint import joint_density
 from csvjax.fit.precision import float64
-from csvjax.laws.baselines.joint import joint_density
 from csvjax.laws.joint_law import JointEvidence, JointPriors
 from csvjax.laws.joint_predictive import predict_joint
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from csvjax.fit.density import Density
-from csvjax.laws.baselines.joint import joint_density
+from csvjax.fit.joint import joint_density
 from csvjax.laws.joint_law import JointEvidence, JointPriors
 
 __all__ = ["joint_table"]

@@ -11,8 +11,8 @@ from jax.flatten_util import ravel_pytree
 
 from csvjax.fit import Bootstrap, Fit, Laplace, Map, Nuts, Svi, fit
 from csvjax.fit.density import Density
+from csvjax.fit.joint import joint_density
 from csvjax.fit.precision import float64
-from csvjax.laws.baselines.joint import joint_density
 from csvjax.laws.joint_law import JointEvidence, JointPriors
 from csvjax.laws.joint_predictive import predict_joint
 
