@@ -1,7 +1,32 @@
 """Downstream scores of larger models from their standard benchmarks: the joint law on observational scaling laws.
 
-CSVJAX_DATA=tables python -m experiments.obs_scaling --out runs/obs_scaling
-CSVJAX_DATA=tables python -m experiments.obs_scaling --quick --out runs/quick
+    CSVJAX_DATA=tables python -m experiments.obs_scaling --out runs/obs_scaling
+    CSVJAX_DATA=tables python -m experiments.obs_scaling --quick --out runs/quick
+
+Claim: one setting, chosen on training rows, predicts all tasks of Ruan et al. 2024 (arXiv 2405.10938; tables of
+github.com/ryoungj/ObsScaling 4d6e1e43fd26) with intervals that hold what they say. The published number of components,
+three, was chosen with the test rows in view; without that choice one to four components are all alike, so the mean of
+their predictions is the honest competitor.
+
+Measured: geometric mean over the ten headline rows of the squared error on the rescaled target, and over all 446 cells
+of all 17 rows the share inside the intervals and the mean width of that of 90 %:
+
+                                  error      50 %   80 %   90 %   width
+    joint law, K by evidence      7.8e-3     58     89     98     0.50
+    joint law, K = 1, 2, 3, 4     2.7e-2, 9.5e-3, 8.2e-3, 7.4e-3  (90 %: K = 2 95, K = 3 94, K = 4 92)
+    joint law, equal shares of K  8.3e-3     73     93     98     0.59
+    mean of PC-1 to PC-1..4       9.1e-3
+    PC-1, PC-1..2, ..3, ..4       3.4e-2, 1.3e-2, 4.9e-3, 1.3e-2
+
+Asked was 4.0e-3 and coverage within 5 points. What falls short: Persian QA (5.4e-3 against 1.5e-3 with three
+components) and 2-digit addition (2.0e-2 against 4.1e-3), where the published sigmoid of raw scores is steeper than what
+other benchmarks make likely. Intervals are too wide by 8 points; draws as Laplace has them (`widen` = 1) hold 41, 69
+and 84 %, with an error of 9.2e-3. Chosen inside the training rows (smaller against larger training models, K = 2): no
+floors for the predictors (7.2e-3 against 8.9e-3 with the floors of chance; with these floors the test error was
+1.7e-2), `widen`. Slope priors twice as wide changed nothing there (7.4e-3). Measured before the gradient of the field
+was exact and before the evidence counted equal modes. CPU: some 20 minutes, of which three quarters compile.
+
+Last line: geomean_test_mse, coverage50, coverage80, coverage90, width90.
 """
 
 from __future__ import annotations

@@ -3,7 +3,27 @@
     CSVJAX_DATA=tables python -m experiments.openlm_distributions --out runs/openlm
     CSVJAX_DATA=tables python -m experiments.openlm_distributions --quick --out runs/quick
 
-DOCSTRING
+Claim: which texts matter for a task can be learned from models of some corpora and holds on another one (the setting of
+Ge et al. 2025, arXiv 2506.13216, on the 104 models of Gadre et al. 2024, arXiv 2403.08540; table of
+github.com/mlfoundations/scaling a003c4913793). 17 tasks, 8 losses, each of three corpora from the two others; floors of
+multiple choice are given; the prior strength is averaged by stacking on inner folds, each training corpus from the
+other.
+
+Measured (27 CPU seconds):
+
+                      R2 by task and corpus: mean, median     R2 by task over all corpora: mean, worst gain
+    salience          0.39, 0.81                              0.760, -0.013
+    mean loss         0.48                                    0.581
+    coverage of the salience law's intervals at 50, 80, 90 %: 39, 70, 82
+
+Asked were a mean R2 of 0.82, no task more than 0.05 below the mean loss, 85 to 95 %. The mean by task and corpus is
+that of one cell of 51: Jeopardy on C4, whose models know no trivia and differ little, so that R2 there is -18; without
+Jeopardy it is 0.75. Tried, over all corpora together: one prior strength for all tasks by Laplace's evidence 0.77, one
+strength of 0.3 for all 0.80 (which nothing inside the training corpora selects), half-normal family effects of 0.02
+logits 0.77, ridge regression in place of the softmax 0.77 at its best, a salience shared by all tasks no gain.
+Intervals are too narrow because two corpora do not tell how much a third one differs.
+
+Last line: mean_r2, median_r2, mean_r2_mean_loss, worst_task_gain, the same pooled, coverage, width90.
 """
 
 from __future__ import annotations
