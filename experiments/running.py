@@ -23,12 +23,10 @@ def data_folder() -> Path:
 
     Raises: InputError if the variable CSVJAX_DATA does not name a folder.
     """
-    folder = Path(os.environ.get("CSVJAX_DATA", ""))
-    if "CSVJAX_DATA" not in os.environ or not folder.is_dir():
-        raise InputError(
-            "expected CSVJAX_DATA to name the folder of public tables, found "
-            f"{os.environ.get('CSVJAX_DATA', 'it unset')!r}; set it"
-        )
+    named = os.environ.get("CSVJAX_DATA")
+    if named is None or not (folder := Path(named)).is_dir():
+        found = "it unset" if named is None else repr(named)
+        raise InputError(f"expected CSVJAX_DATA to name the folder of public tables, found {found}; set it")
     return folder
 
 

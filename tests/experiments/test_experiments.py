@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -63,3 +64,30 @@ def test_calibration(tmp_path: Path) -> None:
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.npz")}
     assert run("calibration", "--out", tmp_path) == figures
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.npz")} == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "figures"),
+    [
+        ("obs_scaling", {"geomean_test_mse", "coverage50", "coverage80", "coverage90", "width90"}),
+        ("sloth_families", {"mae_v1_n1", "coverage90"}),
+        ("openlm_distributions", {"mean_r2", "pooled_r2", "worst_task_gain", "coverage90"}),
+    ],
+)
+def test_published_protocols(name: str, figures: set[str], public_data: Path, tmp_path: Path) -> None:
+    found = run(name, "--out", tmp_path / "run")
+    assert set(found) >= figures
+    assert all(np.isfinite(value) for value in found.values())
+    rows = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*.json")}
+    assert run(name, "--out", tmp_path / "run") == found  # nothing is computed again
+    assert rows == {path: path.read_bytes() for path in rows}
+
+
+def test_an_experiment_without_its_tables_says_so(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "experiments.openlm_distributions", "--out", str(tmp_path / "run")]
+    environment = {name: value for name, value in os.environ.items() if name != "CSVJAX_DATA"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "error: expected CSVJAX_DATA to name the folder of public tables, found it unset; set it\n"
+    assert not (tmp_path / "run").exists()
