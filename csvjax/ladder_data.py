@@ -55,4 +55,5 @@ def save_ladder(
                 f"expected a ladder whose lms have the columns {', '.join(_COLUMNS)}, found none named {column!r}: "
                 f"{names.hint(column, map(str, dataset.lms.columns))}; add it"
             )
+    dataset.measured()  # a ladder has scores and losses
     save_dataset(replace(dataset, lms=dataset.lms[_COLUMNS]), folder, dtype)
