@@ -1,7 +1,28 @@
 """Larger models of a family from its smallest: the joint law of size, tokens and family on the six settings of Sloth.
 
-CSVJAX_DATA=tables python -m experiments.sloth_families --out runs/sloth_families
-CSVJAX_DATA=tables python -m experiments.sloth_families --quick --out runs/quick
+    CSVJAX_DATA=tables python -m experiments.sloth_families --out runs/sloth_families
+    CSVJAX_DATA=tables python -m experiments.sloth_families --quick --out runs/quick
+
+Claim: on the held-out families of Maia Polo et al. 2024 (arXiv 2412.06540; github.com/felipemaiapolo/sloth
+6dc6bb3efeef) one setting errs by less than Sloth, and its intervals hold what they say. Published is the best number of
+a column among links and dimensions, chosen with these errors in view; Sloth with its logistic link errs by 5.34, 3.84,
+4.54 (one model seen), 5.48, 4.26, 5.35 (two).
+
+Measured (mean over groups of the mean absolute error, points; share of the cells inside the 90 % interval):
+
+    setting     v1 n=1   v2 n=1   all n=1   v1 n=2   v2 n=2   all n=2
+    joint law    4.33     3.38     4.40      4.90     7.06     not run
+    K = 1        4.72     3.42     4.61      5.28     3.15
+    K = 2        4.20     3.48     4.41      4.85     3.36
+    K = 3        4.25     3.54     4.52      4.85     7.57
+    90 %         91       93       91        89       89
+    asked        4.06     2.86     3.52      4.10     3.25     3.96
+
+Better than Sloth's logistic link in four of the five columns, short of its trained link. In v2 n=2 three capabilities
+had an evidence without a meaning for some groups: their search had run to where the density of that version exploded.
+Such values are refused since, and the figures are those of before. CPU: about 50 minutes.
+
+Last line: mae_SETTING for each setting, coverage50, coverage80, coverage90.
 """
 
 from __future__ import annotations
