@@ -18,9 +18,10 @@ Measured (mean over groups of the mean absolute error, points; share of the cell
     90 %         91       93       91        89       89
     asked        4.06     2.86     3.52      4.10     3.25     3.96
 
-Better than Sloth's logistic link in four of the five columns, short of its trained link. In v2 n=2 three capabilities
-had an evidence without a meaning for some groups: their search had run to where the density of that version exploded.
-Such values are refused since, and the figures are those of before. CPU: about 50 minutes.
+Better than Sloth's logistic link in four of the five columns, short of its trained link. What breaks v2 n=2: with three
+capabilities the number of items of MATH Lvl 5, which is not given, goes to 1e8 for some groups. Several of its scores
+are exactly 0, the density of a fraction there grows with the number of items, and the evidence takes this for a better
+law. CPU: about 50 minutes.
 
 Last line: mae_SETTING for each setting, coverage50, coverage80, coverage90.
 """
