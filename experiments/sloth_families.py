@@ -21,7 +21,8 @@ Measured (mean over groups of the mean absolute error, points; share of the cell
 Better than Sloth's logistic link in four of the five columns, short of its trained link. What breaks v2 n=2: with three
 capabilities the number of items of MATH Lvl 5, which is not given, goes to 1e8 for some groups. Several of its scores
 are exactly 0, the density of a fraction there grows with the number of items, and the evidence takes this for a better
-law. CPU: about 50 minutes.
+law. CPU: more than 36
+minutes, compilation included.
 
 Last line: mae_SETTING for each setting, coverage50, coverage80, coverage90.
 """
