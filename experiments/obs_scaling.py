@@ -43,16 +43,14 @@ import typer
 
 from csvjax import runs
 from csvjax.atomic import replacing
-from csvjax.evaluate.metrics import interval
 from csvjax.evaluate.protocols.observational import AGENTS, EMERGENT, POST_TRAINING, agents, emergent, post_training
 from csvjax.evaluate.protocols.problem import Problem
 from csvjax.laws.baselines import find_methods, hide
 from csvjax.laws.baselines.joint import JointMethod
 from csvjax.laws.baselines.least_squares import Solver
 from csvjax.laws.baselines.observational import observational_pca
-from experiments.running import data_folder, once, start
+from experiments.running import LEVELS, data_folder, intervals, once, start
 
-LEVELS = (50, 80, 90)
 HEADLINE = 10
 LATER = ("Word Unscramble", "Persian QA", "3-digit subtraction", "2-digit multiplication")
 
@@ -68,14 +66,9 @@ def problems(folder: Path, quick: bool) -> dict[str, Problem]:
 
 def judge(problem: Problem, draws: np.ndarray) -> dict[str, float]:
     """Squared error on the rescaled target, and intervals, of the rows to predict. draws [draw, row, 1]."""
-    row = error(problem, draws.mean(axis=0))
     asked = problem.fold.test & ~np.isnan(problem.observed[:, 0])
-    y, drawn = problem.observed[asked, 0], draws[:, asked, 0]
-    for level in LEVELS:
-        low, high = interval(drawn, level / 100)
-        row[f"inside{level}"] = float(np.sum((y >= low - 1e-6) & (y <= high + 1e-6)))
-        row[f"width{level}"] = float(np.mean(high - low)) / span_of(problem)
-    return row
+    found = error(problem, draws.mean(axis=0))
+    return found | intervals(problem.observed[asked, 0], draws[:, asked, 0], unit=span_of(problem))
 
 
 def answers(problem: Problem, method: JointMethod, seed: int) -> dict[str, dict[str, float]]:

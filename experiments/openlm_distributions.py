@@ -38,16 +38,15 @@ import typer
 
 from csvjax import runs
 from csvjax.atomic import replacing
-from csvjax.evaluate.metrics import interval, r2
+from csvjax.evaluate.metrics import r2
 from csvjax.evaluate.protocols.openlm import corpus_problems
 from csvjax.evaluate.protocols.problem import Problem
 from csvjax.evaluate.splits import Fold
 from csvjax.fit.salience import Settings, fit_salience
 from csvjax.laws.salience_law import Priors
 from csvjax.predict import predict_cells
-from experiments.running import data_folder, once, start
+from experiments.running import LEVELS, data_folder, intervals, once, start
 
-LEVELS = (50, 80, 90)
 LAWS = {
     "salience": Settings(strengths=(0.0, 0.3, 1.0, 3.0), priors=Priors(family_sd=0.1)),
     "mean loss": Settings(strengths=(0.0,), priors=Priors(family_sd=0.1)),
@@ -70,11 +69,7 @@ def answers(problem: Problem, settings: Settings, seed: int) -> list[dict[str, A
         point = draws.mean(axis=0)
         row: dict[str, Any] = {"corpus": problem.fold.name, "task": task, "cells": len(y), "r2": r2(y, point)}
         row |= {"observed": y.tolist(), "predicted": point.tolist()}
-        for level in LEVELS:
-            low, high = interval(draws, level / 100)
-            row[f"inside{level}"] = float(np.sum((y >= low - 1e-6) & (y <= high + 1e-6)))
-            row[f"width{level}"] = float(np.mean(high - low))
-        rows.append(row)
+        rows.append(row | intervals(y, draws))
     return rows
 
 

@@ -8,14 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import typer
 
 from csvjax import runs
 from csvjax.atomic import replacing
 from csvjax.compiled import keep_compiled
 from csvjax.errors import CsvjaxError, InputError
+from csvjax.evaluate.metrics import interval
 
 T = TypeVar("T")
+LEVELS = (50, 80, 90)  # per cent
+_ROUNDING = 1e-6  # scores are at the ends of intervals where both are 0 or 1
 
 
 def data_folder() -> Path:
@@ -28,6 +32,16 @@ def data_folder() -> Path:
         found = "it unset" if named is None else repr(named)
         raise InputError(f"expected CSVJAX_DATA to name the folder of public tables, found {found}; set it")
     return folder
+
+
+def intervals(y: np.ndarray, draws: np.ndarray, unit: float = 1.0) -> dict[str, float]:
+    """How many cells [...] the intervals of the draws [draw, ...] hold at each level, and their mean width in `unit`s."""
+    row = {}
+    for level in LEVELS:
+        low, high = interval(draws, level / 100)
+        row[f"inside{level}"] = float(np.sum((y >= low - _ROUNDING) & (y <= high + _ROUNDING)))
+        row[f"width{level}"] = float(np.mean(high - low)) / unit
+    return row
 
 
 def once(path: Path, make: Callable[[], T]) -> T:

@@ -39,15 +39,13 @@ import typer
 
 from csvjax import runs
 from csvjax.atomic import replacing
-from csvjax.evaluate.metrics import interval
 from csvjax.evaluate.protocols.problem import Problem
 from csvjax.evaluate.protocols.sloth import Leaderboard, sloth_problems
 from csvjax.laws.baselines import find_methods, hide
 from csvjax.laws.baselines.joint import JointMethod
-from experiments.running import data_folder, once, start
+from experiments.running import LEVELS, data_folder, intervals, once, start
 
 BOARDS: tuple[Leaderboard, ...] = ("v1", "v2", "all")
-LEVELS = (50, 80, 90)
 
 
 def settings(path: Path, quick: bool) -> dict[str, tuple[Problem, ...]]:
@@ -62,12 +60,8 @@ def judge(problem: Problem, draws: np.ndarray) -> dict[str, float]:
     """Mean absolute error of medians, in points, and intervals of a held-out group. draws [draw, row, benchmark]."""
     asked = problem.fold.test
     y, drawn = problem.observed[asked], draws[:, asked]
-    row = {"cells": float(y.size), "mae": 100 * float(np.abs(np.median(drawn, axis=0) - y).mean())}
-    for level in LEVELS:
-        low, high = interval(drawn, level / 100)
-        row[f"inside{level}"] = float(np.sum((y >= low - 1e-6) & (y <= high + 1e-6)))
-        row[f"width{level}"] = 100 * float(np.mean(high - low))
-    return row
+    mae = 100 * float(np.abs(np.median(drawn, axis=0) - y).mean())
+    return {"cells": float(y.size), "mae": mae} | intervals(y, drawn, unit=0.01)
 
 
 def answers(problem: Problem, method: JointMethod, seed: int) -> dict[str, dict[str, float]]:

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from csvjax.errors import FitWarning, InputError
 from csvjax.fit import Laplace, Map, fit
 from csvjax.fit.density import Density
-from csvjax.fit.joint import joint_density, joint_log_evidence
+from csvjax.fit.joint import joint_density, joint_log_evidence, solved_draws
 from csvjax.fit.precision import float64
 from csvjax.laws.baselines.view import Need, View
 from csvjax.laws.joint_evidence import COVARIATES, log_amount
@@ -181,9 +181,8 @@ class JointFit:
             drawn = predict_new(member.density, old, new, piece, jax.random.fold_in(key, start), number)
             parts.append(np.asarray(drawn.score)[:, :rows, :targets])
         found = np.concatenate(parts)[:count]
-        # Far from the mode the field may have no solution; such a draw gives way to another.
-        solved = np.isfinite(found).all(axis=(1, 2))
-        return found if solved.all() else found[np.resize(np.flatnonzero(solved), count)]
+        at = solved_draws(np.isfinite(found).all(axis=(1, 2)))  # far from the mode the field may have no solution
+        return found if at is None else found[at]
 
     def _draw(self, view: View, key: jax.Array, count: int, stream: np.ndarray | None = None) -> np.ndarray:
         edges = np.round(np.concatenate([[0.0], np.cumsum(self.shares)]) * count)
