@@ -35,7 +35,7 @@ def data_folder() -> Path:
 
 
 def intervals(y: np.ndarray, draws: np.ndarray, unit: float = 1.0) -> dict[str, float]:
-    """How many cells [...] the intervals of the draws [draw, ...] hold at each level, and their mean width in `unit`s."""
+    """How many cells [...] the intervals of the draws [draw, ...] hold at each level, and their mean width in units."""
     row = {}
     for level in LEVELS:
         low, high = interval(draws, level / 100)

@@ -197,18 +197,10 @@ def training_rows(dataset: Dataset, holdout: Sequence[str]) -> np.ndarray:
     """
     import numpy as np
 
-    from csvjax.evaluate.splits import parse_split
-
     scores = dataset.measured()[0]
     train = np.isfinite(scores.score).any(axis=1)
     for text in holdout:
-        folds = parse_split(text, dataset.lms).folds
-        if len(folds) > 1:
-            raise InputError(
-                f"expected a --holdout that hides models once, found {text!r}, which does so {len(folds)} times; "
-                f"choose weak-to-strong:COLUMN or COLUMN>NUMBER, or use csvjax evaluate"
-            )
-        train &= folds[0].train
+        train &= inputs.single_fold(text, dataset, "evaluate").train
     if train.sum() < 3:
         raise InputError(f"expected three or more models with scores to fit, found {train.sum()}; give more scores")
     blank = np.isnan(scores.score[train]).all(axis=0)

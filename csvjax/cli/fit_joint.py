@@ -172,18 +172,10 @@ def seen_cells(dataset: Dataset, holdout: Sequence[str], targets: np.ndarray) ->
     """
     import numpy as np
 
-    from csvjax.evaluate.splits import parse_split
-
     assert dataset.scores is not None
     hidden = np.zeros(len(dataset.lms), bool)
     for text in holdout:
-        folds = parse_split(text, dataset.lms).folds
-        if len(folds) > 1:
-            raise InputError(
-                f"expected a --holdout that hides models once, found {text!r}, which does so {len(folds)} times; "
-                f"choose weak-to-strong:COLUMN or COLUMN>NUMBER, or use csvjax compare"
-            )
-        hidden |= ~folds[0].train
+        hidden |= ~inputs.single_fold(text, dataset, "compare").train
     seen = np.isfinite(dataset.scores.score) & ~(hidden[:, None] & targets)
     if (models := int(seen.any(axis=1).sum())) < 3:
         raise InputError(f"expected three or more models with scores to fit, found {models}; hold out fewer")

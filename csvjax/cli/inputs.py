@@ -13,6 +13,7 @@ from csvjax.errors import InputError
 
 if TYPE_CHECKING:
     from csvjax.dataset import Dataset
+    from csvjax.evaluate.splits import Fold
 
 __all__ = [
     "Benchmarks",
@@ -38,6 +39,7 @@ __all__ = [
     "by_name",
     "read_score_table",
     "read_source",
+    "single_fold",
     "with_columns",
 ]
 
@@ -234,6 +236,22 @@ def by_name(given: list[str] | None, option: str, form: str = "BENCHMARK=NUMBER"
             raise InputError(f"expected {option} {form}, found {text!r}; name the benchmark")
         found[name] = _number(number, option, form)
     return found
+
+
+def single_fold(holdout: str, dataset: Dataset, instead: str) -> Fold:
+    """The one fold of a split that a fit leaves out. instead: the command for splits that have several.
+
+    Raises: InputError for splits of several folds.
+    """
+    from csvjax.evaluate.splits import parse_split
+
+    folds = parse_split(holdout, dataset.lms).folds
+    if len(folds) > 1:
+        raise InputError(
+            f"expected a --holdout that hides models once, found {holdout!r}, which does so {len(folds)} times; "
+            f"choose weak-to-strong:COLUMN or COLUMN>NUMBER, or use csvjax {instead}"
+        )
+    return folds[0]
 
 
 def with_columns(dataset: Dataset, source: Source, splits: Sequence[str]) -> Dataset:
