@@ -85,11 +85,14 @@ class Field(NamedTuple):
 def log_items(cells: Cells, u: Float[Array, "lm benchmark"]) -> Float[Array, "lm benchmark"]:
     """log of the density of a score at logit u: binomial probability of n y, times n + 1 for a fraction of n + 1
     values; gamma functions stand for factorials, so that n y need not be whole.
+
+    Scores of exactly 0 and 1 are atoms with the binomial probability itself. Their density would grow with n, so that
+    where n is unknown a few of them would send it to infinity.
     """
     y, n = cells.score, cells.n_items
     p = jnp.clip(link(u, cells.floor, cells.ceiling), _EDGE, 1 - _EDGE)
     count = jnp.log(n + 1) + gammaln(n + 1) - gammaln(n * y + 1) - gammaln(n * (1 - y) + 1)
-    return count + n * (y * jnp.log(p) + (1 - y) * jnp.log1p(-p))
+    return jnp.where((y > 0) & (y < 1), count, 0.0) + n * (y * jnp.log(p) + (1 - y) * jnp.log1p(-p))
 
 
 def item_slopes(cells: Cells, u: Array, exact: Array | bool = False) -> tuple[Array, Array]:

@@ -28,7 +28,7 @@ class JointCells(NamedTuple):
     """One draw of capabilities, and of logits without the cell's own residual, for each draw of the parameters.
 
     log_likelihood: of a score observed for this model, given parameters and logit, its residual integrated out; nats,
-    of a density of fractions; NaN where there is no score.
+    of a density of fractions, for scores of exactly 0 and 1 of their probability; NaN where there is no score.
     """
 
     capability: Float[Array, "draw lm capability"]

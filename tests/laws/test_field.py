@@ -198,7 +198,18 @@ def test_items_are_a_density_of_fractions() -> None:
     chance = 0.25 + 0.75 * expit(0.4)
     count = gammaln(n + 1) - gammaln(n * y + 1) - gammaln(n * (1 - y) + 1)
     binomial = count + n * (y * np.log(chance) + (1 - y) * np.log1p(-chance))
-    np.testing.assert_allclose(np.asarray(log_items(cells, u))[:, 0] - np.log(n + 1), binomial, rtol=1e-9)
+    inside = (y > 0) & (y < 1)
+    np.testing.assert_allclose(np.asarray(log_items(cells, u))[:, 0] - inside * np.log(n + 1), binomial, rtol=1e-9)
+
+
+def test_scores_of_exactly_0_and_1_do_not_ask_for_ever_more_items() -> None:
+    """A density of fractions would be n + 1 times as likely, whatever the chance of success: more items for nothing."""
+    n = np.logspace(1, 8, 40)
+    for y in (0.0, 1.0):
+        one = jnp.ones((1, len(n)))
+        cells = Cells(y * one, one > 0, jnp.asarray(n), jnp.zeros(len(n)), jnp.ones(len(n)))
+        for logit in (-20.0, -3.0, 0.0, 3.0, 20.0):
+            assert np.all(np.diff(np.asarray(log_items(cells, jnp.full_like(one, logit)))[0]) <= 0)
 
 
 def test_far_from_the_data_the_value_is_bounded_and_the_gradient_finite() -> None:

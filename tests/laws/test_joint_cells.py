@@ -23,7 +23,8 @@ def dense(score: np.ndarray, eta: np.ndarray, spread: np.ndarray, items: float, 
     p = np.clip(floor + (1 - floor) * expit(u), 1e-12, 1 - 1e-12)
     found = []
     for y, at, s in zip(score, eta, spread, strict=True):
-        count = gammaln(items + 1) - gammaln(items * y + 1) - gammaln(items * (1 - y) + 1) + np.log(items + 1)
+        count = gammaln(items + 1) - gammaln(items * y + 1) - gammaln(items * (1 - y) + 1)
+        count += np.log(items + 1) if 0 < y < 1 else 0.0
         log_p = count + items * (y * np.log(p) + (1 - y) * np.log1p(-p))
         log_prior = -0.5 * ((u - at) / s) ** 2 - 0.5 * np.log(2 * np.pi) - np.log(s)
         found.append(logsumexp(log_p + log_prior) + np.log(u[1] - u[0]))

@@ -28,7 +28,7 @@ from csvjax.laws.joint_predictive import predict_new
 
 __all__ = ["JointFit", "JointMethod", "joint", "joint_compute"]
 
-_ROWS, _FAMILIES = 50, 25  # multiples
+_ROWS, _LEAST, _FAMILIES = 50, 100, 50  # multiples, and no fewer rows than that
 _PIECE = 50  # draws
 
 
@@ -96,13 +96,13 @@ class JointMethod:
         family = np.array([index.get(str(name), -1) for name in view.family], int)
         alone = family < 0
         family[alone] = len(names) + np.arange(alone.sum())
-        more, families = -rows % _ROWS, len(names) + alone.sum() + 1
+        more, families = max(-rows % _ROWS, _LEAST - rows), len(names) + alone.sum() + 1
         score, x = (np.vstack([a, np.full((more, a.shape[1]), np.nan)]) for a in (score, x))
         return JointEvidence(
             score=np.nan_to_num(score),
             seen=np.isfinite(score),
             weight=np.ones(rows + more),
-            n_items=np.full(score.shape[1], np.nan),
+            n_items=np.concatenate([view.n_items, view.score_n_items]),
             floor=np.concatenate([view.floor, view.score_floor]),
             covariate=np.nan_to_num(x),
             known=np.isfinite(x),
