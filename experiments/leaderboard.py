@@ -27,7 +27,6 @@ from __future__ import annotations
 import datetime
 import json
 import math
-import os
 import re
 import time
 from pathlib import Path
@@ -43,6 +42,7 @@ from csvjax.evaluate.compare import Comparison, compare, tasks, versions
 from csvjax.evaluate.compare_table import comparison_table
 from csvjax.evaluate.protocols.board import Protocol, protocols, question_of
 from csvjax.laws.baselines import BY_NAME, METHODS
+from experiments.running import data_folder, start
 
 README = Path(__file__).parent.parent / "README.md"
 MARKS = "<!-- leaderboard: python -m experiments.leaderboard -->", "<!-- end of leaderboard -->"
@@ -56,11 +56,10 @@ def main(
     methods: Annotated[str, typer.Option(help="Some of the methods, by name.")] = "all",
     readme: Annotated[Path, typer.Option(help="The file with the marker comments.")] = README,
 ) -> None:
+    """Every method on every published protocol."""
     begun = time.monotonic()
-    if "CSVJAX_DATA" not in os.environ:
-        raise InputError("expected CSVJAX_DATA to name the folder of public tables, found it unset; set it")
+    board = protocols(data_folder(), quick)
     folder = runs.check_out(out)
-    board = protocols(Path(os.environ["CSVJAX_DATA"]), quick)
     wanted = list(METHODS) if methods == "all" else methods.split(",")
     work = [task for protocol in board for task in _tasks(protocol, wanted)]
     folder.mkdir(parents=True, exist_ok=True)
@@ -168,8 +167,5 @@ def _write_readme(readme: Path, text: str) -> None:
         part.write_text(new, encoding="utf-8")
 
 
-app = typer.Typer(add_completion=False)
-app.command()(main)
-
 if __name__ == "__main__":
-    app()
+    start(main)

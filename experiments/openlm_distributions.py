@@ -32,6 +32,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pandas as pd
 import typer
@@ -42,15 +43,23 @@ from csvjax.evaluate.metrics import r2
 from csvjax.evaluate.protocols.openlm import corpus_problems
 from csvjax.evaluate.protocols.problem import Problem
 from csvjax.evaluate.splits import Fold
+from csvjax.fit import Laplace
+from csvjax.fit.joint import JointSettings, fit_joint, solved_draws
+from csvjax.fit.precision import float64
 from csvjax.fit.salience import Settings, fit_salience
+from csvjax.laws.joint_predictive import predict_joint
 from csvjax.laws.salience_law import Priors
 from csvjax.predict import predict_cells
 from experiments.running import LEVELS, data_folder, intervals, once, start
 
-LAWS = {
+LAWS: dict[str, Settings | JointSettings] = {
     "salience": Settings(strengths=(0.0, 0.3, 1.0, 3.0), priors=Priors(family_sd=0.1)),
     "mean loss": Settings(strengths=(0.0,), priors=Priors(family_sd=0.1)),
+    "joint law, K = 1": JointSettings(1, covariates=(), features=8),
+    "joint law, K = 2": JointSettings(2, covariates=(), features=8),
 }
+
+HEADLINE = "joint law, K = 1"
 
 
 def inner_folds(problem: Problem) -> tuple[Fold, ...]:
@@ -59,13 +68,30 @@ def inner_folds(problem: Problem) -> tuple[Fold, ...]:
     return tuple(Fold(name, train & (corpus != name), train & (corpus == name)) for name in np.unique(corpus[train]))
 
 
-def answers(problem: Problem, settings: Settings, seed: int) -> list[dict[str, Any]]:
-    """R2 of the mean of the draws, and intervals, of every task on the held-out corpus; and every score."""
+def task_by_task(problem: Problem, settings: Settings, seed: int) -> np.ndarray:
+    """Draws [draw, lm, task] of the salience law, each task with a fit of its own."""
     inner = inner_folds(problem) if len(settings.strengths) > 1 else ()
     fit = fit_salience(problem.dataset, problem.fold.train, inner, settings, seed)
-    drawn = np.asarray(predict_cells(fit).score)[:, :, problem.fold.test]
-    rows = []
-    for task, draws, y in zip(problem.targets, drawn, problem.observed[problem.fold.test].T, strict=True):
+    return np.moveaxis(np.asarray(predict_cells(fit).score), 0, 2)  # of [task, draw, lm]
+
+
+@float64
+def together(problem: Problem, settings: JointSettings, seed: int) -> np.ndarray:
+    """Draws [draw, lm, task] of the joint law, all tasks in one fit."""
+    seen = np.repeat(problem.fold.train[:, None], len(problem.targets), axis=1)
+    found = fit_joint(problem.dataset, seen, settings, Laplace(draws=400), seed)
+    drawn = np.asarray(predict_joint(found.density, found.evidence, found.draws(), jax.random.key(seed)).score)
+    solved = solved_draws(np.isfinite(drawn).all(axis=(1, 2)))
+    return drawn if solved is None else drawn[solved]
+
+
+def answers(problem: Problem, law: Settings | JointSettings, seed: int) -> list[dict[str, Any]]:
+    """R2 of the mean of the draws, and intervals, of every task on the held-out corpus; and every score."""
+    drawn = together(problem, law, seed) if isinstance(law, JointSettings) else task_by_task(problem, law, seed)
+    test, rows = problem.fold.test, []
+    for task, draws, y in zip(
+        problem.targets, np.moveaxis(drawn[:, test], 2, 0), problem.observed[test].T, strict=True
+    ):
         point = draws.mean(axis=0)
         row: dict[str, Any] = {"corpus": problem.fold.name, "task": task, "cells": len(y), "r2": r2(y, point)}
         row |= {"observed": y.tolist(), "predicted": point.tolist()}
@@ -79,27 +105,26 @@ def pooled_r2(table: pd.DataFrame) -> pd.DataFrame:
     return parts.apply(lambda part: r2(*(np.concatenate(part[c].tolist()) for c in part))).unstack()
 
 
-def figures_of(table: pd.DataFrame) -> dict[str, float]:
-    """R2 of each task and corpus, averaged; that over the scores of all corpora together; the worst gain of a task in
-    both; coverage over all cells.
+def figures_of(table: pd.DataFrame, law: str) -> dict[str, float]:
+    """R2 of each task over the scores of all corpora, averaged, and its worst gain on the mean loss; the same of each
+    task and corpus; coverage over all cells.
     """
     r2s, pooled = table.pivot_table(index="task", columns="law", values="r2", aggfunc="mean"), pooled_r2(table)
-    law = table[table["law"] == "salience"]
+    its = table[table["law"] == law]
     return {
-        "mean_r2": float(r2s["salience"].mean()),
-        "median_r2": float(law["r2"].median()),
-        "mean_r2_mean_loss": float(r2s["mean loss"].mean()),
-        "worst_task_gain": float((r2s["salience"] - r2s["mean loss"]).min()),
-        "pooled_r2": float(pooled["salience"].mean()),
-        "pooled_r2_mean_loss": float(pooled["mean loss"].mean()),
-        "pooled_worst_task_gain": float((pooled["salience"] - pooled["mean loss"]).min()),
-        **{f"coverage{level}": float(law[f"inside{level}"].sum() / law["cells"].sum()) for level in LEVELS},
-        "width90": float(law["width90"].mean()),
+        "mean_r2": float(pooled[law].mean()),
+        "mean_r2_mean_loss": float(pooled["mean loss"].mean()),
+        "worst_task_gain": float((pooled[law] - pooled["mean loss"]).min()),
+        "cell_mean_r2": float(r2s[law].mean()),
+        "cell_median_r2": float(its["r2"].median()),
+        "cell_worst_task_gain": float((r2s[law] - r2s["mean loss"]).min()),
+        **{f"coverage{level}": float(its[f"inside{level}"].sum() / its["cells"].sum()) for level in LEVELS},
+        "width90": float(its["width90"].mean()),
     }
 
 
 def main(out: Path = Path("runs/openlm_distributions"), quick: bool = False, seed: int = 0) -> None:
-    """The salience law and the mean loss on each held-out corpus."""
+    """Every law on each held-out corpus."""
     problems = corpus_problems(data_folder() / "losses" / "openlm_scaling_104.csv", chance=True)
     folder = runs.check_out(out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -109,18 +134,18 @@ def main(out: Path = Path("runs/openlm_distributions"), quick: bool = False, see
     )
     rows = []
     for problem in problems[: 1 if quick else None]:
-        for name, settings in LAWS.items():
+        for name, law in LAWS.items():
             path = folder / "rows" / f"{problem.fold.name}, {name}.json"
-            found = once(path, lambda p=problem, s=settings: answers(p, s, seed))
+            found = once(path, lambda p=problem, s=law: answers(p, s, seed))
             rows += [{"law": name, **row} for row in found]
             mean = np.mean([row["r2"] for row in found])
             typer.echo(f"{problem.fold.name}: {name}, mean R2 {mean:.3f}", err=True)
     table = pd.DataFrame(rows)
     with replacing(folder / "table.csv") as part:
         table.drop(columns=["observed", "predicted"]).to_csv(part, index=False, lineterminator="\n")
-    means = table.pivot_table(index="task", columns="law", values="r2", aggfunc="mean")
-    typer.echo(means.join(pooled_r2(table).add_prefix("pooled, ")).round(3).to_string())
-    figures = figures_of(table)
+    typer.echo(pooled_r2(table)[list(LAWS)].round(3).to_string())
+    typer.echo(pd.DataFrame({law: figures_of(table, law) for law in LAWS}).round(3).to_string())
+    figures = figures_of(table, HEADLINE)
     runs.write_json(figures, folder / "figures.json")
     typer.echo(json.dumps(figures))
 

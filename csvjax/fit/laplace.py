@@ -44,10 +44,15 @@ class LaplaceArrays(NamedTuple):
 
 @dataclass(frozen=True)
 class Laplace:
-    """Normal draws around the mode. diagnostics: those of MAP, and `curvature`, the smallest eigenvalue there."""
+    """Normal draws around the mode. diagnostics: those of MAP, and `curvature`, the smallest eigenvalue there.
+
+    widen: how much further from the mode the draws lie than the curvature says; for a law that is not quite true of
+    what is to be predicted, such as models larger than all that were fitted.
+    """
 
     draws: int = 1000
     map: Map = Map()
+    widen: float = 1.0
 
     def solve(self, density: Density, data: Any, key: Array) -> LaplaceArrays:
         key_mode, key_draws = jax.random.split(key)
@@ -66,7 +71,8 @@ class Laplace:
                 f"a normal approximation means nothing; use NUTS, or tighter priors",
             )
         diagnostics = map_diagnostics(found.optimum) | {"curvature": np.asarray(found.curvature)}
-        return Fit(self, np.asarray(found.x)[None], np.asarray(found.optimum.x), status, diagnostics)
+        mode = np.asarray(found.optimum.x)
+        return Fit(self, (mode + self.widen * (np.asarray(found.x) - mode))[None], mode, status, diagnostics)
 
 
 def log_evidence(found: Fit) -> float:

@@ -72,7 +72,7 @@ class JointPriors(NamedTuple):
     loss_slope_sd: float = 2.0
     strength: float = 0.2
     floor: float = 3.0
-    ceiling: float = 3.0
+    ceiling: float = 10.0
     items: float = 300.0
     items_sd: float = 1.0
 

@@ -14,6 +14,7 @@ from scipy import optimize
 from csvjax.errors import FitWarning, InputError
 from csvjax.fit import Bootstrap, Fit, Laplace, Map, Nuts, Svi, fit, fit_many
 from csvjax.fit.density import Density
+from csvjax.fit.laplace import log_evidence
 from csvjax.fit.precision import float64
 from tests.fit.models import COIN, LINE, Line, coin_data, coin_grid, line_data
 
@@ -54,6 +55,14 @@ def test_laplace_and_nuts_are_normal_where_the_posterior_is() -> None:
     assert found.x.shape == (2, 1000, 3)
     # Squares mix no better than ranks do in the tails.
     check_normal(found, np.minimum(found.diagnostics["bulk_ess"], found.diagnostics["tail_ess"]), data)
+
+
+def test_widened_draws_lie_so_much_further_from_the_same_mode() -> None:
+    data = line_data(2)
+    plain, wide = (fit(LINE, data, Laplace(draws=50, widen=widen), KEY) for widen in (1.0, 1.5))
+    np.testing.assert_allclose(wide.draws - wide.mode, 1.5 * (plain.draws - plain.mode), rtol=1e-9, atol=1e-12)
+    np.testing.assert_array_equal(wide.mode, plain.mode)
+    assert log_evidence(wide) == log_evidence(plain)
 
 
 def test_full_rank_svi_is_exact_where_the_posterior_is_normal_and_mean_field_as_narrow_as_theory_says() -> None:
