@@ -107,10 +107,6 @@ def blank() -> JointEvidence:
         family=np.arange(LMS) % FAMILIES,
         families=np.zeros(FAMILIES),
         loss=np.zeros((LMS, 0)),
-        log_base=np.zeros(0),
-        features=np.zeros((0, 1)),
-        centre=np.asarray(0.0),
-        scale=np.asarray(1.0),
     )
 
 

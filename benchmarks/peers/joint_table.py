@@ -31,10 +31,6 @@ def joint_table(lms: int, benchmarks: int, families: int, capabilities: int) -> 
         family=np.arange(lms) % families,
         families=np.zeros(families),
         loss=np.zeros((lms, 0)),
-        log_base=np.zeros(0),
-        features=np.zeros((0, 1)),
-        centre=np.asarray(0.0),
-        scale=np.asarray(1.0),
     )
     density = joint_density(capabilities, JointPriors(ceiling=float("inf")))
     key_x, key_family, key_own, key_cell = jax.random.split(jax.random.key(SEED), 4)

@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from jaxtyping import Array, Bool, Float, Int
@@ -82,7 +83,7 @@ class JointEvidence(NamedTuple):
 
     score: fraction, 0 where not seen. weight: how often a model counts (1; a bootstrap draws others). n_items, floor:
     NaN where unknown. covariate: standardised, 0 where not known. family: a number. families: only its length matters.
-    loss: nats per byte.
+    loss: nats per byte; what follows it is that of losses without columns unless given.
     """
 
     score: Float[AnyArray, "lm benchmark"]
@@ -95,10 +96,10 @@ class JointEvidence(NamedTuple):
     family: Int[AnyArray, " lm"]
     families: Float[AnyArray, " family"]
     loss: Float[AnyArray, "lm unit"]
-    log_base: Float[AnyArray, " unit"]
-    features: Float[AnyArray, "unit feature"]
-    centre: Float[AnyArray, ""]
-    scale: Float[AnyArray, ""]
+    log_base: Float[AnyArray, " unit"] = np.zeros(0)
+    features: Float[AnyArray, "unit feature"] = np.zeros((0, 1))
+    centre: Float[AnyArray, ""] = np.asarray(0.0)
+    scale: Float[AnyArray, ""] = np.asarray(1.0)
 
 
 def _trend(e: JointEvidence, capabilities: int, priors: JointPriors) -> tuple[Array, Array]:

@@ -60,10 +60,6 @@ def evidence(families: int, covariates: int, seen_share: float = 0.7) -> JointEv
         family=np.arange(lms) % 3,
         families=np.zeros(families),
         loss=np.zeros((lms, 0)),
-        log_base=np.zeros(0),
-        features=np.zeros((0, 1)),
-        centre=np.asarray(0.0),
-        scale=np.asarray(1.0),
     )
 
 
