@@ -47,7 +47,7 @@ def seen() -> np.ndarray:
 
 @float64
 def written(dataset: Dataset, seen: np.ndarray, settings: JointSettings = SETTINGS, draws: int = 400) -> FittedJoint:
-    """Loadings of 1 logit, intercepts as they are, 1.3 logits for a standard deviation of log compute."""
+    """Loadings of 1 logit, intercepts as they are, ceilings near 1, 1.3 logits for a deviation of log compute."""
     evidence, units = evidence_for(dataset, seen, settings)
     rng = np.random.default_rng(1)
     fit = FittedJoint(settings, dataset, evidence, units, "laplace", np.zeros((1, 1, 1)), Status(True, "written"), {})
@@ -61,6 +61,8 @@ def written(dataset: Dataset, seen: np.ndarray, settings: JointSettings = SETTIN
         "family_spread": np.full(settings.capabilities, np.log(0.3)),
         "habit_spread": np.log(np.asarray(0.2)),
     }
+    if "room" in sites:
+        sites["room"] = np.full_like(sites["room"], 6.0)
     if "gain" in sites:
         sites["gain"] = np.where(first, 1.3, 0.0) * np.ones_like(sites["gain"])
     flat = np.asarray(ravel_pytree(sites)[0])

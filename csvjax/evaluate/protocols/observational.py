@@ -25,26 +25,29 @@ __all__ = ["AGENTS", "EMERGENT", "POST_TRAINING", "agents", "emergent", "post_tr
 
 @dataclass(frozen=True)
 class Task:
-    """A column of a table of scores. `top`: the value that is a score of 1. `cutoff`: FLOPs of the training rows."""
+    """A column of a table of scores. `top`: the value that is a score of 1. `cutoff`: FLOPs of the training rows.
+    `items`: the number of which every score in the column is a multiple of one; NaN for scores that count nothing.
+    """
 
     column: str
     floor: float = 0.0
     top: float = 1.0
     cutoff: float = 84e21
     gsm8k: bool = True  # whether GSM8K is among the predictors
+    items: float = float("nan")
 
 
 def _arithmetic(name: str) -> Task:
-    return Task(f"arithmetic_{name}_2_acc", cutoff=22e21, gsm8k=False)
+    return Task(f"arithmetic_{name}_2_acc", cutoff=22e21, gsm8k=False, items=2000.0)
 
 
 def _gsm8k(name: str) -> Task:
-    return Task(f"gsm8k_{name}flexible-extract", gsm8k=False)
+    return Task(f"gsm8k_{name}flexible-extract", gsm8k=False, items=500.0)
 
 
 EMERGENT = {
-    "Word Unscramble": Task("word_unscrambling_2_exact_match"),
-    "Persian QA": Task("parsinlu_qa_2_acc", floor=0.25),
+    "Word Unscramble": Task("word_unscrambling_2_exact_match", items=2000.0),
+    "Persian QA": Task("parsinlu_qa_2_acc", floor=0.25, items=1050.0),
     "3-digit subtraction": _arithmetic("3ds"),
     "2-digit multiplication": _arithmetic("2dm"),
     "3-digit addition": _arithmetic("3da"),
@@ -116,7 +119,8 @@ def _joined(
     both = [name for name in first.lms if name in set(known)]
     score = np.hstack([first.select(lms=both).score, second.select(lms=both).score])
     floor = np.append(np.zeros(len(predictors)), task.floor)
-    return lms.loc[both], ScoreTable(tuple(both), (*predictors, task.column), score, floor=floor)
+    items = np.append(np.full(len(predictors), np.nan), task.items)
+    return lms.loc[both], ScoreTable(tuple(both), (*predictors, task.column), score, items, floor)
 
 
 def _evaluated(lms: pd.DataFrame, later: bool) -> pd.Series:
