@@ -1,4 +1,4 @@
-"""Task scores on a training corpus that no fit has seen: the salience law on the losses of the OpenLM models.
+"""Task scores on a training corpus that no fit has seen: the joint and the salience law on the OpenLM models.
 
     CSVJAX_DATA=tables python -m experiments.openlm_distributions --out runs/openlm
     CSVJAX_DATA=tables python -m experiments.openlm_distributions --quick --out runs/quick
