@@ -5,8 +5,8 @@
 
 Each data set is 12 models of 4 families on 4 benchmarks of 50 to 1,000 items, one covariate, one capability; a cell of
 a model whose others are seen, and one of a model without scores, are predicted. Parameters, field and scores are drawn
-from the law's own priors; where the truth lies among a method's draws must be uniform (`csvjax.evaluate.sbc`, 95 %
-simultaneous band).
+from the law's own priors, with ceilings of 1; where the truth lies among a method's draws must be uniform
+(`csvjax.evaluate.sbc`, 95 % simultaneous band).
 
 Measured (seed 0; share of truths in the 90 % interval, * outside the band, and what is clear of the deviation):
 
@@ -80,7 +80,7 @@ PARAMETERS = {
 }
 PREDICTED = ("mean score of a held-out cell", "held-out score", "mean score of a new model", "score of a new model")
 QUANTITIES = (*PARAMETERS, *PREDICTED)
-PRIORS = JointPriors(ceiling=float("inf"))  # which tables this small say nothing about
+PRIORS = JointPriors(ceiling=float("inf"))  # `simulate` has ceilings of 1
 DENSITY = joint_density(1, PRIORS)
 
 

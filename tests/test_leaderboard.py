@@ -4,10 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from csvjax.errors import InputError
-from experiments.leaderboard import MARKS, README, _write_readme, app
+from experiments.leaderboard import MARKS, README, _write_readme, main
+
+app = typer.Typer()
+app.command()(main)
 
 
 @pytest.mark.slow

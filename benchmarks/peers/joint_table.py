@@ -32,7 +32,7 @@ def joint_table(lms: int, benchmarks: int, families: int, capabilities: int) -> 
         families=np.zeros(families),
         loss=np.zeros((lms, 0)),
     )
-    density = joint_density(capabilities, JointPriors(ceiling=float("inf")))
+    density = joint_density(capabilities, JointPriors(ceiling=float("inf")))  # as the chances below
     key_x, key_family, key_own, key_cell = jax.random.split(jax.random.key(SEED), 4)
     sites = jax.jit(density.constrain)(0.5 * density.start(key_x, e), e)
     shared = jax.random.normal(key_family, (families, sites["shared"].shape[1])) @ sites["shared"].T

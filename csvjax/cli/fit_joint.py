@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["JointOptions", "fit_joint_law", "method_of", "seen_cells"]
 
 _MOST = 4  # capabilities that `auto` tries
-_WIDEN = 1.5  # who holds models out, or asks for larger ones, leaves the range of the fit; see `baselines.joint.joint`
 _NO_LOSS = {"mean_loss": float("nan"), "salient_loss": float("nan")}  # columns that a report asks for
 _METHODS = ("map", "laplace", "svi", "nuts")
 
@@ -136,7 +135,7 @@ def method_of(name: str, quick: bool) -> Method:
     if name == "map":
         return search
     if name == "laplace":
-        return Laplace(draws=400 if quick else 1000, map=search, widen=_WIDEN)
+        return Laplace(draws=400 if quick else 1000, map=search)
     if name == "svi":
         return Svi(steps=500, draws=400, map=search) if quick else Svi(map=search)
     if name == "nuts":

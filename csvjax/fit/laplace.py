@@ -46,8 +46,8 @@ class LaplaceArrays(NamedTuple):
 class Laplace:
     """Normal draws around the mode. diagnostics: those of MAP, and `curvature`, the smallest eigenvalue there.
 
-    widen: how much further from the mode the draws lie than the curvature says; for a law that is not quite true of
-    what is to be predicted, such as models larger than all that were fitted.
+    widen: factor on the distance of the draws from the mode; above 1 for predictions that leave the range of the fit,
+    such as models larger than all that were fitted.
     """
 
     draws: int = 1000

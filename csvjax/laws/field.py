@@ -86,19 +86,24 @@ def log_items(cells: Cells, u: Float[Array, "lm benchmark"]) -> Float[Array, "lm
     """log of the density of a score at logit u: binomial probability of n y, times n + 1 for a fraction of n + 1
     values; gamma functions stand for factorials, so that n y need not be whole.
 
-    Scores of exactly 0 and 1 are atoms with the binomial probability itself. Their density would grow with n, so that
-    where n is unknown a few of them would send it to infinity.
+    Scores of exactly 0 and 1 count with the probability itself: as densities they would grow with n, and a few of them
+    would send an unknown n to infinity.
     """
     y, n = cells.score, cells.n_items
     p = jnp.clip(link(u, cells.floor, cells.ceiling), _EDGE, 1 - _EDGE)
     count = jnp.log(n + 1) + gammaln(n + 1) - gammaln(n * y + 1) - gammaln(n * (1 - y) + 1)
-    return jnp.where((y > 0) & (y < 1), count, 0.0) + n * (y * jnp.log(p) + (1 - y) * jnp.log1p(-p))
+    return jnp.where(_between(y), count, 0.0) + n * (y * jnp.log(p) + (1 - y) * jnp.log1p(-p))
+
+
+def _between(score: AnyArray) -> AnyArray:
+    return (score > _EDGE) & (score < 1 - _EDGE)
 
 
 def item_slopes(cells: Cells, u: Array, exact: Array | bool = False) -> tuple[Array, Array]:
     """First and minus second derivative of log p(y | u), 0 where not seen.
 
-    With a floor above 0, a score above what u says bends the other way; unless `exact`, the second derivative is kept
+    With a floor above 0 a score above what u says bends the other way, and with a ceiling below 1 one below it; unless
+    `exact`, the second derivative is kept
     positive, and smooth, by a trace of Fisher's information.
     """
     p = jnp.clip(link(u, cells.floor, cells.ceiling), _EDGE, 1 - _EDGE)
@@ -205,8 +210,9 @@ def log_marginal(cells: Cells, prior: Prior) -> Field:
     inside = jnp.where(cells.seen, log_items(cells, u), 0.0) - 0.5 * alpha * (u - prior.trend)
     inside -= 0.5 * jnp.log1p(prior.spread**2 * information)
     log_lm = jnp.sum(inside, axis=1) - 0.5 * solved.log_own
-    # A fraction of n + 1 values has a density of at most n + 1; more comes of parameters too large for the arithmetic.
-    most = jnp.sum(jnp.where(cells.seen, jnp.log(cells.n_items + 1), 0.0), axis=1)
+    # A fraction of n + 1 values has a density of at most n + 1, one of exactly 0 or 1 a probability of at most 1; more
+    # comes of parameters too large for the arithmetic.
+    most = jnp.sum(jnp.where(cells.seen & _between(cells.score), jnp.log(cells.n_items + 1), 0.0), axis=1)
     log_lm = jnp.where(log_lm <= most + 1.0, log_lm, -jnp.inf)
     return Field(u, precision, pull, log_lm, -0.5 * solved.log_common)
 

@@ -53,7 +53,7 @@ def log_score_given_logit(
         change = (gradient - (u - eta) / spread**2) / (information + 1 / spread**2)
         return u + jnp.clip(change, -2.0, 2.0)
 
-    # From where the score would be, not from eta, where with a floor the likelihood may be flat.
+    # From where the score would be, not from eta, where beyond floor or ceiling the likelihood may be flat.
     mode = jax.lax.fori_loop(0, _STEPS, step, score_logit(everywhere, eta))
     width = 1 / jnp.sqrt(item_slopes(everywhere, mode)[1] + 1 / spread**2)
     breaks = jnp.asarray(_BREAKS, eta.dtype)[:, None, None]

@@ -9,8 +9,9 @@
 
 x are standardised covariates (log compute, log size, ...); one that is not known of a model is Normal(0, 1) too. Each
 source of evidence is optional: without covariates and losses theta is a plain factor; a model with neither scores nor
-losses has the theta that compute and family give it. a, r, h, e are integrated out (`csvjax.laws.field`), so the
-density is that of the few dozen parameters that all models share.
+losses has the theta that compute and family give it. Ceilings are inferred, and so are floors and numbers of items that
+are not known; a ceiling that a table gives is not looked at. a, r, h, e are integrated out (`csvjax.laws.field`), so
+the density is that of the few dozen parameters that all models share.
 
 The unit of a capability is the standard deviation of what trend and family leave open, so loadings are logits per that.
 The first capability raises every score (its loadings are positive and of like size), the others are contrasts.
@@ -54,7 +55,7 @@ class JointPriors(NamedTuple):
     loss_slope_sd: as gain_sd, for the salient loss.
     strength: tau, scale of the salience (0: the mean loss).
     floor: Beta(1, floor) of an unknown floor below 1/2.
-    ceiling: Beta(ceiling, 1) of the ceiling between floor and 1; inf for a ceiling of 1.
+    ceiling: Beta(ceiling, 1) of the place of the ceiling between floor and 1; inf for a ceiling of 1.
     items, items_sd: log-normal median and log-scale of an unknown number of items.
     """
 
@@ -83,7 +84,7 @@ class JointEvidence(NamedTuple):
 
     score: fraction, 0 where not seen. weight: how often a model counts (1; a bootstrap draws others). n_items, floor:
     NaN where unknown. covariate: standardised, 0 where not known. family: a number. families: only its length matters.
-    loss: nats per byte; what follows it is that of losses without columns unless given.
+    loss: nats per byte; the fields after it are needed only where there are losses.
     """
 
     score: Float[AnyArray, "lm benchmark"]

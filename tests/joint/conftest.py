@@ -47,7 +47,9 @@ def seen() -> np.ndarray:
 
 @float64
 def written(dataset: Dataset, seen: np.ndarray, settings: JointSettings = SETTINGS, draws: int = 400) -> FittedJoint:
-    """Loadings of 1 logit, intercepts as they are, ceilings near 1, 1.3 logits for a deviation of log compute."""
+    """Loadings of 1 logit, intercepts as they are, ceilings near 1; 1.3 logits for a standard deviation of log
+    compute.
+    """
     evidence, units = evidence_for(dataset, seen, settings)
     rng = np.random.default_rng(1)
     fit = FittedJoint(settings, dataset, evidence, units, "laplace", np.zeros((1, 1, 1)), Status(True, "written"), {})

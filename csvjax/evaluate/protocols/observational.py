@@ -26,7 +26,7 @@ __all__ = ["AGENTS", "EMERGENT", "POST_TRAINING", "agents", "emergent", "post_tr
 @dataclass(frozen=True)
 class Task:
     """A column of a table of scores. `top`: the value that is a score of 1. `cutoff`: FLOPs of the training rows.
-    `items`: the number of which every score in the column is a multiple of one; NaN for scores that count nothing.
+    `items`: every score in the column is a multiple of 1 / items; NaN for scores that count nothing.
     """
 
     column: str
