@@ -113,7 +113,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """As JSON has it: objects for dataclasses and named tuples, lists for arrays and sets, null for NaN and infinity."""
+    """As JSON has it: objects for dataclasses and named tuples, lists for arrays and sets, null for NaN and inf."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, tuple) and hasattr(value, "_asdict"):

@@ -8,6 +8,7 @@ import pytest
 from csvjax.evaluate.compare import compare, tasks
 from csvjax.evaluate.metrics import r2, rmse
 from csvjax.evaluate.protocols.board import protocols, question_of
+from csvjax.evaluate.protocols.observational import EMERGENT, POST_TRAINING, emergent, post_training
 from csvjax.evaluate.protocols.openlm import corpus_problems
 from csvjax.evaluate.protocols.sloth import sloth_problems
 from csvjax.laws.baselines import METHODS, find_methods
@@ -37,6 +38,22 @@ def test_the_held_out_models_of_sloth_are_as_many_as_published(public_data: Path
         for problems in [sloth_problems(path, board, smallest)]
     ]
     assert counts == [(19, 60), (12, 37), (11, 27), (15, 46), (9, 26), (7, 20)]
+
+
+def test_every_score_of_a_task_is_a_multiple_of_one_over_its_items(public_data: Path) -> None:
+    folder = public_data / "obsscaling"
+    problems = [emergent(folder, name, later=True) for name in EMERGENT]
+    problems += [post_training(folder, name) for name in POST_TRAINING]
+    counted = 0
+    for problem in problems:
+        table = problem.dataset.scores
+        assert table is not None
+        (items,) = table.select(benchmarks=problem.targets).n_items
+        if np.isfinite(items):
+            whole = items * problem.observed[~np.isnan(problem.observed)]
+            np.testing.assert_allclose(whole, np.round(whole), atol=1e-6)
+            counted += 1
+    assert counted == len(problems) - 1  # the scores of IPA transliterate count nothing
 
 
 def test_a_problem_hides_its_targets_of_the_models_to_predict(public_data: Path) -> None:
