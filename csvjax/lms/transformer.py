@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import jax
 import jax.numpy as jnp
@@ -29,9 +30,23 @@ class Linear(nnx.Module):
         self.bias = _empty(outputs) if bias else None
 
     def __call__(self, x: Float[Array, "b t i"]) -> Float[Array, "b t o"]:
-        kernel = self.kernel[...]
-        y = jnp.matmul(x.astype(kernel.dtype), kernel, preferred_element_type=jnp.float32, precision="highest")
+        return self.shift(_product(x, self.kernel[...]))
+
+    def shift(self, y: Float[Array, "b t o"]) -> Float[Array, "b t o"]:
         return y if self.bias is None else y + self.bias[...]
+
+
+def _product(x: Array, kernel: Array) -> Array:
+    return jnp.matmul(x.astype(kernel.dtype), kernel, preferred_element_type=jnp.float32, precision="highest")
+
+
+def _side_by_side(x: Array, parts: Sequence[Linear]) -> list[Array]:
+    """What each of them makes of x, in one product: several narrow ones take longer."""
+    # Beside each other when x is there and not before, or the copies of all blocks would be in memory at once.
+    x, *kernels = jax.lax.optimization_barrier((x, *(part.kernel[...] for part in parts)))
+    ends = list(accumulate(kernel.shape[1] for kernel in kernels[:-1]))
+    found = jnp.split(_product(x, jnp.concatenate(kernels, axis=1)), ends, axis=-1)
+    return [part.shift(y) for part, y in zip(parts, found, strict=True)]
 
 
 class Norm(nnx.Module):
@@ -94,8 +109,9 @@ class Block(nnx.Module):
         return norm(x) if norm is not None and self.shape.head_norm == "head" else x
 
     def attention(self, x: Float[Array, "b t d"], turned: tuple[Array, Array] | None, valid: Array | None) -> Array:
-        query = self._heads(self.query(x), self.query_norm)
-        key, value = self._heads(self.key(x), self.key_norm), self._heads(self.value(x), None)
+        query, key, value = _side_by_side(x, (self.query, self.key, self.value))
+        query, key = self._heads(query, self.query_norm), self._heads(key, self.key_norm)
+        value = self._heads(value, None)
         if turned is not None:
             query, key = rotate(query, *turned), rotate(key, *turned)
         mixed = attend(
