@@ -41,8 +41,7 @@ of the head as the left factor, or copied into columns first, were no faster. Me
 open keeps what it has read, and the largest tensors read last are held twice at the peak; opening the file anew for
 each tensor and reading the largest first brought Pythia from 0.84 to 0.58.
 
-What falls short. Pythia, at 1.04 to 1.09: its fused product of query, key and value is PyTorch's as well, and its MLP
-beside the attention leaves nothing to join but what reads two different norms.
+What falls short. Pythia, at 1.04 to 1.09: ours runs at 76 % of the fastest plain product, PyTorch at 73 % (the ratio).
 """
 
 from __future__ import annotations
