@@ -136,7 +136,7 @@ def test_the_order_of_models_families_and_benchmarks_does_not_matter(slopes: Slo
     assert slopes(x, moved)[0] == pytest.approx(value, rel=1e-9)
     moved = e._replace(score=e.score[:, columns], seen=e.seen[:, columns], n_items=e.n_items[columns])
     moved = moved._replace(floor=e.floor[columns])
-    each = ("steepness", "contrast", "intercept", "spread_differs", "free_floor", "free_items")
+    each = ("steepness", "contrast", "intercept", "spread_differs", "free_floor", "room", "free_items")
     sites = slopes.density.unflatten(jnp.asarray(x), e)
     x_moved = ravel_pytree(sites | {name: sites[name][columns] for name in each})[0]
     assert slopes(np.asarray(x_moved), moved)[0] == pytest.approx(value, rel=1e-9)
@@ -165,7 +165,7 @@ def test_with_any_subset_of_the_evidence_it_is_a_density_of_the_scores(
         log_p = nothing - jnp.stack(each)
         # The inner approximation is Laplace's: of two logits with 12 items each it is good to some per cent.
         probability = np.exp(log_p) / (n + 1.0) ** np.sum((tables[1:] > 0) & (tables[1:] < 1), axis=(1, 2))
-        assert probability.sum() == pytest.approx(1.0, abs=0.05)
+        assert probability.sum() == pytest.approx(1.0, abs=0.08)
 
 
 @float64
