@@ -54,7 +54,7 @@ from csvjax.laws.baselines import find_methods, hide
 from csvjax.laws.baselines.joint import JointMethod
 from csvjax.laws.baselines.least_squares import Solver
 from csvjax.laws.baselines.observational import observational_pca
-from experiments.running import LEVELS, data_folder, intervals, once, start
+from experiments.running import LEVELS, begin, data_folder, intervals, once, start
 
 HEADLINE = 10
 LATER = ("Word Unscramble", "Persian QA", "3-digit subtraction", "2-digit multiplication")
@@ -132,12 +132,9 @@ def figures_of(table: pd.DataFrame, headline: list[str]) -> dict[str, float]:
 def main(out: Path = Path("runs/obs_scaling"), quick: bool = False, seed: int = 0) -> None:
     """The joint law on all published rows of observational scaling laws."""
     todo = problems(data_folder() / "obsscaling", quick)
-    folder = runs.check_out(out)
-    folder.mkdir(parents=True, exist_ok=True)
     method = find_methods(["joint"])["joint"]
     assert isinstance(method, JointMethod)
-    config = {"format": runs.FORMAT, "command": "obs_scaling", "seed": seed, "method": runs.plain(method)}
-    runs.write_json(config, folder / "config.json")
+    folder = begin(out, {"command": "obs_scaling", "seed": seed, "method": method})
     rows = []
     for name, problem in todo.items():
         found = once(folder / "rows" / f"{name}.json", lambda p=problem: answers(p, method, seed))

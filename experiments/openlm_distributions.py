@@ -58,7 +58,7 @@ from csvjax.fit.salience import Settings, fit_salience
 from csvjax.laws.joint_predictive import predict_joint
 from csvjax.laws.salience_law import Priors
 from csvjax.predict import predict_cells
-from experiments.running import LEVELS, data_folder, intervals, once, start
+from experiments.running import LEVELS, begin, data_folder, intervals, once, start
 
 LAWS: dict[str, Settings | JointSettings] = {
     "salience": Settings(strengths=(0.0, 0.3, 1.0, 3.0), priors=Priors(family_sd=0.1)),
@@ -135,12 +135,7 @@ def figures_of(table: pd.DataFrame, law: str) -> dict[str, float]:
 def main(out: Path = Path("runs/openlm_distributions"), quick: bool = False, seed: int = 0) -> None:
     """Every law on each held-out corpus."""
     problems = corpus_problems(data_folder() / "losses" / "openlm_scaling_104.csv", chance=True)
-    folder = runs.check_out(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    runs.write_json(
-        {"format": runs.FORMAT, "command": "openlm_distributions", "seed": seed, "laws": runs.plain(LAWS)},
-        folder / "config.json",
-    )
+    folder = begin(out, {"command": "openlm_distributions", "seed": seed, "laws": LAWS})
     rows = []
     for problem in problems[: 1 if quick else None]:
         for name, law in LAWS.items():

@@ -44,6 +44,22 @@ def intervals(y: np.ndarray, draws: np.ndarray, unit: float = 1.0) -> dict[str, 
     return row
 
 
+def begin(out: Path, config: dict[str, Any]) -> Path:
+    """The folder of a run, with its config.json.
+
+    Raises: InputError for a folder that holds something else, or answers to another config.
+    """
+    folder = runs.check_out(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "config.json"
+    new = json.dumps(runs.plain({"format": runs.FORMAT} | config), indent=1)
+    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != json.loads(new):
+        raise InputError(f"expected {path} to hold the settings of this call, found others; choose another --out")
+    with replacing(path) as part:
+        part.write_text(new + "\n", encoding="utf-8")
+    return folder
+
+
 def once(path: Path, make: Callable[[], T]) -> T:
     """What `make` gave, read from the JSON file `path` if that was written before."""
     if not path.exists():

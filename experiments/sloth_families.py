@@ -45,7 +45,7 @@ from csvjax.evaluate.protocols.problem import Problem
 from csvjax.evaluate.protocols.sloth import Leaderboard, sloth_problems
 from csvjax.laws.baselines import find_methods, hide
 from csvjax.laws.baselines.joint import JointMethod
-from experiments.running import LEVELS, data_folder, intervals, once, start
+from experiments.running import LEVELS, begin, data_folder, intervals, once, start
 
 BOARDS: tuple[Leaderboard, ...] = ("v1", "v2", "all")
 
@@ -90,14 +90,9 @@ def figures_of(table: pd.DataFrame) -> dict[str, float]:
 def main(out: Path = Path("runs/sloth_families"), quick: bool = False, seed: int = 0) -> None:
     """The joint law on all held-out groups of all six settings."""
     todo = settings(data_folder() / "sloth" / "data_v2.csv", quick)
-    folder = runs.check_out(out)
-    folder.mkdir(parents=True, exist_ok=True)
     method = find_methods(["joint-compute"])["joint-compute"]
     assert isinstance(method, JointMethod)
-    runs.write_json(
-        {"format": runs.FORMAT, "command": "sloth_families", "seed": seed, "method": runs.plain(method)},
-        folder / "config.json",
-    )
+    folder = begin(out, {"command": "sloth_families", "seed": seed, "method": method})
     rows = []
     for name, problems in todo.items():
         for problem in problems:

@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from csvjax.errors import InputError
 from csvjax.ladder_data import load_ladder
 from csvjax.lms.ladder.recipe import QUICK
 from csvjax.report.read import read_run
+from experiments.running import begin, once
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -87,6 +89,15 @@ def test_published_protocols(
     rows = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*.json")}
     assert run(name, "--out", tmp_path / "run") == found  # nothing is computed again
     assert rows == {path: path.read_bytes() for path in rows}
+
+
+def test_a_run_does_not_go_on_with_other_settings(tmp_path: Path) -> None:
+    folder = begin(tmp_path / "run", {"seed": 0, "widen": 1.5})
+    once(folder / "row.json", lambda: 1)
+    assert begin(tmp_path / "run", {"seed": 0, "widen": 1.5}) == folder
+    with pytest.raises(InputError, match="to hold the settings of this call, found others"):
+        begin(tmp_path / "run", {"seed": 0, "widen": 1.0})
+    assert once(folder / "row.json", lambda: 2) == 1
 
 
 def test_an_experiment_without_its_tables_says_so(tmp_path: Path) -> None:
