@@ -70,7 +70,7 @@ def signal(dataset: Dataset) -> tuple[tuple[str, ...], tuple[str, ...]]:
     counts.
     """
     scores = dataset.measured()[0]
-    y, floor, n = scores.score, scores.floor, scores.n_items
+    y, floor, n = scores.score, np.nan_to_num(scores.floor), scores.n_items
     noise = np.nan_to_num(np.nanmean(y * (1 - y), axis=0) / n)
     beats = np.nanmax(y, axis=0) > floor + 3 * np.nan_to_num(np.sqrt(floor * (1 - floor) / n))
     counts = beats & (noise < np.nanvar(y, axis=0) / 2)

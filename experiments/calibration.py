@@ -54,7 +54,7 @@ from csvjax.errors import FitWarning
 from csvjax.evaluate.sbc import Verdict, judge, positions
 from csvjax.evaluate.sbc_figure import write_positions
 from csvjax.fit import Fit, Laplace, Method, Nuts, Svi, fit
-from csvjax.fit.joint import joint_density, solved_draws
+from csvjax.fit.joint import joint_density, solved
 from csvjax.fit.precision import float64
 from csvjax.laws.joint_law import JointEvidence, JointPriors
 from csvjax.laws.joint_predictive import predict_joint
@@ -103,6 +103,7 @@ def blank() -> JointEvidence:
         weight=np.ones(LMS),
         n_items=ITEMS,
         floor=FLOOR,
+        ceiling=np.ones(BENCHMARKS),
         covariate=np.linspace(-1.6, 1.6, LMS)[:, None],
         known=np.ones((LMS, 1), bool),
         family=np.arange(LMS) % FAMILIES,
@@ -154,8 +155,7 @@ def drawn(found: Fit, evidence: JointEvidence, key: jax.Array, thin: int) -> np.
     predicted = predict_joint(DENSITY, evidence, jnp.asarray(x), key)
     cells = [np.asarray(a)[(slice(None), *at)] for at in (CELL, NEW) for a in (predicted.mean, predicted.score)]
     all_draws = np.column_stack([parameters_of(x), *cells])
-    at = solved_draws(np.isfinite(all_draws).all(axis=1))  # far from the mode the field may have no solution
-    return all_draws if at is None else all_draws[at]
+    return solved(all_draws, all_draws)
 
 
 @float64

@@ -52,7 +52,7 @@ from csvjax.evaluate.protocols.openlm import corpus_problems
 from csvjax.evaluate.protocols.problem import Problem
 from csvjax.evaluate.splits import Fold
 from csvjax.fit import Laplace
-from csvjax.fit.joint import JointSettings, fit_joint, solved_draws
+from csvjax.fit.joint import JointSettings, fit_joint, solved
 from csvjax.fit.precision import float64
 from csvjax.fit.salience import Settings, fit_salience
 from csvjax.laws.joint_predictive import predict_joint
@@ -89,8 +89,7 @@ def together(problem: Problem, settings: JointSettings, seed: int) -> np.ndarray
     seen = np.repeat(problem.fold.train[:, None], len(problem.targets), axis=1)
     found = fit_joint(problem.dataset, seen, settings, Laplace(draws=400), seed)
     drawn = np.asarray(predict_joint(found.density, found.evidence, found.draws(), jax.random.key(seed)).score)
-    solved = solved_draws(np.isfinite(drawn).all(axis=(1, 2)))
-    return drawn if solved is None else drawn[solved]
+    return solved(drawn, drawn)
 
 
 def answers(problem: Problem, law: Settings | JointSettings, seed: int) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ def joint_table(lms: int, benchmarks: int, families: int, capabilities: int) -> 
         weight=np.ones(lms),
         n_items=np.full(benchmarks, ITEMS),
         floor=np.where(np.arange(benchmarks) % 2, 0.25, 0.0),
+        ceiling=np.ones(benchmarks),
         covariate=np.linspace(-1.7, 1.7, lms)[:, None],
         known=np.ones((lms, 1), bool),
         family=np.arange(lms) % families,

@@ -71,6 +71,7 @@ def compare(
     score_unit: inputs.ScoreUnit = None,
     items: inputs.Items = None,
     floor: inputs.Floors = None,
+    ceiling: inputs.Ceilings = None,
     seed: inputs.Seed = 0,
 ) -> None:
     """Hold scores out, predict them by every method, and say which is better."""
@@ -82,7 +83,7 @@ def compare(
 
     source = inputs.Source(
         data, losses, scores, common, benchmarks, lm_column, family_column, params_column, tokens_column, flops_column,
-        params_unit, tokens_unit, flops_unit, score_unit, items, floor,
+        params_unit, tokens_unit, flops_unit, score_unit, items, floor, ceiling,
     )  # fmt: skip
     chosen = find_methods([name.strip() for name in methods.split(",")])
     if repeated := sorted({text for text in split if split.count(text) > 1}):

@@ -88,6 +88,23 @@ Chains = Annotated[
         help="Joint law by nuts: keep the chains here, so that the same command goes on after it was stopped.",
     ),
 ]
+Prior = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--prior",
+        metavar="NAME=NUMBER",
+        show_default=False,
+        help="Joint law: another prior setting, by its name in csvjax.laws.joint_law.JointPriors, such as loading=2.",
+    ),
+]
+KeepOutliers = Annotated[
+    bool | None,
+    typer.Option(
+        "--keep-outliers",
+        show_default=False,
+        help="Joint law: fit also models whose scores look like anything rather than what the others let expect.",
+    ),
+]
 
 
 def fit(
@@ -105,6 +122,8 @@ def fit(
     covariates: Covariates = None,
     method: FitMethod = None,
     chains: Chains = None,
+    prior: Prior = None,
+    keep_outliers: KeepOutliers = None,
     lm_column: inputs.LmColumn = None,
     family_column: inputs.FamilyColumn = None,
     params_column: inputs.ParamsColumn = None,
@@ -116,6 +135,7 @@ def fit(
     score_unit: inputs.ScoreUnit = None,
     items: inputs.Items = None,
     floor: inputs.Floors = None,
+    ceiling: inputs.Ceilings = None,
     quick: inputs.Quick = False,
     seed: inputs.Seed = 0,
 ) -> None:
@@ -135,9 +155,9 @@ def fit(
 
     source = inputs.Source(
         data, losses, scores, common, benchmarks, lm_column, family_column, params_column, tokens_column, flops_column,
-        params_unit, tokens_unit, flops_unit, score_unit, items, floor,
+        params_unit, tokens_unit, flops_unit, score_unit, items, floor, ceiling,
     )  # fmt: skip
-    options = JointOptions(targets, capabilities, covariates, method, chains)
+    options = JointOptions(targets, capabilities, covariates, method, chains, prior, keep_outliers)
     if law == "joint":
         return fit_joint_law(out, source, options, holdout or (), inner, quick, seed)
     if options.given:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from csvjax.fit import Method
     from csvjax.fit.joint import JointSettings
     from csvjax.joint.choose import Choice
+    from csvjax.laws.joint_law import JointPriors
 
 __all__ = ["JointOptions", "fit_joint_law", "method_of", "seen_cells"]
 
@@ -37,10 +39,12 @@ class JointOptions:
     covariates: str | None
     method: str | None
     chains: Path | None
+    prior: list[str] | None
+    keep_outliers: bool | None
 
     @property
     def given(self) -> list[str]:
-        return [f"--{name}" for name in self.__dataclass_fields__ if getattr(self, name) is not None]
+        return [f"--{name.replace('_', '-')}" for name in self.__dataclass_fields__ if getattr(self, name) is not None]
 
 
 def fit_joint_law(
@@ -105,7 +109,9 @@ def fit_joint_law(
             run.write(cells, _figures(cells))
         if chosen:
             chosen.table.to_csv(run.folder / "choice.csv", index=False, lineterminator="\n")
-        run.write_config(settings=settings, status=str(found.status))
+        fitted = found.evidence.seen
+        counts = {"fitted models": int(fitted.any(axis=1).sum()), "fitted scores": int(fitted.sum())}
+        run.write_config(settings=settings, status=str(found.status), outliers=list(found.outliers), **counts)
         table = convergence(found, draws)
     typer.echo(str(found.status))
     worst = table.loc[table["quantity"] != "parameters", "rhat"].max() if len(table) else 1.0
@@ -209,7 +215,32 @@ def _settings(dataset: Dataset, options: JointOptions) -> tuple[JointSettings, b
     covariate_scale(dataset, covariates)  # says what is wrong before anything is fitted
     families = bool(dataset.lms["family"].duplicated().any())
     count = 1 if text == "auto" else int(text)
-    return JointSettings(capabilities=count, covariates=covariates, families=families), text == "auto"
+    settings = JointSettings(
+        capabilities=count, covariates=covariates, families=families, priors=_priors(options.prior)
+    )
+    return settings._replace(outliers=0.0) if options.keep_outliers else settings, text == "auto"
+
+
+def _priors(given: list[str] | None) -> JointPriors:
+    """The default priors with what was given in place of the default.
+
+    Raises: InputError for a name that is none, and a value that no prior setting can have.
+    """
+    from csvjax.laws.joint_law import JointPriors
+    from csvjax.names import hint
+
+    default = JointPriors()
+    chosen = inputs.by_name(given, "--prior", "NAME=NUMBER")
+    for name, value in chosen.items():
+        if name not in default._fields:
+            raise InputError(
+                f"expected --prior to name one of {', '.join(default._fields)}, found {name!r}: "
+                f"{hint(name, default._fields)}"
+            )
+        finite = math.isfinite(value) or (name == "ceiling" and value > 0)
+        if not finite or not (value > 0 or name == "intercept_mean"):
+            raise InputError(f"expected --prior {name} to be a number above 0, found {value:g}; give another")
+    return default._replace(**chosen)
 
 
 def _choose(
@@ -224,12 +255,12 @@ def _choose(
     import numpy as np
 
     from csvjax.evaluate import splits
-    from csvjax.joint.choose import candidates, choose
+    from csvjax.joint.choose import choose
 
     train = np.asarray(seen[:, targets].any(axis=1))
     folds = () if inner is None else splits.inner(inner, dataset.lms, train).folds
     most = min(_MOST, seen.shape[1])
-    among = candidates(range(1, most + 1), [settings.covariates], families=settings.families)
+    among = [settings._replace(capabilities=k) for k in range(1, most + 1)]
     return choose(dataset, seen, among, folds, targets, seed, begin(most * (1 + len(folds))))
 
 

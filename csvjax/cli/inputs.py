@@ -43,6 +43,7 @@ __all__ = [
     "with_columns",
 ]
 
+_OR_UNKNOWN = "BENCHMARK=NUMBER or BENCHMARK=unknown"
 _UNIT = "What one unit of that column is worth; without it, what its name says in parentheses, else 1."
 
 
@@ -65,7 +66,14 @@ TokensUnit = Annotated[float | None, _option("--tokens-unit", _UNIT, "NUMBER")]
 FlopsUnit = Annotated[float | None, _option("--flops-unit", _UNIT, "NUMBER")]
 ScoreUnit = Annotated[str | None, _option("--score-unit", "What one unit of a score is worth, or percent.", "NUMBER")]
 Items = Annotated[list[str] | None, _option("--items", "Number of test items of a benchmark.", "BENCHMARK=NUMBER")]
-Floors = Annotated[list[str] | None, _option("--floor", "Score of guessing, a fraction.", "BENCHMARK=NUMBER")]
+Floors = Annotated[
+    list[str] | None,
+    _option("--floor", "Score of guessing, a fraction (default: 0); unknown: inferred by the joint law.", _OR_UNKNOWN),
+]
+Ceilings = Annotated[
+    list[str] | None,
+    _option("--ceiling", "Best score that can be reached, a fraction; unless given inferred, or 1.", _OR_UNKNOWN),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random choice.")]
 Quick = Annotated[bool, _option("--quick", "A first look: fewer strengths, groups of tokens and draws.")]
 Out = Annotated[Path, _option("--out", "Folder of the run, which is made; an older run there is replaced.", "RUN")]
@@ -99,6 +107,7 @@ class Source:
     score_unit: str | None
     items: list[str] | None
     floors: list[str] | None
+    ceilings: list[str] | None
 
     @property
     def name(self) -> str:
@@ -156,7 +165,7 @@ def _read(source: Source, with_losses: bool) -> Dataset:
 
 
 def _flag(name: str) -> str:
-    return "--floor" if name == "floors" else f"--{name.replace('_', '-')}"
+    return f"--{name[:-1] if name in ('floors', 'ceilings') else name.replace('_', '-')}"
 
 
 def read_score_table(source: Source, scores: Path, wanted: Sequence[str] | None) -> Dataset:
@@ -177,8 +186,9 @@ def read_score_table(source: Source, scores: Path, wanted: Sequence[str] | None)
         scores,
         benchmarks=wanted,
         score_unit=unit,
-        n_items=by_name(source.items, "--items"),
-        floors=by_name(source.floors, "--floor"),
+        n_items=by_name(source.items, "--items", _OR_UNKNOWN),
+        floors=by_name(source.floors, "--floor", _OR_UNKNOWN),
+        ceilings=by_name(source.ceilings, "--ceiling", _OR_UNKNOWN),
         **options,
     )
     return Dataset(lms, table)
@@ -228,13 +238,16 @@ def _number(text: str, option: str, expected: str) -> float:
 
 
 def by_name(given: list[str] | None, option: str, form: str = "BENCHMARK=NUMBER") -> dict[str, float]:
-    """Numbers by benchmark, from BENCHMARK=NUMBER; the name may have an equals sign of its own."""
+    """Numbers by benchmark, from BENCHMARK=NUMBER; the name may have an equals sign of its own. In a `form` that knows
+    the word "unknown" it is read as NaN.
+    """
     found = {}
     for text in given or ():
         name, sign, number = text.rpartition("=")
         if not sign:
             raise InputError(f"expected {option} {form}, found {text!r}; name the benchmark")
-        found[name] = _number(number, option, form)
+        unknown = form == _OR_UNKNOWN and number.strip() == "unknown"
+        found[name] = float("nan") if unknown else _number(number, option, form)
     return found
 
 

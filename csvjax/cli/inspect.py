@@ -23,6 +23,7 @@ def inspect(
 ) -> None:
     """A verdict on a fit of the joint law, and tables: convergence, coverage, capabilities, loadings."""
     from csvjax import runs
+    from csvjax.fit.joint import told_outliers
     from csvjax.joint.files import load_convergence, load_status, load_tree
     from csvjax.joint.tables import capability_table, loading_table, verdict
 
@@ -35,6 +36,8 @@ def inspect(
     tree, convergence, status = load_tree(run), load_convergence(run), load_status(run)
     held, metrics = _predictions(run)
     typer.echo(verdict(status, convergence, held))
+    if config.get("outliers"):
+        typer.echo(f"\n{told_outliers(config['outliers'])}")
     facts = f"{config['fitted scores']} scores of {config['fitted models']} models"
     typer.echo(f"\n{facts}, by {tree['posterior'].attrs['method']}, seed {config['seed']}")
     _convergence(convergence, len(tree["posterior"]["chain"]))

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
+from csvjax import names
 from csvjax.dataset import Dataset
 from csvjax.errors import FitWarning, InputError
-from csvjax.fit.api import Method, fit
+from csvjax.fit.api import Method
 from csvjax.fit.convergence import bulk_ess, rhat, tail_ess
 from csvjax.fit.density import Density
 from csvjax.fit.laplace import log_evidence
 from csvjax.fit.nuts import Nuts
+from csvjax.fit.outliers import OUTLIERS, Cleaned, fit_without_outliers
 from csvjax.fit.precision import float64
 from csvjax.fit.result import Fit, Status
 from csvjax.laws.identify import align
@@ -36,8 +39,11 @@ __all__ = [
     "joint_density",
     "joint_log_evidence",
     "one_order",
-    "solved_draws",
+    "solved",
+    "told_outliers",
 ]
+
+T = TypeVar("T")
 
 
 @cache
@@ -46,19 +52,21 @@ def joint_density(capabilities: int, priors: JointPriors) -> Density:
     return Density(partial(joint_law, capabilities=capabilities, priors=priors))
 
 
-def joint_log_evidence(found: Fit, capabilities: int) -> float:
-    """log p(y | K) by Laplace's approximation around all 2^(K-1) (K-1)! modes, which differ by signs and order of
-    contrasts. Where contrasts are not clear modes overlap, and this is too much, by no more than their logarithm.
+def joint_log_evidence(found: Cleaned, capabilities: int) -> float:
+    """log p(y | K), outliers and who they are included, by Laplace's approximation around all 2^(K-1) (K-1)! modes,
+    which differ by signs and order of contrasts. Where contrasts are not clear modes overlap, and this is too much, by
+    no more than their logarithm.
     """
     modes = (capabilities - 1) * math.log(2) + math.lgamma(capabilities)
-    return log_evidence(found) + modes
+    return log_evidence(found.fit) + found.log_labels + modes
 
 
 class JointSettings(NamedTuple):
     """capabilities: their number K. covariates: amounts as `csvjax.laws.joint_evidence.covariates` takes them.
 
     families: whether models of a family share effects. per_domain, features: groups of tokens in each domain and
-    components of the salience, where there are losses. priors: of the law.
+    components of the salience, where there are losses. priors: of the law. outliers: prior probability that
+    no law describes a model, which is then left out (`csvjax.fit.outliers`); 0 keeps all.
     """
 
     capabilities: int = 2
@@ -67,6 +75,7 @@ class JointSettings(NamedTuple):
     per_domain: int = 40
     features: int = 12
     priors: JointPriors = JointPriors()
+    outliers: float = OUTLIERS
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +84,7 @@ class FittedJoint:
 
     dataset: every model, those held out too, with all scores. evidence: what the fit saw of them. units: groups of
     tokens, where there are losses. x [chain, draw, n]: draws, one if the method gives a mode alone. method: its name.
-    diagnostics: those of the method.
+    diagnostics: those of the method. left_out: scores of outliers, which were given and not fitted.
     """
 
     settings: JointSettings
@@ -86,6 +95,7 @@ class FittedJoint:
     x: Float[np.ndarray, "chain draw n"]
     status: Status
     diagnostics: dict[str, np.ndarray]
+    left_out: Bool[np.ndarray, "lm benchmark"]
 
     @property
     def density(self) -> Density:
@@ -95,6 +105,11 @@ class FittedJoint:
     def benchmarks(self) -> tuple[str, ...]:
         assert self.dataset.scores is not None
         return self.dataset.scores.benchmarks
+
+    @property
+    def outliers(self) -> tuple[str, ...]:
+        """Names of the models that were left out."""
+        return tuple(map(str, self.dataset.lms.index[np.flatnonzero(self.left_out.any(axis=1))]))
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -129,19 +144,33 @@ def fit_joint(
 ) -> FittedJoint:
     """Fit the scores `seen`; no other score has an influence. folder: where NUTS keeps its chains, to go on.
 
-    Warns: FitWarning where the fit did not end well.
+    Warns: FitWarning where the fit did not end well, and where it left out models.
     Raises: InputError for a dataset without scores, and for covariates that are not known or do not vary.
     """
     evidence, units = evidence_for(dataset, seen, settings)
     density = joint_density(settings.capabilities, settings.priors)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)  # told below, of chains in one order
-        found: Fit = fit(density, evidence, method, jax.random.key(seed), folder)
+        cleaned = fit_without_outliers(density, evidence, method, jax.random.key(seed), folder, settings.outliers)
+        found, fitted = cleaned.fit, cleaned.evidence
     if isinstance(method, Nuts) and settings.capabilities > 1:
-        found = _in_one_order(found, method, density, evidence)
+        found = _in_one_order(found, method, density, fitted)
     if not found.status.ok:
         warnings.warn(f"{found.name}: {found.status}", FitWarning, stacklevel=3)
-    return FittedJoint(settings, dataset, evidence, units, found.name, found.x, found.status, found.diagnostics)
+    left_out = np.asarray(evidence.seen) & ~np.asarray(fitted.seen)
+    facts = found.name, found.x, found.status, found.diagnostics
+    whole = FittedJoint(settings, dataset, fitted, units, *facts, left_out)
+    if whole.outliers:
+        warnings.warn(told_outliers(whole.outliers), FitWarning, stacklevel=3)
+    return whole
+
+
+def told_outliers(lms: Sequence[str]) -> str:
+    """What a user has to know of models that were left out."""
+    return (
+        f"left out of the fit: {names.some(lms)}, whose scores look like anything rather than what the other models "
+        f"let expect; look at their evaluation, or keep them with --keep-outliers"
+    )
 
 
 def _in_one_order(found: Fit, method: Nuts, density: Density, evidence: JointEvidence) -> Fit:
@@ -181,13 +210,16 @@ def one_order(
     return np.asarray(jax.vmap(lambda one: ravel_pytree(one)[0])(flat)).reshape(x.shape)
 
 
-def solved_draws(ok: Bool[np.ndarray, " draw"]) -> Int[np.ndarray, " draw"] | None:
-    """Which draw to take in place of each, so that all are among those that are `ok`; None where they are already.
+def solved(drawn: T, by: Float[np.ndarray, "draw ..."]) -> T:
+    """Arrays [draw, ...] in which draws that have no number in `by` gave way to others: far from the mode the latent
+    field may have no solution.
 
-    Raises: InputError where none is.
+    Raises: InputError where no draw is left.
     """
+    ok = np.isfinite(by).reshape(len(by), -1).all(axis=1)
     if ok.all():
-        return None
+        return drawn
     if not ok.any():
         raise InputError("expected draws with finite scores, found none; the fit did not end well: use tighter priors")
-    return np.where(ok, np.arange(len(ok)), np.resize(np.flatnonzero(ok), len(ok)))
+    at = np.where(ok, np.arange(len(ok)), np.resize(np.flatnonzero(ok), len(ok)))
+    return jax.tree.map(lambda a: a[at], drawn)

@@ -16,8 +16,9 @@ from scipy.special import logsumexp
 from csvjax.dataset import Dataset
 from csvjax.errors import FitWarning, InputError
 from csvjax.evaluate.splits import Fold
-from csvjax.fit import Laplace, Map, fit
-from csvjax.fit.joint import JointSettings, evidence_for, joint_density, joint_log_evidence, solved_draws
+from csvjax.fit import Laplace, Map
+from csvjax.fit.joint import JointSettings, evidence_for, joint_density, joint_log_evidence, solved
+from csvjax.fit.outliers import fit_without_outliers
 from csvjax.fit.precision import float64
 from csvjax.laws.joint_cells import draw_cells
 from csvjax.laws.joint_law import JointPriors
@@ -119,8 +120,10 @@ def _evidence(dataset: Dataset, mask: np.ndarray, settings: JointSettings, key: 
     density = joint_density(settings.capabilities, settings.priors)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)  # the table says it
-        found = fit(density, evidence_for(dataset, mask, settings)[0], _METHOD, key)
-    return joint_log_evidence(found, settings.capabilities), found.status.ok
+        found = fit_without_outliers(
+            density, evidence_for(dataset, mask, settings)[0], _METHOD, key, None, settings.outliers
+        )
+    return joint_log_evidence(found, settings.capabilities), found.fit.status.ok
 
 
 def _log_scores(
@@ -133,9 +136,8 @@ def _log_scores(
     key_fit, key_cells = jax.random.split(key)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
-        found = fit(density, e, _METHOD, key_fit)
+        found, e, *_ = fit_without_outliers(density, e, _METHOD, key_fit, None, settings.outliers)
     judged = e._replace(score=np.where(cells, dataset.scores.score, 0.0), seen=cells)
     log_p = np.asarray(draw_cells(density, e, judged, found.draws, key_cells).log_likelihood)[:, cells]
-    at = solved_draws(np.isfinite(log_p).all(axis=1))
-    log_p = log_p if at is None else log_p[at]
+    log_p = solved(log_p, log_p)
     return np.asarray(logsumexp(log_p, axis=0) - np.log(len(log_p)))

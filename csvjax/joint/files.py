@@ -25,7 +25,7 @@ from csvjax.runs import plain, write_json
 
 __all__ = ["load_convergence", "load_fit", "load_status", "load_tree", "save_fit"]
 
-_FORMAT = "csvjax joint fit 1"
+_FORMAT = "csvjax joint fit 2"
 _INFINITE = "Infinity"  # JSON has no word for it
 
 
@@ -45,6 +45,7 @@ def save_fit(fit: FittedJoint, draws: JointDraws, folder: str | os.PathLike[str]
     convergence(fit, draws).to_csv(place / "convergence.csv", index=False, lineterminator="\n")
     arrays = {
         "x": fit.x,
+        "left_out": fit.left_out,
         **_named("evidence", fit.evidence._asdict()),
         **_named("units", {} if fit.units is None else fit.units._asdict()),
         **_named("diagnostics", fit.diagnostics),
@@ -88,7 +89,7 @@ def load_fit(folder: str | os.PathLike[str]) -> FittedJoint:
     status, settings, evidence, units = parts
     dataset = load_dataset(place / "data", losses=units is not None)
     method, diagnostics = str(known["method"]), _fields(arrays, "diagnostics")
-    return FittedJoint(settings, dataset, evidence, units, method, arrays["x"], status, diagnostics)
+    return FittedJoint(settings, dataset, evidence, units, method, arrays["x"], status, diagnostics, arrays["left_out"])
 
 
 def load_tree(folder: Path) -> xr.DataTree:

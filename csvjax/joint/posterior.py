@@ -13,7 +13,7 @@ import xarray as xr
 from jaxtyping import Array, Float
 
 from csvjax.fit.density import Density
-from csvjax.fit.joint import FittedJoint, solved_draws
+from csvjax.fit.joint import FittedJoint, solved
 from csvjax.fit.precision import float64
 from csvjax.laws.identify import Aligned, align, diagnostics_table
 from csvjax.laws.joint_cells import draw_cells
@@ -66,8 +66,7 @@ def joint_draws(fit: FittedJoint, seed: int = 0) -> JointDraws:
         found = (np.asarray(cells.capability), *large, sites)
         parts.append(jax.tree.map(itemgetter(slice(len(flat) - start)), found))
     joined = jax.tree.map(lambda *a: np.concatenate(a), *parts)
-    if (at := solved_draws(np.isfinite(joined[1]).all(axis=(1, 2)))) is not None:
-        joined = jax.tree.map(itemgetter(at), joined)
+    joined = solved(joined, joined[1])
     capability, logit, log_p, sites = jax.tree.map(lambda a: a.reshape(*x.shape[:2], *a.shape[1:]), joined)
     return JointDraws(sites, align(sites["loading"], capability), logit, log_p)
 

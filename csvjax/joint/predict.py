@@ -14,7 +14,7 @@ from csvjax import names
 from csvjax.dataset import Dataset, align
 from csvjax.errors import InputError
 from csvjax.evaluate import metrics
-from csvjax.fit.joint import FittedJoint, solved_draws
+from csvjax.fit.joint import FittedJoint, solved
 from csvjax.fit.precision import float64
 from csvjax.laws.joint_evidence import COVARIATES, covariate_scale, log_amount
 from csvjax.laws.joint_law import JointEvidence
@@ -56,7 +56,8 @@ def bounds(draws: np.ndarray, level: float, kind: IntervalKind) -> tuple[np.ndar
 @float64
 def draw_fitted(fit: FittedJoint, seed: int = 0) -> Drawn:
     """Draws for every cell of the fit's dataset given the scores that it saw, in float32."""
-    return _solved(_piecewise(fit, seed, lambda x, key: predict_joint(fit.density, fit.evidence, x, key)))
+    drawn = _piecewise(fit, seed, lambda x, key: predict_joint(fit.density, fit.evidence, x, key))
+    return solved(drawn, drawn.mean)
 
 
 @float64
@@ -76,13 +77,8 @@ def draw_new(fit: FittedJoint, new: JointEvidence, seed: int = 0, alike: bool = 
 
         drawn = _piecewise(fit, seed, one)
         lanes.append([part[:, : count - first] for part in drawn])
-    return _solved(Drawn(*(np.concatenate(part, axis=1) for part in zip(*lanes, strict=True))))
-
-
-def _predict_new(
-    fit: FittedJoint, new: JointEvidence, stream: np.ndarray, x: np.ndarray, key: Array
-) -> JointPredictive:
-    return predict_new(fit.density, fit.evidence, new, x, key, stream)
+    drawn = Drawn(*(np.concatenate(part, axis=1) for part in zip(*lanes, strict=True)))
+    return solved(drawn, drawn.mean)
 
 
 def _piecewise(fit: FittedJoint, seed: int, one: Callable[[np.ndarray, Array], JointPredictive]) -> Drawn:
@@ -93,12 +89,6 @@ def _piecewise(fit: FittedJoint, seed: int, one: Callable[[np.ndarray, Array], J
         found = one(piece, jax.random.fold_in(jax.random.key(seed), start))
         parts.append([part[: len(x) - start] for part in _kept(found)])
     return Drawn(*map(np.concatenate, zip(*parts, strict=True)))
-
-
-def _solved(drawn: Drawn) -> Drawn:
-    """Far from the mode the latent field may have no solution; such a draw gives way to another."""
-    at = solved_draws(np.isfinite(drawn.mean).all(axis=(1, 2)))
-    return drawn if at is None else Drawn(drawn.mean[at], drawn.score[at])
 
 
 def _kept(found: JointPredictive) -> tuple[np.ndarray, np.ndarray]:
@@ -148,9 +138,10 @@ def summary(
 
 
 def unseen(fit: FittedJoint, seed: int = 0, kind: IntervalKind = "equal-tailed") -> pd.DataFrame:
-    """Predictions of every score of the fit's own dataset that it has not seen; columns as `summary` gives them."""
+    """Predictions of every score of the fit's own dataset that it was not given; columns as `summary` gives them."""
     assert fit.dataset.scores is not None
-    return summary(draw_fitted(fit, seed), ~np.asarray(fit.evidence.seen), fit.dataset.lms, fit.dataset.scores, kind)
+    cells = ~np.asarray(fit.evidence.seen) & ~fit.left_out
+    return summary(draw_fitted(fit, seed), cells, fit.dataset.lms, fit.dataset.scores, kind)
 
 
 def predict_lms(

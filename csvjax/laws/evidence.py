@@ -79,5 +79,5 @@ def evidence(dataset: Dataset, units: Units, groups: Nested, train: Bool[np.ndar
         score=np.where(seen, scores.score.T, 0.0),
         n_items=np.broadcast_to(scores.n_items[:, None], seen.shape).astype(float),
         seen=seen,
-        floor=scores.floor.astype(float),
+        floor=np.nan_to_num(scores.floor).astype(float),  # where unknown a floor of 0
     )

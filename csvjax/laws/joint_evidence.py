@@ -100,6 +100,7 @@ def joint_evidence(
         weight=np.ones(len(dataset.lms)),
         n_items=scores.n_items.astype(float),
         floor=scores.floor.astype(float),
+        ceiling=scores.ceiling.astype(float),
         covariate=np.nan_to_num(x),
         known=np.isfinite(x),
         family=family,

@@ -55,7 +55,7 @@ class JointPriors(NamedTuple):
     loss_slope_sd: as gain_sd, for the salient loss.
     strength: tau, scale of the salience (0: the mean loss).
     floor: Beta(1, floor) of an unknown floor below 1/2.
-    ceiling: Beta(ceiling, 1) of the place of the ceiling between floor and 1; inf for a ceiling of 1.
+    ceiling: Beta(ceiling, 1) of the place of an unknown ceiling between floor and 1; inf for a ceiling of 1.
     items, items_sd: log-normal median and log-scale of an unknown number of items.
     """
 
@@ -82,9 +82,9 @@ class JointPriors(NamedTuple):
 class JointEvidence(NamedTuple):
     """What a fit sees. Arrays only, so that folds and replicates stack under vmap; an absent source has no columns.
 
-    score: fraction, 0 where not seen. weight: how often a model counts (1; a bootstrap draws others). n_items, floor:
-    NaN where unknown. covariate: standardised, 0 where not known. family: a number. families: only its length matters.
-    loss: nats per byte; the fields after it are needed only where there are losses.
+    score: fraction, 0 where not seen. weight: how often a model counts (1; a bootstrap draws others). n_items, floor,
+    ceiling: NaN where unknown. covariate: standardised, 0 where not known. family: a number. families: only its length
+    matters. loss: nats per byte; the fields after it are needed only where there are losses.
     """
 
     score: Float[AnyArray, "lm benchmark"]
@@ -92,6 +92,7 @@ class JointEvidence(NamedTuple):
     weight: Float[AnyArray, " lm"]
     n_items: Float[AnyArray, " benchmark"]
     floor: Float[AnyArray, " benchmark"]
+    ceiling: Float[AnyArray, " benchmark"]
     covariate: Float[AnyArray, "lm covariate"]
     known: Bool[AnyArray, "lm covariate"]
     family: Int[AnyArray, " lm"]
@@ -159,10 +160,11 @@ def joint_law(evidence: JointEvidence, capabilities: int = 1, priors: JointPrior
         shared = jnp.hstack([loading * wide, habit * jnp.diag(spread)])
     free_floor = 0.5 * numpyro.sample("free_floor", dist.Beta(ones, priors.floor).to_event(1))
     floor = numpyro.deterministic("known_floor", jnp.where(jnp.isnan(e.floor), free_floor, e.floor))
-    ceiling = ones
+    unknown_ceiling = ones
     if priors.ceiling < float("inf"):
-        ceiling = floor + (1 - floor) * numpyro.sample("room", dist.Beta(priors.ceiling * ones, 1.0).to_event(1))
-    numpyro.deterministic("ceiling", ceiling)
+        room = numpyro.sample("room", dist.Beta(priors.ceiling * ones, 1.0).to_event(1))
+        unknown_ceiling = floor + (1 - floor) * room
+    ceiling = numpyro.deterministic("ceiling", jnp.where(jnp.isnan(e.ceiling), unknown_ceiling, e.ceiling))
     free_items = numpyro.sample("free_items", dist.LogNormal(jnp.log(priors.items) * ones, priors.items_sd).to_event(1))
     n = numpyro.deterministic("known_items", jnp.where(jnp.isnan(e.n_items), free_items, e.n_items))
 

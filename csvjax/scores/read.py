@@ -44,19 +44,21 @@ def read_scores(
     score_unit: float | Literal["percent"] = 1.0,
     n_items: Mapping[str, int | float] | None = None,
     floors: Mapping[str, int | float] | None = None,
+    ceilings: Mapping[str, int | float] | None = None,
 ) -> tuple[ScoreTable, pd.DataFrame]:
     """Read benchmark scores from CSV, TSV or parquet, and what the file says of the models.
 
     A file with columns `benchmark` and `score` is long: one row for each model and benchmark, `n_items`, `floor` and
-    `ceiling` of the benchmarks in columns of these names. Any other file is wide: one row for each model, one column
-    for each benchmark. Blank cells are missing.
+    `ceiling` of the benchmarks in columns of these names, blank where unknown. Any other file is wide: one row for each
+    model, one column for each benchmark. Blank cells are missing.
 
     `*_column`: where the model names, families, parameters, training tokens and training FLOPs stand; without it the
     usual spellings are looked for (Model, Model Family, Model Size (B), ...). `*_unit`: what one unit of the file is
     worth; without it, what the column name says in parentheses, else 1. `benchmarks`: the benchmarks, in this order;
     without it, every one of a long file, and every other column of numbers of a wide one. `score_unit`: what one unit
-    of a score is worth as a fraction, or "percent". `n_items`, `floors`: number of test items and chance level
-    (a fraction) by benchmark; they go before what the file says.
+    of a score is worth as a fraction, or "percent". `n_items`, `floors`, `ceilings`: number of test items, chance
+    level and best score (fractions) by benchmark, NaN if unknown; they go before what the file says. Of floors nothing
+    said means 0.
 
     Returns: the scores; and a frame with index `lm` and columns `family` (the model's own name if unknown), `params`,
     `tokens` and `flops` (NaN if unknown; 6 params tokens where only FLOPs are).
@@ -84,8 +86,9 @@ def read_scores(
         found,
         score,
         per_name(n_items, known.get("n_items", {}), found, np.nan, "n_items"),
-        per_name(floors, known.get("floor", {}), found, 0.0, "floors"),
-        per_name(None, known.get("ceiling", {}), found, 1.0, "ceiling"),
+        # A column that leaves a floor blank says that it is not known; no column says that nobody asked.
+        per_name(floors, known.get("floor", {}), found, np.nan if "floor" in known else 0.0, "floors"),
+        per_name(ceilings, known.get("ceiling", {}), found, np.nan, "ceilings"),
     )
     return table, frame
 

@@ -20,7 +20,8 @@ class ScoreTable:
     """What each language model scored on each benchmark; checked when made, read-only afterwards.
 
     `score` [lm, benchmark]: fraction in [0, 1], NaN where missing. Per benchmark: `n_items`, the number of test items,
-    NaN where unknown; `floor`, the score of guessing; `ceiling`, the best score that can be reached.
+    NaN where unknown; `floor`, the score of guessing, and `ceiling`, the best score that can be reached: where they are
+    NaN the joint law infers them, and other laws take 0 and 1 (the salience law infers every ceiling).
 
     Raises: InputError for repeated names, wrong shapes, a score that is infinite or outside [0, 1], a floor that is
     not below its ceiling, either of them outside [0, 1], and fewer items than one.
@@ -31,7 +32,7 @@ class ScoreTable:
     score: Float[np.ndarray, "lm benchmark"]
     n_items: Float[np.ndarray, " benchmark"] = field(default_factory=lambda: np.array(np.nan))
     floor: Float[np.ndarray, " benchmark"] = field(default_factory=lambda: np.array(0.0))
-    ceiling: Float[np.ndarray, " benchmark"] = field(default_factory=lambda: np.array(1.0))
+    ceiling: Float[np.ndarray, " benchmark"] = field(default_factory=lambda: np.array(np.nan))
 
     def __post_init__(self) -> None:
         keep = object.__setattr__
@@ -57,10 +58,11 @@ class ScoreTable:
     def _check_benchmarks(self) -> None:
         for b, name in enumerate(self.benchmarks):
             floor, ceiling, n_items = self.floor[b], self.ceiling[b], self.n_items[b]
-            if not 0 <= floor < ceiling <= 1:
+            lower, upper = (0.0 if np.isnan(floor) else floor), (1.0 if np.isnan(ceiling) else ceiling)
+            if not 0 <= lower < upper <= 1:
                 raise InputError(
-                    f"expected 0 <= floor < ceiling <= 1, found floor {floor:g} and ceiling {ceiling:g} for benchmark "
-                    f"{name!r}; give both as fractions"
+                    f"expected 0 <= floor < ceiling <= 1, found floor {lower:g} and ceiling {upper:g} for benchmark "
+                    f"{name!r}; give both as fractions, NaN if unknown"
                 )
             if n_items < 1 or np.isinf(n_items):
                 raise InputError(

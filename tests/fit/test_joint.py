@@ -21,6 +21,7 @@ from csvjax.fit.joint import (
     joint_log_evidence,
     one_order,
 )
+from csvjax.fit.outliers import Cleaned
 from csvjax.fit.precision import float64
 from csvjax.fit.result import Status
 from csvjax.laws.joint_law import JointPriors
@@ -134,7 +135,9 @@ def test_hidden_scores_have_no_influence_and_draws_surround_the_mode(dataset: Da
 
 
 @pytest.mark.parametrize(("capabilities", "modes"), [(1, 1), (2, 2), (3, 8), (4, 48)])
-def test_the_evidence_counts_every_turn_of_the_contrasts(capabilities: int, modes: int) -> None:
+def test_the_evidence_counts_every_turn_of_the_contrasts(dataset: Dataset, capabilities: int, modes: int) -> None:
     facts = {"potential": np.asarray(3.0), "log_volume": np.asarray(1.0)}
-    found = Fit(Laplace(), np.zeros((1, 1, 1)), np.zeros(1), Status(True, "written"), facts)
-    assert joint_log_evidence(found, capabilities) == pytest.approx(-2 + np.log(modes))
+    fit = Fit(Laplace(), np.zeros((1, 1, 1)), np.zeros(1), Status(True, "written"), facts)
+    evidence, _ = evidence_for(dataset, np.ones((LMS, 3), bool), JointSettings())
+    found = Cleaned(fit, evidence, np.zeros(LMS, bool), -0.5)
+    assert joint_log_evidence(found, capabilities) == pytest.approx(-2.5 + np.log(modes))

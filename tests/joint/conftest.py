@@ -52,7 +52,17 @@ def written(dataset: Dataset, seen: np.ndarray, settings: JointSettings = SETTIN
     """
     evidence, units = evidence_for(dataset, seen, settings)
     rng = np.random.default_rng(1)
-    fit = FittedJoint(settings, dataset, evidence, units, "laplace", np.zeros((1, 1, 1)), Status(True, "written"), {})
+    fit = FittedJoint(
+        settings,
+        dataset,
+        evidence,
+        units,
+        "laplace",
+        np.zeros((1, 1, 1)),
+        Status(True, "written"),
+        {},
+        ~evidence.seen & False,
+    )
     shapes = jax.eval_shape(lambda: fit.density.sites(jax.random.key(0), evidence))
     sites = {name: np.zeros(shape.shape) for name, shape in shapes.items()}
     first = np.arange(settings.capabilities) == 0
@@ -69,7 +79,9 @@ def written(dataset: Dataset, seen: np.ndarray, settings: JointSettings = SETTIN
         sites["gain"] = np.where(first, 1.3, 0.0) * np.ones_like(sites["gain"])
     flat = np.asarray(ravel_pytree(sites)[0])
     x = flat + 0.05 * rng.standard_normal((1, draws, len(flat)))
-    return FittedJoint(settings, dataset, evidence, units, "laplace", x, fit.status, {"potential": np.asarray(1.0)})
+    return FittedJoint(
+        settings, dataset, evidence, units, "laplace", x, fit.status, {"potential": np.asarray(1.0)}, fit.left_out
+    )
 
 
 @pytest.fixture(scope="session")

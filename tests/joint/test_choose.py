@@ -11,10 +11,11 @@ import pytest
 from csvjax.dataset import Dataset
 from csvjax.errors import InputError
 from csvjax.evaluate.splits import Fold
+from csvjax.fit.outliers import Cleaned
 from csvjax.fit.result import Fit, Status
 from csvjax.joint import choose as module
 from csvjax.joint.choose import candidates, choose
-from csvjax.laws.joint_law import JointPriors
+from csvjax.laws.joint_law import JointEvidence, JointPriors
 from tests.joint.conftest import LMS, written
 
 
@@ -33,7 +34,7 @@ def fold(first: int, last: int) -> Fold:
 def no_search(monkeypatch: pytest.MonkeyPatch, dataset: Dataset) -> None:
     """Draws that are written down in place of those of a search: with half the gain, all else alike."""
 
-    def fit(density: object, evidence: object, method: object, key: jax.Array) -> Fit:
+    def fit(density: object, evidence: JointEvidence, method: object, key: jax.Array, *more: object) -> Cleaned:
         number = len(made)
         made.append(0)
         one = written(dataset, np.ones((LMS, 3), bool))
@@ -41,10 +42,11 @@ def no_search(monkeypatch: pytest.MonkeyPatch, dataset: Dataset) -> None:
         at = int(np.argmin(np.abs(x.mean(axis=(0, 1)) - 1.3)))
         x[..., at] *= 1.0 if number in (0, 1) else 0.1
         facts = {"potential": np.asarray(10.0 + number), "log_volume": np.asarray(2.0)}
-        return Fit(method, x, None, Status(True, "written"), facts)
+        fit = Fit(method, x, None, Status(True, "written"), facts)
+        return Cleaned(fit, evidence, np.zeros(LMS, bool), 0.0)
 
     made: list[int] = []
-    monkeypatch.setattr(module, "fit", fit)
+    monkeypatch.setattr(module, "fit_without_outliers", fit)
 
 
 @pytest.mark.usefixtures("no_search")

@@ -55,6 +55,7 @@ def evidence(families: int, covariates: int, seen_share: float = 0.7) -> JointEv
         weight=np.ones(lms),
         n_items=np.array([40.0, 40.0, 40.0, np.nan, np.nan]),
         floor=np.array([0.0, 0.25, np.nan, 0.0, 0.5]),
+        ceiling=np.array([1.0, 0.9, np.nan, np.nan, 1.0]),
         covariate=np.where(known, rng.standard_normal((lms, covariates)), 0.0),
         known=known,
         family=np.arange(lms) % 3,

@@ -12,6 +12,7 @@ from jax.flatten_util import ravel_pytree
 from csvjax.fit import Bootstrap, Fit, Laplace, Map, Nuts, Svi, fit
 from csvjax.fit.density import Density
 from csvjax.fit.joint import joint_density
+from csvjax.fit.outliers import fit_without_outliers
 from csvjax.fit.precision import float64
 from csvjax.laws.joint_law import JointEvidence, JointPriors
 from csvjax.laws.joint_predictive import predict_joint
@@ -37,6 +38,7 @@ def evidence(
         weight=np.ones(lms),
         n_items=np.full(benchmarks, n_items),
         floor=np.zeros(benchmarks),
+        ceiling=np.full(benchmarks, np.nan),
         covariate=np.linspace(-1.5, 1.5, lms)[:, None] * np.ones(covariates),
         known=np.ones((lms, covariates), bool),
         family=np.arange(lms) % max(families, 1),
@@ -289,19 +291,18 @@ def test_planted_parameters_and_hidden_scores_are_recovered_and_an_outlier_does_
     strange, seen = e.score.copy(), e.seen.copy()
     strange[-1], seen[-1] = np.arange(e.score.shape[1]) % 2, True
     odd = e._replace(score=strange, seen=seen)
-    spoilt = fit(density, odd, Laplace(draws=1000), KEY)
+    spoilt, kept, outlier, _ = fit_without_outliers(density, odd, Laplace(draws=1000), KEY)
     assert spoilt.status.ok, spoilt.status
+    np.testing.assert_array_equal(np.flatnonzero(outlier), [len(outlier) - 1])
     with jax.enable_x64(True):
-        with_it = predict_joint(density, odd, jnp.asarray(spoilt.draws), KEY)
-    # The others' scores move by less than what is not known of them. One absurd model of 60 widens the residuals of all
-    # benchmarks, which are normal, so that hidden scores are predicted worse, but far better than blindly.
+        with_it = predict_joint(density, kept, jnp.asarray(spoilt.draws), KEY)
+    # It is left out, so that nobody else's scores are predicted worse than without it.
     others = e.family != e.family[-1]
     mean, mean_odd = (np.asarray(found.mean)[:, others] for found in (clean, with_it))
     assert np.sqrt(np.mean((mean_odd.mean(axis=0) - mean.mean(axis=0)) ** 2)) < np.sqrt(np.mean(mean.var(axis=0)))
     hidden[e.family == e.family[-1]] = False
     miss, miss_odd = (np.abs(np.asarray(f.score).mean(axis=0) - chance)[hidden].mean() for f in (clean, with_it))
-    assert miss_odd < 1.6 * miss
-    assert miss_odd < 0.5 * blind
+    assert miss_odd < 1.05 * miss
 
 
 METHODS: dict[str, Any] = {

@@ -109,6 +109,16 @@ def test_floors_and_items_given_go_before_those_of_the_file(write: Any) -> None:
         read_scores(path, floors={"X": 0.25})
 
 
+def test_floors_and_ceilings_that_are_not_known_are_nan(write: Any) -> None:
+    path = write("lm,benchmark,score,floor,ceiling\na,x,0.5,,0.9\na,y,0.5,0.2,\n")
+    table, _ = read_scores(path)
+    np.testing.assert_array_equal(table.floor, [np.nan, 0.2])
+    np.testing.assert_array_equal(table.ceiling, [0.9, np.nan])
+    table, _ = read_scores(path, floors={"y": float("nan")}, ceilings={"y": 0.8})
+    np.testing.assert_array_equal(table.floor, [np.nan, np.nan])
+    np.testing.assert_array_equal(table.ceiling, [0.9, 0.8])
+
+
 @pytest.mark.parametrize(
     ("text", "options", "says"),
     [

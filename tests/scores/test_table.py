@@ -38,11 +38,13 @@ def unchecked() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", before)
 
 
-def test_without_more_the_floor_is_zero_the_ceiling_one_and_the_items_unknown() -> None:
+def test_without_more_the_floor_is_zero_and_the_ceiling_and_the_items_are_unknown() -> None:
     table = ScoreTable(**SMALL)
     np.testing.assert_array_equal(table.floor, [0, 0, 0])
-    np.testing.assert_array_equal(table.ceiling, [1, 1, 1])
+    assert np.isnan(table.ceiling).all()
     assert np.isnan(table.n_items).all()
+    unknown = ScoreTable(**SMALL, floor=np.array([np.nan, 0, 0.25]))
+    np.testing.assert_array_equal(unknown.floor, [np.nan, 0, 0.25])
 
 
 def test_the_table_keeps_its_own_read_only_copy() -> None:
@@ -68,7 +70,7 @@ def test_the_table_keeps_its_own_read_only_copy() -> None:
         ({"n_items": np.array([1, 0.5, 1])}, "at least 1 test item, found 0.5 for benchmark 'y'"),
         ({"floor": np.array([0, 0, 1.0])}, "floor 1 and ceiling 1 for benchmark 'z'"),
         ({"floor": np.array([0, 0, 0.5]), "ceiling": np.array([1, 1, 0.4])}, "floor 0.5 and ceiling 0.4"),
-        ({"floor": np.array([0, np.nan, 0])}, "floor nan and ceiling 1 for benchmark 'y'"),
+        ({"floor": np.array([0, 0.5, 0]), "ceiling": np.array([1, np.inf, 1])}, "ceiling inf for benchmark 'y'"),
         ({"ceiling": np.array([1, 1, 1.1])}, "ceiling 1.1 for benchmark 'z'"),
     ],
 )

@@ -65,7 +65,7 @@ class ComputeLaw:
 def _learn(view: View, key: jax.Array, amount: Amount, slope: Shared, intercept: Shared, learn_floor: bool) -> Law:
     chosen = design(view, amount, slope, intercept)
     x, rows = known_rows(view, chosen)
-    return ComputeLaw(chosen, robust.fit_each(x, view.target[rows], view.floor, view.ceiling, learn_floor))
+    return ComputeLaw(chosen, robust.fit_each(x, view.target[rows], *view.bounds, learn_floor))
 
 
 def _refit(law: Law, view: View, key: jax.Array, learn_floor: bool) -> Law:

@@ -14,12 +14,13 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from csvjax.errors import FitWarning, InputError
-from csvjax.fit import Laplace, Map, fit
+from csvjax.fit import Laplace, Map
 from csvjax.fit.density import Density
-from csvjax.fit.joint import joint_density, joint_log_evidence, solved_draws
+from csvjax.fit.joint import joint_density, joint_log_evidence, solved
+from csvjax.fit.outliers import fit_without_outliers
 from csvjax.fit.precision import float64
 from csvjax.laws.baselines.view import Need, View
 from csvjax.laws.joint_evidence import COVARIATES, log_amount
@@ -64,8 +65,9 @@ class JointMethod:
                 # A number of capabilities that has no share of the draws may warn.
                 warnings.simplefilter("ignore", FitWarning)
                 method = Laplace(draws=self.count, map=Map(starts=4, finalists=2), widen=self.widen)
-                found = fit(density, e, method, jax.random.fold_in(key, k))
-            members.append(Member(density, found.draws, joint_log_evidence(found, k)))
+                found = fit_without_outliers(density, e, method, jax.random.fold_in(key, k))
+            outlier = found.outlier[: len(view.family)]
+            members.append(Member(density, found.fit.draws, joint_log_evidence(found, k), outlier))
         return JointFit(self, seen, members)
 
     def _evidence(self, view: View, fitted: View) -> JointEvidence:
@@ -100,6 +102,7 @@ class JointMethod:
             weight=np.ones(rows + more),
             n_items=np.concatenate([view.n_items, view.score_n_items]),
             floor=np.concatenate([view.floor, view.score_floor]),
+            ceiling=np.concatenate([view.ceiling, view.score_ceiling]),
             covariate=np.nan_to_num(x),
             known=np.isfinite(x),
             family=np.concatenate([family, np.full(more, families - 1)]),
@@ -134,11 +137,12 @@ def joint_compute() -> JointMethod:
 
 
 class Member(NamedTuple):
-    """A fit with one number of capabilities: draws [draw, n] and log p(y | K)."""
+    """A fit with one number of capabilities: draws [draw, n], log p(y | K), and the rows that it left out."""
 
     density: Density
     x: Float[np.ndarray, "draw n"]
     log_evidence: float
+    outlier: Bool[np.ndarray, " row"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +173,7 @@ class JointFit:
     ) -> Float[np.ndarray, "draw row target"]:
         """The draws of one number of capabilities alone. stream [row]: see `predict_new`; by default rows differ."""
         view = view.only(self.method.needs)
-        training = self.seen.take(self.seen.train)
+        training = self.seen.take(self.seen.train & ~member.outlier)
         old, new = (self.method._evidence(v, self.seen) for v in (training, view))
         rows, targets = view.target.shape
         number = np.zeros(len(new.score), int)
@@ -181,8 +185,7 @@ class JointFit:
             drawn = predict_new(member.density, old, new, piece, jax.random.fold_in(key, start), number)
             parts.append(np.asarray(drawn.score)[:, :rows, :targets])
         found = np.concatenate(parts)[:count]
-        at = solved_draws(np.isfinite(found).all(axis=(1, 2)))  # far from the mode the field may have no solution
-        return found if at is None else found[at]
+        return solved(found, found)
 
     def _draw(self, view: View, key: jax.Array, count: int, stream: np.ndarray | None = None) -> np.ndarray:
         edges = np.round(np.concatenate([[0.0], np.cumsum(self.shares)]) * count)

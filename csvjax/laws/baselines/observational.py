@@ -97,8 +97,10 @@ def _log(view: View, amount: Amount) -> Float[np.ndarray, "row 1"]:
 
 
 def _rescaled(view: View) -> Float[np.ndarray, "row target"]:
-    return (view.target - view.floor) / (view.ceiling - view.floor)
+    floor, ceiling = view.bounds
+    return (view.target - floor) / (ceiling - floor)
 
 
 def _raw(view: View, unit: Float[np.ndarray, "row target"]) -> Float[np.ndarray, "row target"]:
-    return view.floor + (view.ceiling - view.floor) * unit
+    floor, ceiling = view.bounds
+    return floor + (ceiling - floor) * unit

@@ -54,7 +54,7 @@ def _learn(view: View, key: jax.Array, rank: int, starts: int) -> Law:
     chosen = design(view, "params and tokens", "shared", "family")
     x, y = _cells(view, chosen)
     kept = ~np.isnan(y).all(axis=0)  # a benchmark that is no target may have no score at all
-    floor, ceiling = np.append(view.floor, view.score_floor), np.append(view.ceiling, view.score_ceiling)
+    floor, ceiling = view.all_bounds
     rank = min(rank, int(kept.sum()))
     fitted = low_rank.fit(x, y[:, kept], floor[kept], ceiling[kept], rank, generator(key), starts)
     return SlothLaw(chosen, fitted)

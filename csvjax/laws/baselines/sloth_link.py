@@ -160,8 +160,8 @@ def _learn(view: View, key: jax.Array, rank: int, steps: int) -> Law:
     chosen = design(view, "params and tokens", "shared", "family")
     x, y = _cells(view, chosen)
     kept = ~np.isnan(y).all(axis=0)
-    floor = np.append(view.floor, view.score_floor)[kept]
-    begin = _begin(key, x.shape[1], min(rank, int(kept.sum())), floor)
+    floor, _ = view.all_bounds
+    begin = _begin(key, x.shape[1], min(rank, int(kept.sum())), floor[kept])
     return LinkLaw(chosen, _best(begin, _RATES, x, y[:, kept], steps))
 
 

@@ -49,6 +49,17 @@ class View:
         """The rows with a target that may be seen."""
         return ~np.isnan(self.target).all(axis=1)
 
+    @property
+    def bounds(self) -> tuple[Float[np.ndarray, " target"], Float[np.ndarray, " target"]]:
+        """Floor and ceiling of each target, 0 and 1 where unknown."""
+        return np.nan_to_num(self.floor), np.nan_to_num(self.ceiling, nan=1.0)
+
+    @property
+    def all_bounds(self) -> tuple[Float[np.ndarray, " benchmark"], Float[np.ndarray, " benchmark"]]:
+        """The same of targets and predictors, in this order."""
+        floor, ceiling = np.append(self.floor, self.score_floor), np.append(self.ceiling, self.score_ceiling)
+        return np.nan_to_num(floor), np.nan_to_num(ceiling, nan=1.0)
+
     def only(self, needs: frozenset[Need]) -> View:
         """The view without what is not needed of the rows to predict; the training rows stay as they are."""
         hidden = ~self.train
