@@ -41,6 +41,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -49,9 +50,9 @@ import numpy as np
 import typer
 
 from benchmarks.environment import ROOT, interpreter
-from csvjax.atomic import replacing
 from csvjax.errors import InputError
 from csvjax.fit.convergence import bulk_ess, rhat
+from experiments.running import once
 
 PARTS = ("sloth", "modes", "growth", "samplers")
 
@@ -82,9 +83,16 @@ def modes(quick: bool) -> dict[str, Any]:
     }
 
 
-def growth(quick: bool) -> list[dict[str, Any]]:
+def growth(quick: bool, folder: Path) -> list[dict[str, Any]]:
+    """A file for each size: the largest takes as long as all else."""
     sizes = ((12, 4, 4), (24, 4, 8)) if quick else ((100, 10, 20), (300, 20, 60), (1000, 50, 200))
-    return [ask(sys.executable, "modes", "growth", *size, 1, 1) for size in sizes]
+    return [
+        once(
+            folder / f"growth {size[0]} x {size[1]}.json",
+            lambda s=size: ask(sys.executable, "modes", "growth", *s, 1, 1),
+        )
+        for size in sizes
+    ]
 
 
 def samplers(quick: bool) -> dict[str, Any]:
@@ -121,15 +129,13 @@ def main(
         raise InputError(f"expected parts among {', '.join(PARTS)}, found {only!r}; separate them by commas")
     figures: dict[str, float] = {}
     for part in asked:
-        kept = out / f"{part}{'-quick' if quick else ''}.json"
-        if not kept.exists():
-            if part == "sloth":
-                found: Any = ask(sys.executable, "sloth_v1", data / "sloth" / "data_v2.csv", 2 if quick else 99, 3)
-            else:
-                found = {"modes": modes, "growth": growth, "samplers": samplers}[part](quick)
-            with replacing(kept) as file:
-                file.write_text(json.dumps(found, indent=1), encoding="utf-8")
-        found = json.loads(kept.read_text(encoding="utf-8"))
+        make: dict[str, Callable[[], Any]] = {
+            "sloth": lambda: ask(sys.executable, "sloth_v1", data / "sloth" / "data_v2.csv", 2 if quick else 99, 3),
+            "modes": lambda: modes(quick),
+            "growth": lambda: growth(quick, out),
+            "samplers": lambda: samplers(quick),
+        }
+        found = once(out / f"{part}{'-quick' if quick else ''}.json", make[part])
         print(json.dumps({part: found}, indent=1), file=sys.stderr)
         if part == "sloth":
             figures |= {"sloth_v1_cpu_seconds": found["cpu_seconds"], "sloth_v1_mae": found["mae"]}

@@ -65,6 +65,7 @@ LAWS: dict[str, Settings | JointSettings] = {
     "mean loss": Settings(strengths=(0.0,), priors=Priors(family_sd=0.1)),
     "joint law, K = 1": JointSettings(1, covariates=(), features=8),
     "joint law, K = 2": JointSettings(2, covariates=(), features=8),
+    "with compute, K = 1": JointSettings(1, covariates=("params", "tokens"), features=8),
 }
 
 HEADLINE = "joint law, K = 1"

@@ -66,7 +66,11 @@ BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
     "method": (lambda f: fit_with(f, "--method", "mcmc"), "one of map, laplace, svi, nuts, found 'mcmc'"),
     "chains": (lambda f: fit_with(f, "--chains", f / "chains"), "--chains with --method nuts alone"),
     "prior": (lambda f: fit_with(f, "--prior", "loadng=1"), "found 'loadng': the nearest is 'loading'"),
-    "prior below 0": (lambda f: fit_with(f, "--prior", "loading=-1"), "loading to be a number above 0, found -1"),
+    "prior below 0": (
+        lambda f: fit_with(f, "--prior", "loading=-1"),
+        "loading to be a number that is above 0, found -1",
+    ),
+    "strength below 0": (lambda f: fit_with(f, "--prior", "strength=-1"), "that is 0 or more, found -1"),
     "inner": (lambda f: fit_with(f, "--inner", "weak-to-strong:flops"), "--inner with --capabilities auto alone"),
     "inner folds": (
         lambda f: fit_with(f, "--capabilities", "auto", "--inner", "weak-to-strong:flop"),

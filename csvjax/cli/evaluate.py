@@ -41,7 +41,6 @@ def evaluate(
     score_unit: inputs.ScoreUnit = None,
     items: inputs.Items = None,
     floor: inputs.Floors = None,
-    ceiling: inputs.Ceilings = None,
     quick: inputs.Quick = False,
     seed: inputs.Seed = 0,
 ) -> None:
@@ -55,7 +54,7 @@ def evaluate(
 
     source = inputs.Source(
         data, losses, scores, common, benchmarks, lm_column, family_column, params_column, tokens_column, flops_column,
-        params_unit, tokens_unit, flops_unit, score_unit, items, floor, ceiling,
+        params_unit, tokens_unit, flops_unit, score_unit, items, floor, None,
     )  # fmt: skip
     if repeated := sorted({text for text in split if split.count(text) > 1}):
         raise InputError(f"expected every split once, found {', '.join(repeated)} more than once; name it once")

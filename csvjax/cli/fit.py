@@ -160,10 +160,8 @@ def fit(
     options = JointOptions(targets, capabilities, covariates, method, chains, prior, keep_outliers)
     if law == "joint":
         return fit_joint_law(out, source, options, holdout or (), inner, quick, seed)
-    if options.given:
-        raise InputError(
-            f"expected {', '.join(options.given)} with --law joint alone, found it without; add --law joint"
-        )
+    if only := [*options.given, *(["--ceiling"] if ceiling else [])]:
+        raise InputError(f"expected {', '.join(only)} with --law joint alone, found it without; add --law joint")
     if scores is not None and losses is None and data is None:
         raise InputError(
             "expected --losses with --scores for the salience law, found --scores alone; give losses, or fit scores to "

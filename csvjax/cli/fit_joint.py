@@ -237,9 +237,10 @@ def _priors(given: list[str] | None) -> JointPriors:
                 f"expected --prior to name one of {', '.join(default._fields)}, found {name!r}: "
                 f"{hint(name, default._fields)}"
             )
-        finite = math.isfinite(value) or (name == "ceiling" and value > 0)
-        if not finite or not (value > 0 or name == "intercept_mean"):
-            raise InputError(f"expected --prior {name} to be a number above 0, found {value:g}; give another")
+        fits = {"intercept_mean": math.isfinite(value), "strength": 0 <= value < math.inf, "ceiling": value > 0}
+        if not fits.get(name, 0 < value < math.inf):
+            least = {"intercept_mean": "finite", "strength": "0 or more"}.get(name, "above 0")
+            raise InputError(f"expected --prior {name} to be a number that is {least}, found {value:g}; give another")
     return default._replace(**chosen)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Benchmarks",
+    "Ceilings",
     "Common",
     "Data",
     "FamilyColumn",
@@ -65,14 +66,18 @@ ParamsUnit = Annotated[float | None, _option("--params-unit", _UNIT, "NUMBER")]
 TokensUnit = Annotated[float | None, _option("--tokens-unit", _UNIT, "NUMBER")]
 FlopsUnit = Annotated[float | None, _option("--flops-unit", _UNIT, "NUMBER")]
 ScoreUnit = Annotated[str | None, _option("--score-unit", "What one unit of a score is worth, or percent.", "NUMBER")]
-Items = Annotated[list[str] | None, _option("--items", "Number of test items of a benchmark.", "BENCHMARK=NUMBER")]
+Items = Annotated[list[str] | None, _option("--items", "Number of test items of a benchmark.", _OR_UNKNOWN)]
 Floors = Annotated[
     list[str] | None,
     _option("--floor", "Score of guessing, a fraction (default: 0); unknown: inferred by the joint law.", _OR_UNKNOWN),
 ]
 Ceilings = Annotated[
     list[str] | None,
-    _option("--ceiling", "Best score that can be reached, a fraction; unless given inferred, or 1.", _OR_UNKNOWN),
+    _option(
+        "--ceiling",
+        "Best score within reach, a fraction; the joint law infers it unless given.",
+        _OR_UNKNOWN,
+    ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random choice.")]
 Quick = Annotated[bool, _option("--quick", "A first look: fewer strengths, groups of tokens and draws.")]
@@ -245,7 +250,7 @@ def by_name(given: list[str] | None, option: str, form: str = "BENCHMARK=NUMBER"
     for text in given or ():
         name, sign, number = text.rpartition("=")
         if not sign:
-            raise InputError(f"expected {option} {form}, found {text!r}; name the benchmark")
+            raise InputError(f"expected {option} {form}, found {text!r}; write both, with an equals sign between")
         unknown = form == _OR_UNKNOWN and number.strip() == "unknown"
         found[name] = float("nan") if unknown else _number(number, option, form)
     return found

@@ -169,7 +169,7 @@ def told_outliers(lms: Sequence[str]) -> str:
     """What a user has to know of models that were left out."""
     return (
         f"left out of the fit: {names.some(lms)}, whose scores look like anything rather than what the other models "
-        f"let expect; look at their evaluation, or keep them with --keep-outliers"
+        f"let expect; look at their evaluation, or keep them (--keep-outliers, JointSettings(outliers=0))"
     )
 
 

@@ -8,6 +8,7 @@ is the classification likelihood of a mixture with uniform noise (Banfield and R
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -17,20 +18,23 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from csvjax.errors import FitWarning
 from csvjax.fit.api import Method, fit
 from csvjax.fit.density import Density
 from csvjax.fit.laplace import Laplace
 from csvjax.fit.map import Map
 from csvjax.fit.precision import float64
 from csvjax.fit.result import Fit
+from csvjax.laws.field import between
 from csvjax.laws.joint_law import JointEvidence
 
-__all__ = ["OUTLIERS", "Cleaned", "fit_without_outliers", "outliers"]
+__all__ = ["OUTLIERS", "Cleaned", "fit_without_outliers", "log_either", "outliers"]
 
 OUTLIERS = 0.01
 """Default of the prior probability that a model is an outlier."""
 
 _ROUNDS = 4
+_MOST = 0.2  # share of the models
 
 
 class Cleaned(NamedTuple):
@@ -53,8 +57,8 @@ def _log_rows(density: Density, e: JointEvidence, x: Float[Array, " n"]) -> Floa
 
 def _log_anything(e: JointEvidence) -> Float[np.ndarray, " lm"]:
     """log of the probability of a row in which each score is 0 or 1, with 1/4 each, or uniform between."""
-    seen, score = np.asarray(e.seen), np.asarray(e.score)
-    return -np.log(2) * (seen.sum(axis=1) + (seen & np.isin(score, (0.0, 1.0))).sum(axis=1))
+    seen = np.asarray(e.seen)
+    return -np.log(2) * (seen * (2 - between(np.asarray(e.score)))).sum(axis=1)
 
 
 @float64
@@ -77,20 +81,45 @@ def fit_without_outliers(
 ) -> Cleaned:
     """`csvjax.fit.fit` of all models but outliers, which are looked for at the mode, again after each fit without those
     found before. prior: 0 leaves nobody out.
+
+    Warns: FitWarning where more than a fifth of the models, or all that were scored on a benchmark, look like outliers.
+    Then nobody is left out: it is the law that does not describe such a table.
     """
     search = method if isinstance(method, Map | Laplace) else method.map
     first, judged = e, np.asarray(e.seen).any(axis=1)
-    for _ in range(_ROUNDS if prior > 0 else 0):
-        found = fit(density, e, search, key)
-        assert found.mode is not None
-        absurd = outliers(density, e, found.mode, prior)
-        if not absurd.any():
+    outlier = np.zeros_like(judged)
+    found = fit(density, e, search, key) if prior > 0 else None
+    for _ in range(_ROUNDS):
+        if found is None or found.mode is None or not found.status.ok:
+            break  # nothing is to be judged by
+        absurd = outlier | outliers(density, e, found.mode, prior)
+        kept = np.asarray(first.seen) & ~absurd[:, None]
+        lost = np.asarray(first.seen).any(axis=0) & ~kept.any(axis=0)
+        if absurd.sum() > _MOST * judged.sum() or lost.any():
+            warnings.warn(
+                f"{absurd.sum()} of {judged.sum()} models look like outliers, too many to leave out: the law does not "
+                f"describe such scores",
+                FitWarning,
+                stacklevel=2,
+            )
+            absurd, kept = np.zeros_like(judged), np.asarray(first.seen)
+        if np.array_equal(absurd, outlier):
             break
-        e = e._replace(seen=e.seen & ~absurd[:, None], score=np.where(absurd[:, None], 0.0, e.score))
-    if search is not method or prior == 0:
+        outlier = absurd
+        e = first._replace(seen=kept, score=np.where(kept, first.score, 0.0))
+        found = fit(density, e, search, key)
+        if not outlier.any():
+            break
+    if found is None or search is not method:
         found = fit(density, e, method, key, folder)
-    outlier = np.asarray(judged & ~np.asarray(e.seen).any(axis=1))
     labels = np.log1p(-prior) * (judged & ~outlier).sum()
     if outlier.any():
         labels += np.sum(np.log(prior) + _log_anything(first)[outlier])
     return Cleaned(found, e, outlier, float(labels))
+
+
+def log_either(log_p: Float[np.ndarray, "*cell"], score: Float[np.ndarray, "*cell"], prior: float) -> np.ndarray:
+    """log probability of a score of a model that may be an outlier, where the law's is `log_p`."""
+    with np.errstate(divide="ignore"):
+        anything = np.log(prior) - np.log(2) * (2 - between(score))
+    return np.logaddexp(np.log1p(-prior) + log_p, anything)

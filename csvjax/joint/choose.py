@@ -18,7 +18,7 @@ from csvjax.errors import FitWarning, InputError
 from csvjax.evaluate.splits import Fold
 from csvjax.fit import Laplace, Map
 from csvjax.fit.joint import JointSettings, evidence_for, joint_density, joint_log_evidence, solved
-from csvjax.fit.outliers import fit_without_outliers
+from csvjax.fit.outliers import fit_without_outliers, log_either
 from csvjax.fit.precision import float64
 from csvjax.laws.joint_cells import draw_cells
 from csvjax.laws.joint_law import JointPriors
@@ -129,7 +129,7 @@ def _evidence(dataset: Dataset, mask: np.ndarray, settings: JointSettings, key: 
 def _log_scores(
     dataset: Dataset, mask: np.ndarray, cells: np.ndarray, settings: JointSettings, key: jax.Array
 ) -> np.ndarray:
-    """log p(y) of each of the `cells` from a fit that has not seen them."""
+    """log p(y) of each of the `cells` from a fit that has not seen them; its model may be an outlier."""
     density = joint_density(settings.capabilities, settings.priors)
     e = evidence_for(dataset, mask & ~cells, settings)[0]
     assert dataset.scores is not None
@@ -140,4 +140,5 @@ def _log_scores(
     judged = e._replace(score=np.where(cells, dataset.scores.score, 0.0), seen=cells)
     log_p = np.asarray(draw_cells(density, e, judged, found.draws, key_cells).log_likelihood)[:, cells]
     log_p = solved(log_p, log_p)
-    return np.asarray(logsumexp(log_p, axis=0) - np.log(len(log_p)))
+    mean = logsumexp(log_p, axis=0) - np.log(len(log_p))
+    return log_either(np.asarray(mean), dataset.scores.score[cells], settings.outliers)

@@ -82,6 +82,7 @@ def load_fit(folder: str | os.PathLike[str]) -> FittedJoint:
         with (place / "joint.npz").open("rb") as file, np.load(file, allow_pickle=False) as found:
             arrays = dict(found)
         parts = _status(known), _settings(known["settings"]), _evidence(arrays), _units(arrays)
+        x, left_out = arrays["x"], arrays["left_out"]
     except (OSError, BadZipFile, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"expected a fit that csvjax wrote in {place}, found files that cannot be read as one; fit again"
@@ -89,7 +90,7 @@ def load_fit(folder: str | os.PathLike[str]) -> FittedJoint:
     status, settings, evidence, units = parts
     dataset = load_dataset(place / "data", losses=units is not None)
     method, diagnostics = str(known["method"]), _fields(arrays, "diagnostics")
-    return FittedJoint(settings, dataset, evidence, units, method, arrays["x"], status, diagnostics, arrays["left_out"])
+    return FittedJoint(settings, dataset, evidence, units, method, x, status, diagnostics, left_out)
 
 
 def load_tree(folder: Path) -> xr.DataTree:

@@ -29,6 +29,7 @@ __all__ = [
     "Factors",
     "Field",
     "Prior",
+    "between",
     "draw_factors",
     "draw_field",
     "item_slopes",
@@ -92,10 +93,11 @@ def log_items(cells: Cells, u: Float[Array, "lm benchmark"]) -> Float[Array, "lm
     y, n = cells.score, cells.n_items
     p = jnp.clip(link(u, cells.floor, cells.ceiling), _EDGE, 1 - _EDGE)
     count = jnp.log(n + 1) + gammaln(n + 1) - gammaln(n * y + 1) - gammaln(n * (1 - y) + 1)
-    return jnp.where(_between(y), count, 0.0) + n * (y * jnp.log(p) + (1 - y) * jnp.log1p(-p))
+    return jnp.where(between(y), count, 0.0) + n * (y * jnp.log(p) + (1 - y) * jnp.log1p(-p))
 
 
-def _between(score: AnyArray) -> AnyArray:
+def between(score: AnyArray) -> AnyArray:
+    """Whether a score is neither 0 nor 1."""
     return (score > _EDGE) & (score < 1 - _EDGE)
 
 
@@ -212,7 +214,7 @@ def log_marginal(cells: Cells, prior: Prior) -> Field:
     log_lm = jnp.sum(inside, axis=1) - 0.5 * solved.log_own
     # A fraction of n + 1 values has a density of at most n + 1, one of exactly 0 or 1 a probability of at most 1; more
     # comes of parameters too large for the arithmetic.
-    most = jnp.sum(jnp.where(cells.seen & _between(cells.score), jnp.log(cells.n_items + 1), 0.0), axis=1)
+    most = jnp.sum(jnp.where(cells.seen & between(cells.score), jnp.log(cells.n_items + 1), 0.0), axis=1)
     log_lm = jnp.where(log_lm <= most + 1.0, log_lm, -jnp.inf)
     return Field(u, precision, pull, log_lm, -0.5 * solved.log_common)
 

@@ -9,9 +9,9 @@
 
 x are standardised covariates (log compute, log size, ...); one that is not known of a model is Normal(0, 1) too. Each
 source of evidence is optional: without covariates and losses theta is a plain factor; a model with neither scores nor
-losses has the theta that compute and family give it. Ceilings are inferred, and so are floors and numbers of items that
-are not known; a ceiling that a table gives is not looked at. a, r, h, e are integrated out (`csvjax.laws.field`), so
-the density is that of the few dozen parameters that all models share.
+losses has the theta that compute and family give it. Floors, ceilings and numbers of items that are not known are
+inferred. a, r, h, e are integrated out (`csvjax.laws.field`), so the density is that of the few dozen parameters that
+all models share.
 
 The unit of a capability is the standard deviation of what trend and family leave open, so loadings are logits per that.
 The first capability raises every score (its loadings are positive and of like size), the others are contrasts.
@@ -54,7 +54,7 @@ class JointPriors(NamedTuple):
     family_sd: half-normal scale of the family effects, in units of capability.
     loss_slope_sd: as gain_sd, for the salient loss.
     strength: tau, scale of the salience (0: the mean loss).
-    floor: Beta(1, floor) of an unknown floor below 1/2.
+    floor: Beta(1, floor) of the place of an unknown floor between 0 and 1/2, or a known ceiling below that.
     ceiling: Beta(ceiling, 1) of the place of an unknown ceiling between floor and 1; inf for a ceiling of 1.
     items, items_sd: log-normal median and log-scale of an unknown number of items.
     """
@@ -158,7 +158,8 @@ def joint_law(evidence: JointEvidence, capabilities: int = 1, priors: JointPrior
         wide = numpyro.sample("family_spread", dist.HalfNormal(jnp.full(capabilities, priors.family_sd)).to_event(1))
         habit = numpyro.sample("habit_spread", dist.HalfNormal(priors.habit_sd))
         shared = jnp.hstack([loading * wide, habit * jnp.diag(spread)])
-    free_floor = 0.5 * numpyro.sample("free_floor", dist.Beta(ones, priors.floor).to_event(1))
+    most = jnp.where(jnp.isnan(e.ceiling), 0.5, jnp.minimum(e.ceiling, 0.5))
+    free_floor = most * numpyro.sample("free_floor", dist.Beta(ones, priors.floor).to_event(1))
     floor = numpyro.deterministic("known_floor", jnp.where(jnp.isnan(e.floor), free_floor, e.floor))
     unknown_ceiling = ones
     if priors.ceiling < float("inf"):

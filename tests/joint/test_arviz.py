@@ -16,8 +16,11 @@ from csvjax.fit.joint import FittedJoint
 from csvjax.joint.files import save_fit
 from csvjax.joint.posterior import joint_draws
 
-# The last ArviZ with an InferenceData of its own, and the modules that ArviZ 1 is made of, for which a DataTree is one.
-REQUIREMENTS = (("arviz==0.23.4", "zarr>=3.1"), ("arviz-base>=0.8", "arviz-stats[xarray]>=0.8", "zarr>=3.1"))
+# The last ArviZ with an InferenceData of its own, and ArviZ 1, for which a DataTree is one; it needs Python 3.12, the
+# modules that it is made of do not.
+MODULES = ("arviz-base>=0.8", "arviz-stats[xarray]>=0.8", "zarr>=3.1")
+ONE = ("arviz>=1", "zarr>=3.1") if sys.version_info >= (3, 12) else MODULES
+REQUIREMENTS = (("arviz==0.23.4", "zarr>=3.1"), ONE)
 
 PROGRAM = """
 import json, sys
@@ -26,7 +29,9 @@ import xarray as xr
 tree = xr.open_datatree(sys.argv[1], engine="zarr").load()
 try:
     import arviz
-    data, loo, summary = arviz.InferenceData.from_datatree(tree), arviz.loo, arviz.summary
+    # ArviZ 1 takes the tree as it is.
+    make = getattr(arviz.InferenceData, "from_datatree", lambda tree: tree)
+    data, loo, summary = make(tree), arviz.loo, arviz.summary
 except ImportError:
     from arviz_stats import loo, summary
     data = tree
