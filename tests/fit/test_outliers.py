@@ -33,9 +33,12 @@ ROWS = Rows(lambda: None)
 
 
 def evidence() -> JointEvidence:
-    """Two rows without a blank, of which one has both 0 and 1, one without scores, one with a blank; then plain
-    ones.""" score = np.full((LMS, BENCHMARKS), 0.5) score[:4] = [[0.2, 0.3, 0.4], [0.0, 1.0, 0.5], [0.0, 0.0, 0.0],
-    [0.6, 0.7, 0.0]] seen = np.ones((LMS, BENCHMARKS), bool) seen[2] = seen[3, 2] = False return JointEvidence(
+    """Two full rows, one with both 0 and 1; a row without scores; one with a blank; then plain ones."""
+    score = np.full((LMS, BENCHMARKS), 0.5)
+    score[:4] = [[0.2, 0.3, 0.4], [0.0, 1.0, 0.5], [0.0, 0.0, 0.0], [0.6, 0.7, 0.0]]
+    seen = np.ones((LMS, BENCHMARKS), bool)
+    seen[2] = seen[3, 2] = False
+    return JointEvidence(
         score=score,
         seen=seen,
         weight=np.ones(LMS),
