@@ -287,3 +287,28 @@ def test_chains_go_on_and_their_agreement_is_told(folder: Path, tmp_path: Path) 
     assert set(table["quantity"]) >= {"loading, aligned", "capability, aligned", "logit", "parameters"}
     said = call("inspect", tmp_path / "run").stdout
     assert "convergence of 2 chains" in said
+
+
+@pytest.mark.slow
+def test_an_absurd_model_is_named_and_what_is_known_of_a_benchmark_is_kept(folder: Path, tmp_path: Path) -> None:
+    frame = pd.read_csv(folder / "scores.csv")
+    frame.loc[4, BENCHMARKS] = [0.0, 1.0, 0.0]
+    frame.to_csv(tmp_path / "scores.csv", index=False)
+    known = ("--floor", "easy=unknown", "--ceiling", "hard=0.95", "--items", "fair=200", "--prior", "loading=1.5")
+    words = [*fit_with(tmp_path, *known, "--holdout", "flops > 3e23", "--quick", "--out", tmp_path / "run")]
+    done = call(*words)
+    assert done.exit_code == 0, done.output
+    assert "left out of the fit: m04, whose scores look like anything" in " ".join(done.output.split())
+    fit = load_fit(tmp_path / "run")
+    assert fit.outliers == ("m04",)
+    assert fit.settings.priors.loading == 1.5
+    np.testing.assert_array_equal(fit.evidence.floor, [np.nan, 0, 0])
+    np.testing.assert_array_equal(fit.evidence.ceiling, [np.nan, np.nan, 0.95])
+    cells = pd.read_parquet(tmp_path / "run" / "predictions.parquet")
+    assert not (cells["lm"] == "m04").any()
+    said = call("inspect", tmp_path / "run").stdout
+    assert "left out of the fit: m04" in " ".join(said.split())
+    assert call("predict", tmp_path / "run", "--scores", folder / "new.csv").exit_code == 0
+    kept = call(*words[:-1], tmp_path / "all", "--keep-outliers")
+    assert kept.exit_code == 0, kept.output
+    assert load_fit(tmp_path / "all").outliers == ()
