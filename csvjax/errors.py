@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["CsvjaxError", "FitWarning", "InputError"]
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["CsvjaxError", "FitWarning", "InputError", "installed"]
 
 
 class CsvjaxError(Exception):
@@ -15,3 +18,14 @@ class InputError(CsvjaxError):
 
 class FitWarning(UserWarning):
     """A fit ended in a state that its user should know: the sentence is the result's status."""
+
+
+@contextmanager
+def installed(what: str, extra: str) -> Iterator[None]:
+    """Imports for which `what` needs the optional dependencies `extra`. Raises: InputError for one that is missing."""
+    try:
+        yield
+    except ImportError as missing:
+        raise InputError(
+            f"{what} needs {missing.name}, which is not installed: pip install 'csvjax[{extra}]'"
+        ) from None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from csvjax.errors import InputError
+from csvjax.errors import installed
 
 __all__ = ["write_figure"]
 
@@ -19,13 +19,9 @@ def write_figure(table: pd.DataFrame, path: Path) -> None:
 
     Raises: InputError without plotly.
     """
-    try:
+    with installed("a figure", "report"):
         from plotly.graph_objects import Figure, Scatter
         from plotly.subplots import make_subplots
-    except ImportError as missing:
-        raise InputError(
-            f"a figure needs {missing.name}, which is not installed: pip install 'csvjax[report]'"
-        ) from None
     known = table[table["crps"].notna()]
     groups = list(known.groupby("split", sort=False))
     figure: Figure = make_subplots(

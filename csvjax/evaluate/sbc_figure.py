@@ -11,7 +11,7 @@ from jaxtyping import Float
 from scipy.stats import binom
 
 from csvjax.atomic import replacing
-from csvjax.errors import InputError
+from csvjax.errors import installed
 from csvjax.evaluate.sbc import judge, simultaneous_band
 
 __all__ = ["write_positions"]
@@ -30,13 +30,9 @@ def write_positions(
 
     Raises: InputError without plotly.
     """
-    try:
+    with installed("a figure", "report"):
         from plotly.graph_objects import Bar, Figure, Scatter
         from plotly.subplots import make_subplots
-    except ImportError as missing:
-        raise InputError(
-            f"a figure needs {missing.name}, which is not installed: pip install 'csvjax[report]'"
-        ) from None
     titles = [
         f"{method}, {quantity}" if kind else "" for quantity in quantities for method in position for kind in (1, 0)
     ]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from csvjax.atomic import replacing
-from csvjax.errors import InputError
+from csvjax.errors import installed
 from csvjax.report import tables
 from csvjax.report.domains import domain_table
 from csvjax.report.figures import chart_data
@@ -30,14 +30,10 @@ def _flat(settings: Any, name: str = "") -> list[tuple[str, str]]:
 
 def render(run: Run, name: str) -> str:
     """The page as text; `name` stands in for a data set that the settings do not name."""
-    try:
+    with installed("a report", "report"):
         import jinja2
         from markupsafe import Markup
         from plotly.offline import get_plotlyjs
-    except ImportError as missing:
-        raise InputError(
-            f"a report needs {missing.name}, which is not installed: pip install 'csvjax[report]'"
-        ) from None
 
     pages = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
