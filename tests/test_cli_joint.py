@@ -298,7 +298,7 @@ def test_an_absurd_model_is_named_and_what_is_known_of_a_benchmark_is_kept(folde
     words = [*fit_with(tmp_path, *known, "--holdout", "flops > 3e23", "--quick", "--out", tmp_path / "run")]
     done = call(*words)
     assert done.exit_code == 0, done.output
-    assert "left out of the fit: m04, whose scores look like anything" in " ".join(done.output.split())
+    assert "left out of the fit: 'm04', whose scores look like anything" in " ".join(done.output.split())
     fit = load_fit(tmp_path / "run")
     assert fit.outliers == ("m04",)
     assert fit.settings.priors.loading == 1.5
@@ -307,7 +307,7 @@ def test_an_absurd_model_is_named_and_what_is_known_of_a_benchmark_is_kept(folde
     cells = pd.read_parquet(tmp_path / "run" / "predictions.parquet")
     assert not (cells["lm"] == "m04").any()
     said = call("inspect", tmp_path / "run").stdout
-    assert "left out of the fit: m04" in " ".join(said.split())
+    assert "left out of the fit: 'm04'" in " ".join(said.split())
     assert call("predict", tmp_path / "run", "--scores", folder / "new.csv").exit_code == 0
     kept = call(*words[:-1], tmp_path / "all", "--keep-outliers")
     assert kept.exit_code == 0, kept.output

@@ -30,6 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+from jax.scipy.special import ndtr
 from jaxtyping import Array, Bool, Float, Int
 
 from csvjax.laws.field import Cells, Field, Prior, log_marginal
@@ -159,12 +160,15 @@ def joint_law(evidence: JointEvidence, capabilities: int = 1, priors: JointPrior
         habit = numpyro.sample("habit_spread", dist.HalfNormal(priors.habit_sd))
         shared = jnp.hstack([loading * wide, habit * jnp.diag(spread)])
     most = jnp.where(jnp.isnan(e.ceiling), 0.5, jnp.minimum(e.ceiling, 0.5))
-    free_floor = most * numpyro.sample("free_floor", dist.Beta(ones, priors.floor).to_event(1))
+    # Floors and ceilings are sampled as normal quantiles of their Beta priors: a normal approximation, and a sampler in
+    # units of the curvature, then holds also where no score tells of them.
+    quantile = numpyro.sample("free_floor", dist.Normal(jnp.zeros(benchmarks), 1.0).to_event(1))
+    free_floor = most * (1 - ndtr(-quantile) ** (1 / priors.floor))
     floor = numpyro.deterministic("known_floor", jnp.where(jnp.isnan(e.floor), free_floor, e.floor))
     unknown_ceiling = ones
     if priors.ceiling < float("inf"):
-        room = numpyro.sample("room", dist.Beta(priors.ceiling * ones, 1.0).to_event(1))
-        unknown_ceiling = floor + (1 - floor) * room
+        quantile = numpyro.sample("room", dist.Normal(jnp.zeros(benchmarks), 1.0).to_event(1))
+        unknown_ceiling = floor + (1 - floor) * ndtr(quantile) ** (1 / priors.ceiling)
     ceiling = numpyro.deterministic("ceiling", jnp.where(jnp.isnan(e.ceiling), unknown_ceiling, e.ceiling))
     free_items = numpyro.sample("free_items", dist.LogNormal(jnp.log(priors.items) * ones, priors.items_sd).to_event(1))
     n = numpyro.deterministic("known_items", jnp.where(jnp.isnan(e.n_items), free_items, e.n_items))

@@ -35,6 +35,7 @@ def test_what_is_saved_is_loaded(saved: Path, fit: FittedJoint) -> None:
     pd.testing.assert_frame_equal(found.dataset.lms, fit.dataset.lms)
     jax.tree.map(np.testing.assert_array_equal, found.evidence, fit.evidence)
     np.testing.assert_array_equal(found.x, fit.x)
+    np.testing.assert_array_equal(found.left_out, fit.left_out)
     np.testing.assert_array_equal(found.diagnostics["potential"], 1.0)
     np.testing.assert_array_equal(draw_fitted(found).score, draw_fitted(fit).score)
 

@@ -33,6 +33,14 @@ def test_unseen_cells_are_those_that_the_fit_has_not_seen(fit: FittedJoint, seen
     np.testing.assert_allclose(200 * drawn.score, np.round(200 * drawn.score), atol=2e-3)
 
 
+def test_scores_of_outliers_are_not_asked_for(fit: FittedJoint, seen: np.ndarray) -> None:
+    outlier = np.arange(LMS) == 3
+    shown = fit.evidence.seen & ~outlier[:, None]
+    without = replace(fit, evidence=fit.evidence._replace(seen=shown), left_out=seen & outlier[:, None])
+    assert without.outliers == ("m03",)
+    assert set(unseen(without)["lm"]) == set(unseen(fit)["lm"])
+
+
 def test_hidden_scores_change_nothing(fit: FittedJoint, seen: np.ndarray) -> None:
     scores = fit.dataset.scores
     assert scores is not None

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -35,6 +37,9 @@ def test_evidence_holds_the_training_cells_and_zeros(data: Dataset) -> None:
     np.testing.assert_array_equal(found.score, np.where(expected, score.T, 0.0))
     np.testing.assert_array_equal(found.n_items, np.full((3, len(MODELS)), 400))
     np.testing.assert_array_equal(found.floor, np.full(3, 0.25))
+    scores = data.measured()[0]
+    unknown = replace(data, scores=replace(scores, floor=np.array([0.25, np.nan, 0.5])))
+    np.testing.assert_array_equal(seen_by_a_fit(unknown).floor, [0.25, 0, 0.5])
 
 
 def test_centre_and_scale_are_those_of_the_training_models_mean_loss(data: Dataset) -> None:

@@ -16,6 +16,7 @@ from csvjax.fit.outliers import fit_without_outliers
 from csvjax.fit.precision import float64
 from csvjax.laws.joint_law import JointEvidence, JointPriors
 from csvjax.laws.joint_predictive import predict_joint
+from csvjax.laws.links import link
 
 KEY = jax.random.key(0)
 LMS, BENCHMARKS, FAMILIES = 9, 3, 3
@@ -220,11 +221,11 @@ def _predicted(density: Density, found: Fit, e: JointEvidence) -> np.ndarray:
 
 
 class Drawn(NamedTuple):
-    """A table that the law itself made, with its parameters, unconstrained, and its logits."""
+    """A table that the law itself made, with its parameters, unconstrained, and the chances of a correct answer."""
 
     evidence: JointEvidence
     x: np.ndarray
-    logit: np.ndarray
+    chance: np.ndarray
 
 
 @float64
@@ -237,11 +238,12 @@ def drawn(lms: int = 60, benchmarks: int = 5, families: int = 12) -> Drawn:
     own = jnp.einsum("mbk,mk->mb", sites["own"], jax.random.normal(keys[1], (lms, sites["own"].shape[2])))
     eta = sites["trend"] + shared[e.family] + own
     u = np.asarray(eta + sites["spread"] * jax.random.normal(keys[2], eta.shape))
-    score = np.random.default_rng(13).binomial(500, 1 / (1 + np.exp(-u))) / 500
+    chance = np.asarray(link(u, sites["known_floor"], sites["ceiling"]))
+    score = np.random.default_rng(13).binomial(500, chance) / 500
     seen = np.ones((lms, benchmarks), bool)
     seen[::4, 0] = seen[1::4, 3] = False
     seen[-1] = False
-    return Drawn(e._replace(score=np.where(seen, score, 0.0), seen=seen), np.asarray(x), u)
+    return Drawn(e._replace(score=np.where(seen, score, 0.0), seen=seen), np.asarray(x), chance)
 
 
 @pytest.mark.slow
@@ -266,7 +268,7 @@ def test_laplace_svi_and_nuts_agree_on_the_mean_scores() -> None:
 
 @pytest.mark.slow
 def test_planted_parameters_and_hidden_scores_are_recovered_and_an_outlier_does_little() -> None:
-    e, x, u = drawn()
+    e, x, chance = drawn()
     density = joint_density(1, JointPriors())
     found = fit(density, e, Laplace(draws=1000), KEY)
     assert found.status.ok, found.status
@@ -279,7 +281,6 @@ def test_planted_parameters_and_hidden_scores_are_recovered_and_an_outlier_does_
     # The last model was not seen at all; of the others, hidden cells are told by the model's other scores.
     hidden = ~e.seen
     hidden[-1] = False
-    chance = 1 / (1 + np.exp(-u))
     score = np.asarray(clean.score)
     low, high = np.quantile(score, [0.05, 0.95], axis=0)
     inside = (chance >= low - 0.02) & (chance <= high + 0.02)  # the luck of 500 items has a deviation of up to 0.022

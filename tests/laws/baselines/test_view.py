@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,6 +25,13 @@ def test_a_view_has_the_targets_of_the_training_rows_alone(make: Callable[..., D
     np.testing.assert_array_equal(view.score, scores.score[:, :3])
     np.testing.assert_array_equal(view.floor, [0.25, 0.0])
     np.testing.assert_array_equal(view.score_floor, [0.25, 0.0, 0.5])
+
+
+def test_bounds_that_are_not_known_are_0_and_1(view: View) -> None:
+    known = replace(view, floor=np.array([np.nan, 0.5]), ceiling=np.array([np.nan, 0.9]))
+    np.testing.assert_array_equal(known.bounds, [[0, 0.5], [1, 0.9]])
+    np.testing.assert_array_equal(known.all_bounds[0], [0, 0.5, *view.score_floor])
+    np.testing.assert_array_equal(known.all_bounds[1], [1, 0.9, 1, 1, 1])
 
 
 def test_only_blanks_what_is_not_needed_of_the_rows_to_predict(view: View) -> None:
