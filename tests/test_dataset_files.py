@@ -28,7 +28,7 @@ def dataset() -> Dataset:
     units = pd.DataFrame({"token": ["p", "q"], "document": "d", "domain": "t", "start": [0, 1], "bytes": 1})
     return align(
         pd.DataFrame(columns, pd.Index(LMS, name="lm", dtype=str)).astype({"family": str, "run": str, "licence": str}),
-        ScoreTable(LMS, ("t",), np.array([[0.5], [np.nan], [1 / 3]]), floor=np.array(np.nan)),
+        ScoreTable(LMS, ("t",), np.array([[0.5], [np.nan], [1 / 3]]), floor=np.full(1, np.nan)),
         LossTable(LMS, np.random.default_rng(2).uniform(0, 9, (3, 2)).astype(np.float32), units),
     )
 
