@@ -124,10 +124,9 @@ def error(problem: Problem, point: np.ndarray) -> dict[str, float]:
 
 
 def span_of(problem: Problem) -> float:
-    """From the floor of the target to its ceiling, which the published errors are relative to."""
+    """From the floor of the target to 1, which the published errors are relative to."""
     assert problem.dataset.scores is not None
-    its = problem.dataset.scores.select(benchmarks=problem.targets)
-    return float(its.ceiling[0] - its.floor[0])
+    return 1.0 - float(problem.dataset.scores.select(benchmarks=problem.targets).floor[0])
 
 
 def figures_of(table: pd.DataFrame, headline: list[str], method: str = "joint") -> dict[str, float]:

@@ -86,8 +86,7 @@ def _geometric(problems: list[Problem]) -> Callable[[pd.DataFrame], float]:
     spans = {}
     for problem in problems:
         assert problem.dataset.scores is not None
-        table = problem.dataset.scores.select(benchmarks=problem.targets)
-        spans[problem.name] = float(table.ceiling[0] - table.floor[0])
+        spans[problem.name] = 1.0 - float(problem.dataset.scores.select(benchmarks=problem.targets).floor[0])
 
     def figure(cells: pd.DataFrame) -> float:
         if set(cells["question"]) != set(spans):

@@ -120,9 +120,7 @@ def _joined(
     score = np.hstack([first.select(lms=both).score, second.select(lms=both).score])
     floor = np.append(np.zeros(len(predictors)), task.floor)
     items = np.append(np.full(len(predictors), np.nan), task.items)
-    # Targets are scaled to what the authors took for their ends; of the ends of predictors they say nothing.
-    ceiling = np.append(np.full(len(predictors), np.nan), 1.0)
-    return lms.loc[both], ScoreTable(tuple(both), (*predictors, task.column), score, items, floor, ceiling)
+    return lms.loc[both], ScoreTable(tuple(both), (*predictors, task.column), score, items, floor)
 
 
 def _evaluated(lms: pd.DataFrame, later: bool) -> pd.Series:
