@@ -8,7 +8,14 @@ of the joint law agree (largest r-hat at most 1.01) with three capabilities on t
 model seen (arXiv 2412.06540; 102 models, 6 benchmarks), and of Word Unscramble in observational scaling laws (arXiv
 2405.10938; 63 models, 9 benchmarks). Plain loadings that are positive do not identify the rotation: 1.1.
 
-Measured: MEASURED
+Measured (largest r-hat; two chains):
+
+                     capability   loading   logit    parameters   divergences   CPU s
+    Sloth v2         1.005        1.004     1.004    1.005        0             1,420
+    Word Unscramble  1.003        1.002     1.003    1.006        1               395
+
+These chains had 1,200 and 1,500 draws, a prior Beta(10, 1) of the ceilings of Sloth v2 and ceilings of 1 for Word
+Unscramble; with 600 draws the capabilities of Sloth v2 had 1.013.
 
 The chains go on after a stop. Last line: rhat_capability, rhat_loading, rhat_logit, the largest of both tables.
 """
