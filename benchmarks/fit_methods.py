@@ -128,13 +128,13 @@ def main(
     if only and len(asked) < len(only.split(",")):
         raise InputError(f"expected parts among {', '.join(PARTS)}, found {only!r}; separate them by commas")
     figures: dict[str, float] = {}
+    make: dict[str, Callable[[], Any]] = {
+        "sloth": lambda: ask(sys.executable, "sloth_v1", data / "sloth" / "data_v2.csv", 2 if quick else 99, 3),
+        "modes": lambda: modes(quick),
+        "growth": lambda: growth(quick, out),
+        "samplers": lambda: samplers(quick),
+    }
     for part in asked:
-        make: dict[str, Callable[[], Any]] = {
-            "sloth": lambda: ask(sys.executable, "sloth_v1", data / "sloth" / "data_v2.csv", 2 if quick else 99, 3),
-            "modes": lambda: modes(quick),
-            "growth": lambda: growth(quick, out),
-            "samplers": lambda: samplers(quick),
-        }
         found = once(out / f"{part}{'-quick' if quick else ''}.json", make[part])
         print(json.dumps({part: found}, indent=1), file=sys.stderr)
         if part == "sloth":

@@ -68,9 +68,9 @@ BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
     "prior": (lambda f: fit_with(f, "--prior", "loadng=1"), "found 'loadng': the nearest is 'loading'"),
     "prior below 0": (
         lambda f: fit_with(f, "--prior", "loading=-1"),
-        "loading to be a number that is above 0, found -1",
+        "that is finite and above 0, found -1",
     ),
-    "strength below 0": (lambda f: fit_with(f, "--prior", "strength=-1"), "that is 0 or more, found -1"),
+    "strength below 0": (lambda f: fit_with(f, "--prior", "strength=-1"), "that is finite and 0 or more, found -1"),
     "inner": (lambda f: fit_with(f, "--inner", "weak-to-strong:flops"), "--inner with --capabilities auto alone"),
     "inner folds": (
         lambda f: fit_with(f, "--capabilities", "auto", "--inner", "weak-to-strong:flop"),

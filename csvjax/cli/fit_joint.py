@@ -239,7 +239,8 @@ def _priors(given: list[str] | None) -> JointPriors:
             )
         fits = {"intercept_mean": math.isfinite(value), "strength": 0 <= value < math.inf, "ceiling": value > 0}
         if not fits.get(name, 0 < value < math.inf):
-            least = {"intercept_mean": "finite", "strength": "0 or more"}.get(name, "above 0")
+            wanted = {"intercept_mean": "finite", "strength": "finite and 0 or more", "ceiling": "above 0"}
+            least = wanted.get(name, "finite and above 0")
             raise InputError(f"expected --prior {name} to be a number that is {least}, found {value:g}; give another")
     return default._replace(**chosen)
 

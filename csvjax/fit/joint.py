@@ -65,8 +65,8 @@ class JointSettings(NamedTuple):
     """capabilities: their number K. covariates: amounts as `csvjax.laws.joint_evidence.covariates` takes them.
 
     families: whether models of a family share effects. per_domain, features: groups of tokens in each domain and
-    components of the salience, where there are losses. priors: of the law. outliers: prior probability that
-    no law describes a model, which is then left out (`csvjax.fit.outliers`); 0 keeps all.
+    components of the salience, where there are losses. priors: of the law. outliers: prior probability that no law
+    describes a model, which is then left out (`csvjax.fit.outliers`); 0 keeps all.
     """
 
     capabilities: int = 2
@@ -155,6 +155,8 @@ def fit_joint(
         found, fitted = cleaned.fit, cleaned.evidence
     if isinstance(method, Nuts) and settings.capabilities > 1:
         found = _in_one_order(found, method, density, fitted)
+    if cleaned.refused:
+        warnings.warn(cleaned.refused, FitWarning, stacklevel=3)
     if not found.status.ok:
         warnings.warn(f"{found.name}: {found.status}", FitWarning, stacklevel=3)
     left_out = np.asarray(evidence.seen) & ~np.asarray(fitted.seen)

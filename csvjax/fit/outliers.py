@@ -8,7 +8,6 @@ is the classification likelihood of a mixture with uniform noise (Banfield and R
 
 from __future__ import annotations
 
-import warnings
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +17,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from csvjax.errors import FitWarning
 from csvjax.fit.api import Method, fit
 from csvjax.fit.density import Density
 from csvjax.fit.laplace import Laplace
@@ -41,13 +39,14 @@ class Cleaned(NamedTuple):
     """A fit, the evidence that it was made from, in which no score of an outlier is seen, and which models these are.
 
     log_labels: log of the probability of who is an outlier and of what these have scored, in nats; with it fits that
-    left out different models can be compared by their evidence.
+    left out different models can be compared by their evidence. refused: a sentence, where there were too many.
     """
 
     fit: Fit
     evidence: JointEvidence
     outlier: Bool[np.ndarray, " lm"]
     log_labels: float
+    refused: str | None = None
 
 
 @partial(jax.jit, static_argnames=("density",))
@@ -82,12 +81,12 @@ def fit_without_outliers(
     """`csvjax.fit.fit` of all models but outliers, which are looked for at the mode, again after each fit without those
     found before. prior: 0 leaves nobody out.
 
-    Warns: FitWarning where more than a fifth of the models, or all that were scored on a benchmark, look like outliers.
-    Then nobody is left out: it is the law that does not describe such a table.
+    Where more than a fifth of the models, or all that were scored on a benchmark, look like outliers nobody is left
+    out: it is the law that does not describe such a table.
     """
     search = method if isinstance(method, Map | Laplace) else method.map
     first, judged = e, np.asarray(e.seen).any(axis=1)
-    outlier = np.zeros_like(judged)
+    outlier, refused = np.zeros_like(judged), None
     found = fit(density, e, search, key) if prior > 0 else None
     for _ in range(_ROUNDS):
         if found is None or found.mode is None or not found.status.ok:
@@ -96,11 +95,9 @@ def fit_without_outliers(
         kept = np.asarray(first.seen) & ~absurd[:, None]
         lost = np.asarray(first.seen).any(axis=0) & ~kept.any(axis=0)
         if absurd.sum() > _MOST * judged.sum() or lost.any():
-            warnings.warn(
+            refused = (
                 f"{absurd.sum()} of {judged.sum()} models look like outliers, too many to leave out: the law does not "
-                f"describe such scores",
-                FitWarning,
-                stacklevel=2,
+                f"describe such scores"
             )
             absurd, kept = np.zeros_like(judged), np.asarray(first.seen)
         if np.array_equal(absurd, outlier):
@@ -115,7 +112,7 @@ def fit_without_outliers(
     labels = np.log1p(-prior) * (judged & ~outlier).sum()
     if outlier.any():
         labels += np.sum(np.log(prior) + _log_anything(first)[outlier])
-    return Cleaned(found, e, outlier, float(labels))
+    return Cleaned(found, e, outlier, float(labels), refused)
 
 
 def log_either(log_p: Float[np.ndarray, "*cell"], score: Float[np.ndarray, "*cell"], prior: float) -> np.ndarray:

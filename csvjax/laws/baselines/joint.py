@@ -136,7 +136,7 @@ def joint_compute() -> JointMethod:
 class Member(NamedTuple):
     """A fit with one number of capabilities: draws [draw, n], log p(y | K), and the rows that it left out.
 
-    A row that was left out is still predicted from what the view shows of it.
+    A row that was left out is still predicted from all that the view shows of it, its own scores included.
     """
 
     density: Density
