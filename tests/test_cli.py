@@ -101,7 +101,10 @@ BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
     "column": (lambda f: fit_with(f, "--family-column", "famly"), "the nearest is 'family'"),
     "benchmark": (lambda f: fit_with(f, "--benchmarks", "easy,hrd"), "hrd"),
     "floor": (lambda f: fit_with(f, "--floor", "hrd=0.25"), "the nearest is 'hard'"),
-    "floor without name": (lambda f: fit_with(f, "--floor", "0.25"), "BENCHMARK=NUMBER or BENCHMARK=unknown, found '0.25'"),
+    "floor without name": (
+        lambda f: fit_with(f, "--floor", "0.25"),
+        "BENCHMARK=NUMBER or BENCHMARK=unknown, found '0.25'",
+    ),
     "unit": (lambda f: fit_with(f, "--score-unit", "per cent"), "a number or percent"),
     "split": (lambda f: fit_with(f, "--holdout", "flops=3"), "'flops=3' is none of them"),
     "split column": (lambda f: fit_with(f, "--holdout", "flop>3"), "the nearest is 'flops'"),
