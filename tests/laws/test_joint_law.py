@@ -292,7 +292,7 @@ def test_planted_parameters_and_hidden_scores_are_recovered_and_an_outlier_does_
     strange, seen = e.score.copy(), e.seen.copy()
     strange[-1], seen[-1] = np.arange(e.score.shape[1]) % 2, True
     odd = e._replace(score=strange, seen=seen)
-    spoilt, kept, outlier, _ = fit_without_outliers(density, odd, Laplace(draws=1000), KEY)
+    spoilt, kept, outlier, *_ = fit_without_outliers(density, odd, Laplace(draws=1000), KEY)
     assert spoilt.status.ok, spoilt.status
     np.testing.assert_array_equal(np.flatnonzero(outlier), [len(outlier) - 1])
     with jax.enable_x64(True):
