@@ -253,17 +253,20 @@ def test_laplace_svi_and_nuts_agree_on_the_mean_scores() -> None:
     nuts = fit(density, e, Nuts(warmup=300, draws=800, chains=2, map=Map(starts=2)), KEY)
     assert nuts.diagnostics["rhat"].max() < 1.03
     exact = _predicted(density, nuts, e)
-    sd = exact.std(axis=(0, 1))
-    for method in (Laplace(draws=2000), Svi(draws=2000, steps=1000)):
+    item = 1 / 500  # what is less than an item is no difference
+    sd = np.maximum(exact.std(axis=(0, 1)), item)
+    # Under Laplace the spread of a score just below an inferred ceiling, whose density is skew, is up to 2.4 times that
+    # of NUTS; the full-rank approximation moves there and is within a fifth.
+    for method, widest in ((Laplace(draws=2000), 3.0), (Svi(draws=2000, steps=1000), 1.5)):
         near = _predicted(density, fit(density, e, method, KEY), e)
         # In units of the posterior: 800 draws that hang together are good to some 0.05; a normal density leaves out
         # skewness, which moves a mean by a fraction more.
         apart = (near.mean((0, 1)) - exact.mean((0, 1))) / sd
-        wider = np.log(near.std((0, 1)) / sd)
+        wider = np.log(np.maximum(near.std((0, 1)), item) / sd)
         assert np.sqrt(np.mean(apart**2)) < 0.25, np.abs(apart).max()
         assert np.abs(apart).max() < 1.0
         assert np.abs(np.median(wider)) < 0.15, np.median(wider)
-        assert np.abs(wider).max() < np.log(2), np.abs(wider).max()
+        assert np.abs(wider).max() < np.log(widest), np.abs(wider).max()
 
 
 @pytest.mark.slow
