@@ -54,10 +54,13 @@ def _log_rows(density: Density, e: JointEvidence, x: Float[Array, " n"]) -> Floa
     return density.constrain(x, e)["log_lm"]
 
 
-def _log_anything(e: JointEvidence) -> Float[np.ndarray, " lm"]:
-    """log of the probability of a row in which each score is 0 or 1, with 1/4 each, or uniform between."""
-    seen = np.asarray(e.seen)
-    return -np.log(2) * (seen * (2 - between(np.asarray(e.score)))).sum(axis=1)
+def _log_anything(score: Float[np.ndarray, "*cell"]) -> Float[np.ndarray, "*cell"]:
+    """log of the probability of an outlier's score: 0 or 1, with 1/4 each, or uniform between."""
+    return -np.log(2) * (2 - between(score))
+
+
+def _log_row_of_anything(e: JointEvidence) -> Float[np.ndarray, " lm"]:
+    return np.sum(np.asarray(e.seen) * _log_anything(np.asarray(e.score)), axis=1)
 
 
 @float64
@@ -67,7 +70,7 @@ def outliers(
     """Models whose scores are more probably anything than what the law says of them at the mode."""
     law = np.asarray(_log_rows(density, e, jnp.asarray(mode)))
     with np.errstate(divide="ignore"):
-        return np.log1p(-prior) + law < np.log(prior) + _log_anything(e)
+        return np.log1p(-prior) + law < np.log(prior) + _log_row_of_anything(e)
 
 
 def fit_without_outliers(
@@ -111,12 +114,11 @@ def fit_without_outliers(
         found = fit(density, e, method, key, folder)
     labels = np.log1p(-prior) * (judged & ~outlier).sum()
     if outlier.any():
-        labels += np.sum(np.log(prior) + _log_anything(first)[outlier])
+        labels += np.sum(np.log(prior) + _log_row_of_anything(first)[outlier])
     return Cleaned(found, e, outlier, float(labels), refused)
 
 
 def log_either(log_p: Float[np.ndarray, "*cell"], score: Float[np.ndarray, "*cell"], prior: float) -> np.ndarray:
     """log probability of a score of a model that may be an outlier, where the law's is `log_p`."""
     with np.errstate(divide="ignore"):
-        anything = np.log(prior) - np.log(2) * (2 - between(score))
-    return np.logaddexp(np.log1p(-prior) + log_p, anything)
+        return np.logaddexp(np.log1p(-prior) + log_p, np.log(prior) + _log_anything(score))

@@ -65,9 +65,9 @@ def choose(
     """The settings with the highest log score on the `inner` folds; without folds, those with the highest evidence.
 
     Nothing but the scores `seen` is looked at. Evidence: log p(y | settings), see `joint_log_evidence`. Log score: of
-    each score hidden by a fold, log of the mean over draws of its density (0 and 1: probability),
-    or of an outlier's (`log_either`). A fold hides the
-    `targets` (default: all benchmarks) of its test rows. tell: called with a sentence before each fit.
+    each score hidden by a fold, log of the mean over draws of its density (0 and 1: probability), or of an outlier's
+    (`log_either`). A fold hides the `targets` (default: all benchmarks) of its test rows. tell: called with a sentence
+    before each fit.
 
     Raises: InputError for no candidates, and for inner folds whose test rows have no score to hide, or that are wider
     than the training rows.

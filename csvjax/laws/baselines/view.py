@@ -52,7 +52,8 @@ class View:
     @property
     def bounds(self) -> tuple[Float[np.ndarray, " target"], Float[np.ndarray, " target"]]:
         """Floor and ceiling of each target, 0 and 1 where unknown."""
-        return np.nan_to_num(self.floor), np.nan_to_num(self.ceiling, nan=1.0)
+        floor, ceiling = self.all_bounds
+        return floor[: len(self.floor)], ceiling[: len(self.ceiling)]
 
     @property
     def all_bounds(self) -> tuple[Float[np.ndarray, " benchmark"], Float[np.ndarray, " benchmark"]]:
