@@ -78,7 +78,7 @@ def judge(problem: Problem, draws: np.ndarray) -> dict[str, float]:
     """Squared error on the rescaled target, and intervals, of the rows to predict. draws [draw, row, 1]."""
     asked = problem.fold.test & ~np.isnan(problem.observed[:, 0])
     found = error(problem, draws.mean(axis=0))
-    return found | intervals(problem.observed[asked, 0], draws[:, asked, 0], unit=span_of(problem))
+    return found | intervals(problem.observed[asked, 0], draws[:, asked, 0], unit=problem.span)
 
 
 def answers(problem: Problem, method: JointMethod, seed: int) -> dict[str, dict[str, float]]:
@@ -119,14 +119,8 @@ def components(problem: Problem, seed: int) -> dict[str, dict[str, float]]:
 def error(problem: Problem, point: np.ndarray) -> dict[str, float]:
     """Squared error of a point prediction [row, 1] on the rescaled target."""
     asked = problem.fold.test & ~np.isnan(problem.observed[:, 0])
-    away = (point[asked, 0] - problem.observed[asked, 0]) / span_of(problem)
+    away = (point[asked, 0] - problem.observed[asked, 0]) / problem.span
     return {"cells": float(asked.sum()), "mse": float(np.mean(away**2))}
-
-
-def span_of(problem: Problem) -> float:
-    """From the floor of the target to 1, which the published errors are relative to."""
-    assert problem.dataset.scores is not None
-    return 1.0 - float(problem.dataset.scores.select(benchmarks=problem.targets).floor[0])
 
 
 def figures_of(table: pd.DataFrame, headline: list[str], method: str = "joint") -> dict[str, float]:

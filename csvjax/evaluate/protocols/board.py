@@ -83,10 +83,7 @@ def _observational(folder: Path, quick: bool) -> list[Protocol]:
 
 
 def _geometric(problems: list[Problem]) -> Callable[[pd.DataFrame], float]:
-    spans = {}
-    for problem in problems:
-        assert problem.dataset.scores is not None
-        spans[problem.name] = 1.0 - float(problem.dataset.scores.select(benchmarks=problem.targets).floor[0])
+    spans = {problem.name: problem.span for problem in problems}
 
     def figure(cells: pd.DataFrame) -> float:
         if set(cells["question"]) != set(spans):

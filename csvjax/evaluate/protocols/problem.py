@@ -35,3 +35,9 @@ class Problem:
         if self.dataset.scores is None:
             raise InputError(f"expected scores in the problem {self.name!r}, found none; give scores to align")
         return self.dataset.scores.select(benchmarks=self.targets).score
+
+    @property
+    def span(self) -> float:
+        """From the floor of the first target to 1, which the errors of rescaled scores are relative to."""
+        assert self.dataset.scores is not None
+        return 1.0 - float(self.dataset.scores.select(benchmarks=self.targets).floor[0])
