@@ -59,7 +59,7 @@ import typer
 
 from benchmarks.environment import ROOT, interpreter
 from csvjax.errors import InputError
-from csvjax.fit.convergence import bulk_ess, rhat
+from csvjax.infer.convergence import bulk_ess, rhat
 from experiments.running import once
 
 PARTS = ("sloth", "modes", "growth", "samplers")

@@ -9,22 +9,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from csvjax.dataset import Dataset
-    from csvjax.ladder_data import load_ladder
-    from csvjax.losses.read import read_losses
-    from csvjax.losses.table import LossTable
-    from csvjax.scores.read import read_scores
-    from csvjax.scores.table import ScoreTable
+    from csvjax.data.dataset import Dataset
+    from csvjax.data.losses import LossTable
+    from csvjax.data.read_losses import read_losses
+    from csvjax.data.read_scores import read_scores
+    from csvjax.data.scores import ScoreTable
+    from csvjax.ladder.load import load_ladder
 
 __all__ = ["Dataset", "LossTable", "ScoreTable", "load_ladder", "read_losses", "read_scores"]
 
 _HOME = {
-    "Dataset": "csvjax.dataset",
-    "LossTable": "csvjax.losses.table",
-    "ScoreTable": "csvjax.scores.table",
-    "load_ladder": "csvjax.ladder_data",
-    "read_losses": "csvjax.losses.read",
-    "read_scores": "csvjax.scores.read",
+    "Dataset": "csvjax.data.dataset",
+    "LossTable": "csvjax.data.losses",
+    "ScoreTable": "csvjax.data.scores",
+    "load_ladder": "csvjax.ladder.load",
+    "read_losses": "csvjax.data.read_losses",
+    "read_scores": "csvjax.data.read_scores",
 }
 
 

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 
 from csvjax import runs
-from csvjax.dataset import Dataset
+from csvjax.data.dataset import Dataset
 from csvjax.errors import InputError
 from csvjax.evaluate import POOLED, parse_split, score_table, splits
 from csvjax.evaluate.crossfit import crossfit, unit_salience
-from csvjax.fit.salience import Settings, fit_salience
-from csvjax.ladder_data import load_ladder
+from csvjax.ladder.load import load_ladder
+from csvjax.laws.fit_salience import Settings, fit_salience
 from csvjax.report import write_report
 
 __all__ = [

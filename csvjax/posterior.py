@@ -16,17 +16,17 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array
 
-from csvjax.dataset import Dataset
-from csvjax.dataset_files import load_dataset, save_dataset
+from csvjax.data.dataset import Dataset
+from csvjax.data.files import load_dataset, save_dataset
 from csvjax.errors import InputError
-from csvjax.fit.density import Density
-from csvjax.fit.optimise import Mode
-from csvjax.fit.precision import float64
-from csvjax.fit.salience import AXES, SalienceFit, Settings, density_of
+from csvjax.law.density import Density
+from csvjax.law.units import Units
 from csvjax.laws.evidence import GroupNames
+from csvjax.laws.fit_optimise import Mode
+from csvjax.laws.fit_salience import AXES, SalienceFit, Settings, density_of
 from csvjax.laws.nested import Nested
 from csvjax.laws.salience_law import Evidence, Priors
-from csvjax.laws.units import Units
+from csvjax.precision import float64
 from csvjax.runs import plain, write_json
 
 __all__ = ["load_fit", "save_fit", "to_tree"]

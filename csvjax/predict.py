@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from csvjax.fit.density import Density
-from csvjax.fit.precision import float64
-from csvjax.fit.salience import AXES, SalienceFit, density_of
+from csvjax.law.density import Density
+from csvjax.law.salience import salience
+from csvjax.laws.fit_salience import AXES, SalienceFit, density_of
 from csvjax.laws.predictive import Predictive, predict
-from csvjax.laws.salience import salience
 from csvjax.laws.salience_law import Evidence
+from csvjax.precision import float64
 
 __all__ = ["group_salience", "predict_cells"]
 

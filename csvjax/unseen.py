@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 
 from csvjax import names
-from csvjax.dataset import Dataset, align
+from csvjax.data.dataset import Dataset, align
+from csvjax.data.losses import LossTable
+from csvjax.data.scores import ScoreTable
 from csvjax.errors import InputError
 from csvjax.evaluate.crossfit import cells
-from csvjax.fit.salience import SalienceFit
+from csvjax.law.units import pool
+from csvjax.laws.fit_salience import SalienceFit
 from csvjax.laws.nested import Nested
-from csvjax.laws.units import pool
-from csvjax.losses.table import LossTable
-from csvjax.scores.table import ScoreTable
 
 __all__ = ["check_units", "predict_new", "unseen_cells"]
 

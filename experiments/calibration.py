@@ -53,11 +53,11 @@ from csvjax.atomic import replacing
 from csvjax.errors import FitWarning
 from csvjax.evaluate.sbc import Verdict, judge, positions
 from csvjax.evaluate.sbc_figure import write_positions
-from csvjax.fit import Fit, Laplace, Method, Nuts, Svi, fit
-from csvjax.fit.joint import joint_density, solved
-from csvjax.fit.precision import float64
-from csvjax.laws.joint_law import JointEvidence, JointPriors
-from csvjax.laws.joint_predictive import predict_joint
+from csvjax.infer import Fit, Laplace, Method, Nuts, Svi, fit
+from csvjax.infer.joint import joint_density, solved
+from csvjax.law.model import JointEvidence, JointPriors
+from csvjax.law.predictive import predict_joint
+from csvjax.precision import float64
 
 LMS, FAMILIES = 12, 4
 ITEMS = np.array([50.0, 100.0, 200.0, 1000.0])

@@ -33,8 +33,8 @@ from csvjax import runs
 from csvjax.atomic import replacing
 from csvjax.evaluate.protocols.observational import emergent
 from csvjax.evaluate.protocols.problem import Problem
-from csvjax.fit import Nuts
-from csvjax.fit.joint import JointSettings, fit_joint
+from csvjax.infer import Nuts
+from csvjax.infer.joint import JointSettings, fit_joint
 from csvjax.joint.posterior import convergence, joint_draws
 from experiments.running import begin, data_folder, start
 from experiments.sloth_families import settings

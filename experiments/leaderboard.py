@@ -13,7 +13,7 @@ laws (arXiv 2405.10938); mean absolute error in points over the held-out familie
 one or two models are seen; median R2 over tasks and held-out corpora of the OpenLM models (arXiv 2403.08540). A star:
 some held-out scores were not answered, for want of compute. A dash: the method needs what the protocol does not give.
 Second table: CRPS and share of the held-out scores inside the 90 % interval, over all cells of a group of protocols. A
-method that is added to `csvjax.laws.baselines.METHODS` is in the next run.
+method that is added to `csvjax.baselines.METHODS` is in the next run.
 
 Measured: 228 rows, 0 failed, 4157 CPU seconds of fits and draws, 36 minutes on 2 cores where 30 were asked, in a first
 run. 3250 seconds are the joint law's, some 1500 of them compile its programs: five shapes, three or four numbers of
@@ -41,11 +41,11 @@ import typer
 
 from csvjax import runs
 from csvjax.atomic import replacing
+from csvjax.baselines import BY_NAME, METHODS
 from csvjax.errors import InputError
 from csvjax.evaluate.compare import Comparison, compare, tasks, versions
 from csvjax.evaluate.compare_table import comparison_table
 from csvjax.evaluate.protocols.board import Protocol, protocols, question_of
-from csvjax.laws.baselines import BY_NAME, METHODS
 from experiments.running import data_folder, start
 
 README = Path(__file__).parent.parent / "README.md"

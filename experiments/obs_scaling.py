@@ -53,12 +53,12 @@ import typer
 
 from csvjax import runs
 from csvjax.atomic import replacing
+from csvjax.baselines import find_methods, hide
+from csvjax.baselines.joint import JointMethod
+from csvjax.baselines.least_squares import Solver
+from csvjax.baselines.observational import observational_pca
 from csvjax.evaluate.protocols.observational import AGENTS, EMERGENT, POST_TRAINING, agents, emergent, post_training
 from csvjax.evaluate.protocols.problem import Problem
-from csvjax.laws.baselines import find_methods, hide
-from csvjax.laws.baselines.joint import JointMethod
-from csvjax.laws.baselines.least_squares import Solver
-from csvjax.laws.baselines.observational import observational_pca
 from experiments.running import LEVELS, begin, data_folder, intervals, once, start
 
 HEADLINE = 10

@@ -56,12 +56,12 @@ from csvjax.evaluate.metrics import r2
 from csvjax.evaluate.protocols.openlm import corpus_problems
 from csvjax.evaluate.protocols.problem import Problem
 from csvjax.evaluate.splits import Fold
-from csvjax.fit import Laplace
-from csvjax.fit.joint import JointSettings, fit_joint, solved
-from csvjax.fit.precision import float64
-from csvjax.fit.salience import Settings, fit_salience
-from csvjax.laws.joint_predictive import predict_joint
+from csvjax.infer import Laplace
+from csvjax.infer.joint import JointSettings, fit_joint, solved
+from csvjax.law.predictive import predict_joint
+from csvjax.laws.fit_salience import Settings, fit_salience
 from csvjax.laws.salience_law import Priors
+from csvjax.precision import float64
 from csvjax.predict import predict_cells
 from experiments.running import LEVELS, begin, data_folder, intervals, once, start
 

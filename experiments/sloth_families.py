@@ -42,10 +42,10 @@ import typer
 
 from csvjax import runs
 from csvjax.atomic import replacing
+from csvjax.baselines import find_methods, hide
+from csvjax.baselines.joint import JointMethod
 from csvjax.evaluate.protocols.problem import Problem
 from csvjax.evaluate.protocols.sloth import Leaderboard, sloth_problems
-from csvjax.laws.baselines import find_methods, hide
-from csvjax.laws.baselines.joint import JointMethod
 from experiments.running import LEVELS, begin, data_folder, intervals, once, start
 
 BOARDS: tuple[Leaderboard, ...] = ("v1", "v2", "all")

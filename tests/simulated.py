@@ -13,15 +13,15 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logsumexp
 
-from csvjax.dataset import Dataset
+from csvjax.data.dataset import Dataset
+from csvjax.data.losses import LossTable
+from csvjax.data.scores import ScoreTable
 from csvjax.evaluate.crossfit import Crossfit, crossfit
 from csvjax.evaluate.splits import Fold
-from csvjax.fit.density import Sites
-from csvjax.fit.precision import float64
-from csvjax.fit.salience import AXES, SalienceFit, Settings, density_of
+from csvjax.law.density import Sites
+from csvjax.laws.fit_salience import AXES, SalienceFit, Settings, density_of
 from csvjax.laws.salience_law import Priors
-from csvjax.losses.table import LossTable
-from csvjax.scores.table import ScoreTable
+from csvjax.precision import float64
 
 DOMAINS = ("code", "maths", "prose")
 

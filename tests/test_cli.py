@@ -17,15 +17,15 @@ from typer.testing import CliRunner
 from csvjax.cli import app
 from csvjax.cli.fit import default_inner
 from csvjax.cli.inputs import Source, read_source
-from csvjax.dataset import Dataset, align
-from csvjax.dataset_files import save_dataset
+from csvjax.data.dataset import Dataset, align
+from csvjax.data.files import save_dataset
+from csvjax.data.losses import LossTable
+from csvjax.data.read_losses import write_losses
+from csvjax.data.scores import ScoreTable
 from csvjax.demo import SPLITS
 from csvjax.errors import InputError
-from csvjax.losses.read import write_losses
-from csvjax.losses.table import LossTable
 from csvjax.posterior import load_fit
 from csvjax.report.read import read_run
-from csvjax.scores.table import ScoreTable
 
 Result = Any  # what the runner returns has no public type
 UNITS = [f"w{u}" for u in range(24)]

@@ -14,11 +14,11 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from csvjax.cli import app
-from csvjax.dataset import Dataset
-from csvjax.fit.joint import FittedJoint, JointSettings
+from csvjax.data.dataset import Dataset
+from csvjax.data.losses import LossTable
+from csvjax.data.read_losses import write_losses
+from csvjax.infer.joint import FittedJoint, JointSettings
 from csvjax.joint.files import load_fit
-from csvjax.losses.read import write_losses
-from csvjax.losses.table import LossTable
 from csvjax.runs import write_json
 from tests.joint.conftest import INTERCEPT, written
 
@@ -115,7 +115,7 @@ def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, R
     out = tmp_path_factory.mktemp("joint") / "run"
     options = ("--holdout", "flops > 3e23", "--targets", "fair,hard", "--capabilities", "1", "--out", out)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("csvjax.fit.joint.fit_joint", fit)
+        patch.setattr("csvjax.infer.joint.fit_joint", fit)
         return out, call(*fit_with(folder, *options))
 
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from csvjax.cli import app
-from csvjax.losses.read import read_losses
+from csvjax.data.read_losses import read_losses
 from tests.lms.small import sentencepiece, write_checkpoint
 from tests.losses.test_store import files
 

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from csvjax import demo
-from csvjax.dataset import Dataset
+from csvjax.data.dataset import Dataset
+from csvjax.data.scores import ScoreTable
 from csvjax.errors import InputError
 from csvjax.evaluate.table import score_table
-from csvjax.scores.table import ScoreTable
 from tests import simulated
 
 

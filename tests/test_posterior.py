@@ -8,16 +8,16 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from csvjax.dataset import Dataset, align
+from csvjax.data.dataset import Dataset, align
+from csvjax.data.losses import LossTable
+from csvjax.data.scores import ScoreTable
 from csvjax.errors import InputError
-from csvjax.fit.optimise import Mode
-from csvjax.fit.salience import SalienceFit, Settings
+from csvjax.law.units import group_units
 from csvjax.laws.evidence import evidence, group_names
+from csvjax.laws.fit_optimise import Mode
+from csvjax.laws.fit_salience import SalienceFit, Settings
 from csvjax.laws.salience_law import Priors
-from csvjax.laws.units import group_units
-from csvjax.losses.table import LossTable
 from csvjax.posterior import load_fit, save_fit, to_tree
-from csvjax.scores.table import ScoreTable
 from csvjax.unseen import predict_new, unseen_cells
 
 LMS = tuple(f"m{i}" for i in range(6))

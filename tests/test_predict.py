@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from csvjax.dataset import Dataset
-from csvjax.fit.salience import SalienceFit, fit_salience
+from csvjax.data.dataset import Dataset
+from csvjax.laws.fit_salience import SalienceFit, fit_salience
 from csvjax.predict import group_salience, predict_cells
 from tests import simulated
 

@@ -7,7 +7,7 @@ import pytest
 
 from csvjax import runs
 from csvjax.errors import InputError
-from csvjax.fit.salience import Settings
+from csvjax.laws.fit_salience import Settings
 from csvjax.report.read import read_run
 
 

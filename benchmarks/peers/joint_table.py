@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from csvjax.fit.density import Density
-from csvjax.fit.joint import joint_density
-from csvjax.laws.joint_law import JointEvidence, JointPriors
+from csvjax.infer.joint import joint_density
+from csvjax.law.density import Density
+from csvjax.law.model import JointEvidence, JointPriors
 
 __all__ = ["joint_table"]
 

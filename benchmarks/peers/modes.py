@@ -19,9 +19,9 @@ import numpy as np
 from scipy.optimize import minimize
 
 from benchmarks.peers.joint_table import joint_table
-from csvjax.fit import Map, fit
-from csvjax.fit.density import Density
-from csvjax.laws.joint_law import JointEvidence
+from csvjax.infer import Map, fit
+from csvjax.law.density import Density
+from csvjax.law.model import JointEvidence
 
 PLAIN = Map(starts=1, finalists=1, curved=0)  # no Hessian: what scipy's gives, and no more
 

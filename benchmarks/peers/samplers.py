@@ -26,7 +26,7 @@ Timed = tuple[np.ndarray, float]
 
 
 def csvjax(density: Any, e: Any, chains: int, warmup: int, draws: int) -> Timed:
-    from csvjax.fit import Nuts, fit
+    from csvjax.infer import Nuts, fit
 
     method = Nuts(chains=chains, warmup=warmup, draws=draws, block=warmup + draws)
     fit(density, e, method, jax.random.key(0))  # compiles

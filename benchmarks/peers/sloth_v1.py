@@ -14,9 +14,9 @@ import time
 import jax
 import numpy as np
 
+from csvjax.baselines.sloth import sloth
 from csvjax.evaluate.protocols.board import question_of
 from csvjax.evaluate.protocols.sloth import sloth_problems
-from csvjax.laws.baselines.sloth import sloth
 
 
 def main() -> None:

@@ -76,10 +76,10 @@ def compare(
 ) -> None:
     """Hold scores out, predict them by every method, and say which is better."""
     from csvjax import runs
+    from csvjax.baselines import find_methods
     from csvjax.evaluate import compare as work
     from csvjax.evaluate.compare_table import comparison_table, pair_table
     from csvjax.evaluate.questions import SEEN, parse_sees, questions
-    from csvjax.laws.baselines import find_methods
 
     source = inputs.Source(
         data, losses, scores, common, benchmarks, lm_column, family_column, params_column, tokens_column, flops_column,

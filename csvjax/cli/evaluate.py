@@ -50,7 +50,7 @@ def evaluate(
     from csvjax import runs
     from csvjax.demo import QUICK, count_steps, save_evaluation
     from csvjax.demo import evaluate as judge
-    from csvjax.fit.salience import Settings
+    from csvjax.laws.fit_salience import Settings
 
     source = inputs.Source(
         data, losses, scores, common, benchmarks, lm_column, family_column, params_column, tokens_column, flops_column,

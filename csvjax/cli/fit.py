@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from csvjax.dataset import Dataset
+    from csvjax.data.dataset import Dataset
 
 __all__ = ["default_inner", "fit", "training_rows"]
 
@@ -94,7 +94,7 @@ Prior = Annotated[
         "--prior",
         metavar="NAME=NUMBER",
         show_default=False,
-        help="Joint law: another prior setting, by its name in csvjax.laws.joint_law.JointPriors, such as loading=2.",
+        help="Joint law: another prior setting, by its name in csvjax.law.model.JointPriors, such as loading=2.",
     ),
 ]
 KeepOutliers = Annotated[
@@ -149,7 +149,7 @@ def fit(
     from csvjax.demo import QUICK
     from csvjax.evaluate import splits
     from csvjax.evaluate.crossfit import unit_salience
-    from csvjax.fit.salience import Settings, fit_salience
+    from csvjax.laws.fit_salience import Settings, fit_salience
     from csvjax.posterior import save_fit
     from csvjax.unseen import unseen_cells
 

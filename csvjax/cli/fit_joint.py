@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from csvjax.dataset import Dataset
-    from csvjax.fit import Method
-    from csvjax.fit.joint import JointSettings
+    from csvjax.data.dataset import Dataset
+    from csvjax.infer import Method
+    from csvjax.infer.joint import JointSettings
     from csvjax.joint.choose import Choice
-    from csvjax.laws.joint_law import JointPriors
+    from csvjax.law.model import JointPriors
 
 __all__ = ["JointOptions", "fit_joint_law", "method_of", "seen_cells"]
 
@@ -60,7 +60,7 @@ def fit_joint_law(
     import warnings
 
     from csvjax import runs
-    from csvjax.fit.joint import fit_joint
+    from csvjax.infer.joint import fit_joint
     from csvjax.joint.files import save_fit
     from csvjax.joint.posterior import convergence, joint_draws
     from csvjax.joint.predict import unseen
@@ -134,7 +134,7 @@ def method_of(name: str, quick: bool) -> Method:
 
     Raises: InputError for another name.
     """
-    from csvjax.fit import Laplace, Map, Nuts, Svi
+    from csvjax.infer import Laplace, Map, Nuts, Svi
     from csvjax.names import hint
 
     search = Map(starts=1) if quick else Map()
@@ -195,8 +195,8 @@ def seen_cells(dataset: Dataset, holdout: Sequence[str], targets: np.ndarray) ->
 
 def _settings(dataset: Dataset, options: JointOptions) -> tuple[JointSettings, bool]:
     """The settings, and whether their number of capabilities is still to be chosen."""
-    from csvjax.fit.joint import JointSettings
-    from csvjax.laws.joint_evidence import covariate_scale
+    from csvjax.infer.joint import JointSettings
+    from csvjax.law.evidence import covariate_scale
 
     assert dataset.scores is not None
     benchmarks = len(dataset.scores.benchmarks)
@@ -226,7 +226,7 @@ def _priors(given: list[str] | None) -> JointPriors:
 
     Raises: InputError for a name that is none, and a value that no prior setting can have.
     """
-    from csvjax.laws.joint_law import JointPriors
+    from csvjax.law.model import JointPriors
     from csvjax.names import hint
 
     default = JointPriors()

@@ -12,7 +12,7 @@ import typer
 from csvjax.errors import InputError
 
 if TYPE_CHECKING:
-    from csvjax.dataset import Dataset
+    from csvjax.data.dataset import Dataset
     from csvjax.evaluate.splits import Fold
 
 __all__ = [
@@ -145,7 +145,7 @@ def read_source(source: Source, with_losses: bool = True) -> Dataset:
 def _read(source: Source, with_losses: bool) -> Dataset:
     from dataclasses import replace
 
-    from csvjax.dataset_files import load_dataset
+    from csvjax.data.files import load_dataset
 
     wanted = None if source.benchmarks is None else [b.strip() for b in source.benchmarks.split(",")]
     if source.data is not None:
@@ -175,8 +175,8 @@ def _flag(name: str) -> str:
 
 def read_score_table(source: Source, scores: Path, wanted: Sequence[str] | None) -> Dataset:
     """Scores and what their table says of the models."""
-    from csvjax.dataset import Dataset
-    from csvjax.scores.read import read_scores
+    from csvjax.data.dataset import Dataset
+    from csvjax.data.read_scores import read_scores
 
     options = {
         name: getattr(source, name)
@@ -204,9 +204,9 @@ def _read_tables(source: Source, losses: Path, scores: Path, wanted: Sequence[st
     import pandas as pd
 
     from csvjax import names
-    from csvjax.dataset import align
-    from csvjax.losses.read import read_losses
-    from csvjax.scores.table import ScoreTable
+    from csvjax.data.dataset import align
+    from csvjax.data.read_losses import read_losses
+    from csvjax.data.scores import ScoreTable
 
     read = read_score_table(source, scores, wanted)
     table, lms = read.scores, read.lms
@@ -276,9 +276,9 @@ def with_columns(dataset: Dataset, source: Source, splits: Sequence[str]) -> Dat
     """The dataset with the columns of the table that the splits name and csvjax does not read by itself."""
     from dataclasses import replace
 
+    from csvjax.data.columns import find_columns, lm_names
+    from csvjax.data.raw import read_raw
     from csvjax.evaluate.questions import COLUMNS, split_column
-    from csvjax.scores.columns import find_columns, lm_names
-    from csvjax.scores.raw import read_raw
 
     if source.scores is None:
         return dataset

@@ -23,7 +23,7 @@ def inspect(
 ) -> None:
     """A verdict on a fit of the joint law, and tables: convergence, coverage, capabilities, loadings."""
     from csvjax import runs
-    from csvjax.fit.joint import told_outliers
+    from csvjax.infer.joint import told_outliers
     from csvjax.joint.files import load_convergence, load_status, load_tree
     from csvjax.joint.tables import capability_table, loading_table, verdict
 

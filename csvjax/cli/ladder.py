@@ -11,7 +11,7 @@ from csvjax.cli import show
 from csvjax.errors import CsvjaxError, InputError
 
 if TYPE_CHECKING:
-    from csvjax.dataset import Dataset
+    from csvjax.data.dataset import Dataset
 
 __all__ = ["build_ladder", "ladder"]
 
@@ -33,10 +33,10 @@ def build_ladder(out: Path, quick: bool, jobs: int) -> Dataset:
 
     Raises: InputError for a folder that holds something else; CsvjaxError for a training that diverged.
     """
-    from csvjax.ladder_data import save_ladder
-    from csvjax.lms.ladder import build
-    from csvjax.lms.ladder.collect import collect, score_all
-    from csvjax.lms.ladder.recipe import FULL, QUICK
+    from csvjax.ladder import build
+    from csvjax.ladder.collect import collect, score_all
+    from csvjax.ladder.load import save_ladder
+    from csvjax.ladder.recipe import FULL, QUICK
 
     recipe = QUICK if quick else FULL
     if out.exists() and not out.is_dir():

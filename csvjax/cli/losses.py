@@ -174,7 +174,7 @@ def join_stores(
     """Bring models with different tokenizers to shared spans of bytes, for csvjax fit."""
     from typing import cast, get_args
 
-    from csvjax.losses.read import read_losses, write_losses
+    from csvjax.data.read_losses import read_losses, write_losses
     from csvjax.losses.spans import Kind, to_spans
 
     if units not in get_args(Kind):

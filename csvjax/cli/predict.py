@@ -66,8 +66,8 @@ def predict(
     scatter of a single model and the noise of a finite number of test items as well.
     """
     from csvjax import runs
-    from csvjax.dataset_files import read_lms
-    from csvjax.losses.read import read_losses
+    from csvjax.data.files import read_lms
+    from csvjax.data.read_losses import read_losses
     from csvjax.posterior import load_fit
     from csvjax.unseen import predict_new, unseen_cells
 

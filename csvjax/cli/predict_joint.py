@@ -13,8 +13,8 @@ from csvjax.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from csvjax.dataset import Dataset
-    from csvjax.fit.joint import FittedJoint
+    from csvjax.data.dataset import Dataset
+    from csvjax.infer.joint import FittedJoint
 
 __all__ = ["JointQuestion", "predict_joint_run"]
 
@@ -91,9 +91,9 @@ def _unseen(fit: FittedJoint, run: Path, question: JointQuestion, seed: int) -> 
 def _new(
     fit: FittedJoint, run: Path, question: JointQuestion, losses: Path | None, lms: Path | None, seed: int
 ) -> pd.DataFrame:
-    from csvjax.dataset_files import read_lms
+    from csvjax.data.files import read_lms
+    from csvjax.data.read_losses import read_losses
     from csvjax.joint.predict import predict_lms
-    from csvjax.losses.read import read_losses
 
     told = None if lms is None else read_lms(lms)
     table = None
@@ -110,8 +110,8 @@ def _read_like_the_fit(fit: FittedJoint, run: Path, path: Path) -> Dataset:
 
     from csvjax import names, runs
     from csvjax.cli.inputs import Source, read_score_table
-    from csvjax.scores.columns import spelled_as
-    from csvjax.scores.raw import read_raw
+    from csvjax.data.columns import spelled_as
+    from csvjax.data.raw import read_raw
 
     raw = read_raw(path)
     wanted = None

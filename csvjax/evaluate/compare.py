@@ -26,13 +26,13 @@ import numpy as np
 import pandas as pd
 
 from csvjax.atomic import replacing
-from csvjax.dataset import Dataset
+from csvjax.baselines.method import Method, NotApplicable
+from csvjax.baselines.view import View
+from csvjax.data.dataset import Dataset
 from csvjax.errors import CsvjaxError
 from csvjax.evaluate.judged import COLUMNS, judge_cells
 from csvjax.evaluate.questions import Question
 from csvjax.evaluate.sources import source_hash
-from csvjax.laws.baselines.method import Method, NotApplicable
-from csvjax.laws.baselines.view import View
 from csvjax.names import positions
 
 __all__ = ["Comparison", "Outcome", "Task", "compare", "key_of", "tasks", "versions"]

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from csvjax.dataset import Dataset
+from csvjax.data.dataset import Dataset
 from csvjax.evaluate import metrics, splits
-from csvjax.fit.salience import SalienceFit, Settings, fit_salience
-from csvjax.laws.units import Units
+from csvjax.law.units import Units
+from csvjax.laws.fit_salience import SalienceFit, Settings, fit_salience
 from csvjax.predict import group_salience, predict_cells
 
 __all__ = ["Crossfit", "cells", "crossfit", "unit_salience"]

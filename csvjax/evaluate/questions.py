@@ -25,13 +25,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
-from csvjax.dataset import Dataset
+from csvjax.baselines.view import Need, View, hide
+from csvjax.data.dataset import Dataset
+from csvjax.data.scores import ScoreTable
 from csvjax.errors import InputError
 from csvjax.evaluate import splits
 from csvjax.evaluate.splits import Fold, Mask
-from csvjax.laws.baselines.view import Need, View, hide
 from csvjax.names import hint, positions
-from csvjax.scores.table import ScoreTable
 
 __all__ = ["COLUMNS", "SEEN", "Question", "inner_questions", "known", "parse_sees", "questions", "split_column"]
 

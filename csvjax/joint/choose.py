@@ -13,15 +13,15 @@ import pandas as pd
 from jaxtyping import Bool
 from scipy.special import logsumexp
 
-from csvjax.dataset import Dataset
+from csvjax.data.dataset import Dataset
 from csvjax.errors import FitWarning, InputError
 from csvjax.evaluate.splits import Fold
-from csvjax.fit import Laplace, Map
-from csvjax.fit.joint import JointSettings, evidence_for, joint_density, joint_log_evidence, solved
-from csvjax.fit.outliers import fit_without_outliers, log_either
-from csvjax.fit.precision import float64
-from csvjax.laws.joint_cells import draw_cells
-from csvjax.laws.joint_law import JointPriors
+from csvjax.infer import Laplace, Map
+from csvjax.infer.joint import JointSettings, evidence_for, joint_density, joint_log_evidence, solved
+from csvjax.infer.outliers import fit_without_outliers, log_either
+from csvjax.law.cells import draw_cells
+from csvjax.law.model import JointPriors
+from csvjax.precision import float64
 
 __all__ = ["Choice", "candidates", "choose"]
 

@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from csvjax.dataset_files import load_dataset, save_dataset
+from csvjax.data.files import load_dataset, save_dataset
 from csvjax.errors import InputError
-from csvjax.fit.joint import FittedJoint, JointSettings
-from csvjax.fit.result import Status
+from csvjax.infer.joint import FittedJoint, JointSettings
+from csvjax.infer.result import Status
 from csvjax.joint.posterior import JointDraws, convergence, to_tree
-from csvjax.laws.joint_law import JointEvidence, JointPriors
-from csvjax.laws.units import Units
+from csvjax.law.model import JointEvidence, JointPriors
+from csvjax.law.units import Units
 from csvjax.runs import plain, write_json
 
 __all__ = ["load_convergence", "load_fit", "load_status", "load_tree", "save_fit"]

@@ -11,17 +11,17 @@ import pandas as pd
 from jaxtyping import Array, Bool, Float
 
 from csvjax import names
-from csvjax.dataset import Dataset, align
+from csvjax.data.dataset import Dataset, align
+from csvjax.data.losses import LossTable
+from csvjax.data.scores import ScoreTable
 from csvjax.errors import InputError
 from csvjax.evaluate import metrics
-from csvjax.fit.joint import FittedJoint, solved
-from csvjax.fit.precision import float64
-from csvjax.laws.joint_evidence import COVARIATES, covariate_scale, log_amount
-from csvjax.laws.joint_law import JointEvidence
-from csvjax.laws.joint_predictive import JointPredictive, predict_joint, predict_new
-from csvjax.laws.units import pool
-from csvjax.losses.table import LossTable
-from csvjax.scores.table import ScoreTable
+from csvjax.infer.joint import FittedJoint, solved
+from csvjax.law.evidence import COVARIATES, covariate_scale, log_amount
+from csvjax.law.model import JointEvidence
+from csvjax.law.predictive import JointPredictive, predict_joint, predict_new
+from csvjax.law.units import pool
+from csvjax.precision import float64
 from csvjax.unseen import check_units
 
 __all__ = [

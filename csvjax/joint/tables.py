@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 from scipy.stats import binomtest
 
-from csvjax.fit.result import Status
+from csvjax.infer.result import Status
 
 __all__ = ["capability_table", "loading_table", "verdict"]
 

@@ -10,11 +10,11 @@ import pandas as pd
 from jaxtyping import Float
 
 from csvjax import names
-from csvjax.dataset import Dataset
+from csvjax.data.dataset import Dataset
 from csvjax.errors import InputError
-from csvjax.fit.joint import FittedJoint
+from csvjax.infer.joint import FittedJoint
 from csvjax.joint.predict import IntervalKind, bounds, draw_new, new_evidence, summary
-from csvjax.laws.joint_evidence import COVARIATES
+from csvjax.law.evidence import COVARIATES
 
 __all__ = ["Reach", "predict_target", "reach"]
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool
 
-from csvjax.dataset import Dataset
+from csvjax.data.dataset import Dataset
 from csvjax.errors import InputError
+from csvjax.law.units import Units, features_of
 from csvjax.laws.nested import Nested
 from csvjax.laws.salience_law import Evidence
-from csvjax.laws.units import Units, features_of
 
 __all__ = ["GroupNames", "evidence", "group_names"]
 

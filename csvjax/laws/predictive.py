@@ -10,8 +10,8 @@ from jax.scipy.special import logsumexp
 from jax.scipy.stats import norm
 from jaxtyping import Array, Float
 
-from csvjax.fit.density import Density, Sites
-from csvjax.laws import links
+from csvjax.law import links
+from csvjax.law.density import Density, Sites
 from csvjax.laws.nested import draw_effects
 from csvjax.laws.salience_law import Evidence
 

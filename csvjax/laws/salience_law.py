@@ -25,9 +25,9 @@ import numpyro
 import numpyro.distributions as dist
 from jaxtyping import Bool, Float
 
-from csvjax.laws import links
+from csvjax.law import links
+from csvjax.law.salience import salient_loss
 from csvjax.laws.nested import Nested, log_density
-from csvjax.laws.salience import salient_loss
 from csvjax.types import AnyArray
 
 __all__ = ["Evidence", "Priors", "salience_law"]

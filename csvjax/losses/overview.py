@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import zarr
 
+from csvjax.data.loss_format import FORMAT, decode_units
 from csvjax.errors import InputError
 from csvjax.losses import store as stores
-from csvjax.losses.format import FORMAT, decode_units
 
 __all__ = ["ALL", "Overview", "look"]
 

@@ -17,8 +17,8 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from csvjax import names
+from csvjax.data.losses import LossTable
 from csvjax.errors import InputError
-from csvjax.losses.table import LossTable
 
 __all__ = ["Kind", "common_borders", "fixed_borders", "span_losses", "to_spans", "word_borders"]
 

@@ -1,7 +1,7 @@
 """Losses that are being extracted: a Zarr group whose chunks are the unit of work, each there and whole or to be done.
 
-To the arrays and attributes of `csvjax.losses.format` the store adds the attributes `corpus` and `tokenizer` (SHA-256
-in hexadecimal), `scoring` ("every token" or "all but the first token of a document"), `chunk` (tokens of a chunk),
+To the arrays and attributes of `csvjax.data.loss_format` the store adds the attributes `corpus` and `tokenizer`
+(SHA-256 in hexadecimal), `scoring` ("every token" or "all but the first token of a document"), `chunk` (tokens of a chunk),
 `code` (the version of csvjax that made it) and `models`: for each, what its losses depend on. A chunk of `loss` is one
 row of `chunk` tokens; the file of a chunk is moved to its place when it is written, so a kill leaves it out or whole.
 """
@@ -21,8 +21,8 @@ import zarr
 from jaxtyping import Float, Int
 
 from csvjax.atomic import replacing
+from csvjax.data.loss_format import FORMAT, VERSION, create_array, encode_units
 from csvjax.errors import InputError
-from csvjax.losses.format import FORMAT, VERSION, create_array, encode_units
 from csvjax.losses.units import EncodedText
 
 __all__ = [

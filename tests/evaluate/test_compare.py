@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from csvjax.dataset import Dataset
+from csvjax.baselines import Fitted, Method, Need, View, find_methods
+from csvjax.data.dataset import Dataset
+from csvjax.data.scores import ScoreTable
 from csvjax.errors import InputError
 from csvjax.evaluate.compare import Comparison, compare, key_of, tasks
 from csvjax.evaluate.compare_table import comparison_table, pair_table
 from csvjax.evaluate.questions import parse_sees, questions
-from csvjax.laws.baselines import Fitted, Method, Need, View, find_methods
-from csvjax.scores.table import ScoreTable
 
 
 def made(seed: int = 0) -> Dataset:

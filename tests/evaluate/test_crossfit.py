@@ -9,7 +9,7 @@ from csvjax.evaluate import metrics, splits
 from csvjax.evaluate.crossfit import Crossfit, cells, crossfit, unit_salience
 from csvjax.evaluate.splits import Fold
 from csvjax.evaluate.table import score_table
-from csvjax.fit.salience import SalienceFit, fit_salience
+from csvjax.laws.fit_salience import SalienceFit, fit_salience
 from tests import simulated
 
 LAWS = ["salience", "mean loss"]

@@ -4,11 +4,11 @@ import jax
 import numpy as np
 import pytest
 
+from csvjax.baselines.observational import observational_index, observational_pca
+from csvjax.baselines.view import hide
 from csvjax.errors import InputError
 from csvjax.evaluate.equivalent import equivalent_flops
 from csvjax.evaluate.protocols.observational import emergent
-from csvjax.laws.baselines.observational import observational_index, observational_pca
-from csvjax.laws.baselines.view import hide
 
 FLOPS = np.array([1e20, 1e21, 1e22, 1e22, np.nan])
 REFERENCE = np.array([True, True, True, False, False])

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 
-from csvjax.dataset import Dataset
+from csvjax.baselines import METHODS, Need
+from csvjax.data.dataset import Dataset
+from csvjax.data.scores import ScoreTable
 from csvjax.errors import InputError
 from csvjax.evaluate.questions import SEEN, Question, inner_questions, known, parse_sees, questions
-from csvjax.laws.baselines import METHODS, Need
-from csvjax.scores.table import ScoreTable
 
 EVERYTHING: frozenset[Need] = parse_sees("all")
 TEXTS = (

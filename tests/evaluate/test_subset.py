@@ -7,13 +7,13 @@ import jax
 import numpy as np
 import pytest
 
+from csvjax.baselines.observational import observational_pca
+from csvjax.baselines.principal import components, project
+from csvjax.baselines.view import hide
+from csvjax.data.read_scores import read_scores
 from csvjax.errors import InputError
 from csvjax.evaluate.protocols.observational import post_training
 from csvjax.evaluate.subset import enumerate_subsets, objective, search_subset
-from csvjax.laws.baselines.observational import observational_pca
-from csvjax.laws.baselines.principal import components, project
-from csvjax.laws.baselines.view import hide
-from csvjax.scores.read import read_scores
 
 METRICS = ("MMLU", "ARC-C", "HellaSwag", "Winograd", "TruthfulQA", "GSM8K", "XWinograd", "HumanEval")
 PUBLISHED = {4: -26.76, 8: -8.84, 12: -6.31, 16: -5.27, 20: -4.55}  # the notebook of github.com/ryoungj/ObsScaling

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from csvjax.errors import InputError
-from csvjax.ladder_data import load_ladder
-from csvjax.lms.ladder.recipe import QUICK
+from csvjax.ladder.load import load_ladder
+from csvjax.ladder.recipe import QUICK
 from csvjax.report.read import read_run
 from experiments.running import begin, once
 

@@ -9,11 +9,11 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from scipy.special import expit
 
-from csvjax.dataset import Dataset
-from csvjax.fit.joint import FittedJoint, JointSettings, evidence_for
-from csvjax.fit.precision import float64
-from csvjax.fit.result import Status
-from csvjax.scores.table import ScoreTable
+from csvjax.data.dataset import Dataset
+from csvjax.data.scores import ScoreTable
+from csvjax.infer.joint import FittedJoint, JointSettings, evidence_for
+from csvjax.infer.result import Status
+from csvjax.precision import float64
 
 LMS, BENCHMARKS = 15, ("easy", "fair", "hard")
 INTERCEPT = np.array([1.0, 0.0, -1.0])

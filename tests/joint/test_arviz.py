@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
-from csvjax.fit.joint import FittedJoint
+from csvjax.infer.joint import FittedJoint
 from csvjax.joint.files import save_fit
 from csvjax.joint.posterior import joint_draws
 

@@ -8,14 +8,14 @@ import jax
 import numpy as np
 import pytest
 
-from csvjax.dataset import Dataset
+from csvjax.data.dataset import Dataset
 from csvjax.errors import InputError
 from csvjax.evaluate.splits import Fold
-from csvjax.fit.outliers import Cleaned
-from csvjax.fit.result import Fit, Status
+from csvjax.infer.outliers import Cleaned
+from csvjax.infer.result import Fit, Status
 from csvjax.joint import choose as module
 from csvjax.joint.choose import candidates, choose
-from csvjax.laws.joint_law import JointEvidence, JointPriors
+from csvjax.law.model import JointEvidence, JointPriors
 from tests.joint.conftest import LMS, written
 
 

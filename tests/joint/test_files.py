@@ -12,11 +12,11 @@ import pytest
 import xarray as xr
 
 from csvjax.errors import InputError
-from csvjax.fit.joint import FittedJoint
+from csvjax.infer.joint import FittedJoint
 from csvjax.joint.files import load_fit, load_tree, save_fit
 from csvjax.joint.posterior import joint_draws
 from csvjax.joint.predict import draw_fitted
-from csvjax.laws.joint_law import JointPriors
+from csvjax.law.model import JointPriors
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import pytest
 import xarray as xr
 from scipy.special import expit
 
-from csvjax.dataset import Dataset
-from csvjax.fit.joint import FittedJoint
+from csvjax.data.dataset import Dataset
+from csvjax.infer.joint import FittedJoint
 from csvjax.joint.posterior import JointDraws, convergence, joint_draws, to_tree
 from tests.joint.conftest import BENCHMARKS, LMS, SETTINGS, written
 

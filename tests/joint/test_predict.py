@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from csvjax.dataset import Dataset, align
+from csvjax.data.dataset import Dataset, align
+from csvjax.data.losses import LossTable
+from csvjax.data.scores import ScoreTable
 from csvjax.errors import InputError
-from csvjax.fit.joint import FittedJoint
+from csvjax.infer.joint import FittedJoint
 from csvjax.joint.predict import bounds, draw_fitted, draw_new, new_evidence, predict_lms, unseen
 from csvjax.joint.target import predict_target
-from csvjax.losses.table import LossTable
-from csvjax.scores.table import ScoreTable
 from tests.joint.conftest import BENCHMARKS, LMS, SETTINGS, frame, written
 
 

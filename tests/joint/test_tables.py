@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from csvjax.fit.result import Status
+from csvjax.infer.result import Status
 from csvjax.joint.tables import capability_table, loading_table, verdict
 
 GOOD = Status(True, "converged after 9 steps")

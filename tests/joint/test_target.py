@@ -9,7 +9,7 @@ import pytest
 from scipy.special import logit
 
 from csvjax.errors import InputError
-from csvjax.fit.joint import FittedJoint
+from csvjax.infer.joint import FittedJoint
 from csvjax.joint.predict import predict_lms
 from csvjax.joint.target import Reach, predict_target, reach
 from tests.joint.conftest import BENCHMARKS, frame

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from csvjax.dataset import Dataset
+from csvjax.data.dataset import Dataset
 from csvjax.errors import InputError
+from csvjax.law.units import group_units
 from csvjax.laws.evidence import evidence, group_names
 from csvjax.laws.salience_law import Evidence
-from csvjax.laws.units import group_units
 from tests import simulated
 
 MODELS = simulated.lms()

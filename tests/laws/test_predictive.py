@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from scipy.special import expit
 
-from csvjax.fit.density import Density
+from csvjax.law.density import Density
 from csvjax.laws.nested import Nested
 from csvjax.laws.predictive import log_score, predict
 from csvjax.laws.salience_law import Evidence, salience_law

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
+from csvjax.data.read_losses import read_losses
 from csvjax.errors import InputError
 from csvjax.lms.checkpoint import open_checkpoint
 from csvjax.lms.devices import make_mesh, place_batch, place_weights
 from csvjax.losses.extract import Options, extract
-from csvjax.losses.read import read_losses
 from tests.lms.devices_program import DOCUMENTS
 from tests.lms.small import write_checkpoint
 

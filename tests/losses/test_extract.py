@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from csvjax.data.read_losses import read_losses
 from csvjax.errors import InputError
 from csvjax.lms.checkpoint import Checkpoint, open_checkpoint
 from csvjax.losses import nll
 from csvjax.losses import store as stores
 from csvjax.losses.extract import Options, extract, plan
 from csvjax.losses.nll import document_nll
-from csvjax.losses.read import read_losses
 from csvjax.losses.text import Document, read_text
 from csvjax.losses.units import encode_text
 from csvjax.losses.windows import plan_windows

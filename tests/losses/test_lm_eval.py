@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from csvjax.data.read_losses import read_losses
 from csvjax.lms.checkpoint import open_checkpoint
 from csvjax.losses.extract import Options, extract
-from csvjax.losses.read import read_losses
 from csvjax.losses.text import Document
 from tests.lms.small import byte_level, write_checkpoint
 

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from csvjax.data.loss_format import merge_empty
+from csvjax.data.losses import LossTable
 from csvjax.errors import InputError
-from csvjax.lms.ladder.corpus import Corpus, train_tokenizer
-from csvjax.lms.ladder.corpus import Document as LadderDocument
-from csvjax.losses.format import merge_empty
+from csvjax.ladder.corpus import Corpus, train_tokenizer
+from csvjax.ladder.corpus import Document as LadderDocument
 from csvjax.losses.spans import fixed_borders, span_losses, to_spans, word_borders
-from csvjax.losses.table import LossTable
 from csvjax.losses.text import Document
 from csvjax.losses.units import encode_text
 from tests.lms.small import TRAINING, byte_level, sentencepiece

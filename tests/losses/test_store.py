@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import zarr
 
+from csvjax.data.read_losses import read_losses
 from csvjax.errors import InputError
 from csvjax.losses import store as stores
 from csvjax.losses.overview import look
-from csvjax.losses.read import read_losses
 from csvjax.losses.text import Document
 from csvjax.losses.units import EncodedText, encode_text
 from tests.lms.small import byte_level

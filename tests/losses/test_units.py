@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
+from csvjax.data.loss_format import merge_empty
 from csvjax.errors import InputError
-from csvjax.losses.format import merge_empty
 from csvjax.losses.text import Document
 from csvjax.losses.units import encode_text
 from tests.lms.small import byte_level, sentencepiece

@@ -11,19 +11,19 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from csvjax.baselines.compute import compute_law
+from csvjax.baselines.compute_components import compute_components
+from csvjax.baselines.joint import joint_compute
+from csvjax.baselines.least_squares import Solver
+from csvjax.baselines.method import Method
+from csvjax.baselines.observational import observational_compute, observational_pca
+from csvjax.baselines.view import Need
 from csvjax.evaluate.metrics import r2
 from csvjax.evaluate.protocols.observational import AGENTS, EMERGENT, POST_TRAINING, agents, emergent, post_training
 from csvjax.evaluate.protocols.openlm import corpus_problems
 from csvjax.evaluate.protocols.problem import Problem
 from csvjax.evaluate.protocols.sloth import Leaderboard, sloth_problems
 from csvjax.evaluate.questions import Question
-from csvjax.laws.baselines.compute import compute_law
-from csvjax.laws.baselines.compute_components import compute_components
-from csvjax.laws.baselines.joint import joint_compute
-from csvjax.laws.baselines.least_squares import Solver
-from csvjax.laws.baselines.method import Method
-from csvjax.laws.baselines.observational import observational_compute, observational_pca
-from csvjax.laws.baselines.view import Need
 from csvjax.names import positions
 
 __all__ = ["Protocol", "protocols", "question_of"]

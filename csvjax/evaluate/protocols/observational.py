@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from csvjax.dataset import Dataset
+from csvjax.data.dataset import Dataset
+from csvjax.data.read_scores import read_scores
+from csvjax.data.scores import ScoreTable
 from csvjax.evaluate.protocols.problem import Problem
 from csvjax.evaluate.splits import Fold
 from csvjax.names import positions
-from csvjax.scores.read import read_scores
-from csvjax.scores.table import ScoreTable
 
 __all__ = ["AGENTS", "EMERGENT", "POST_TRAINING", "agents", "emergent", "post_training"]
 

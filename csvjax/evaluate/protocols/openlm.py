@@ -12,13 +12,13 @@ import os
 import numpy as np
 import pandas as pd
 
-from csvjax.dataset import Dataset
+from csvjax.data.dataset import Dataset
+from csvjax.data.losses import LossTable
+from csvjax.data.read_scores import read_scores
+from csvjax.data.scores import ScoreTable
 from csvjax.evaluate.metrics import rank_correlation
 from csvjax.evaluate.protocols.problem import Problem
 from csvjax.evaluate.splits import leave_one_out
-from csvjax.losses.table import LossTable
-from csvjax.scores.read import read_scores
-from csvjax.scores.table import ScoreTable
 
 __all__ = ["corpus_problems"]
 

@@ -13,10 +13,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from csvjax.dataset import Dataset
+from csvjax.data.dataset import Dataset
+from csvjax.data.read_scores import read_scores
 from csvjax.evaluate.protocols.problem import Problem
 from csvjax.evaluate.splits import Fold
-from csvjax.scores.read import read_scores
 
 __all__ = ["BENCHMARKS", "Leaderboard", "sloth_problems"]
 

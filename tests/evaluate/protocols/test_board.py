@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from csvjax.baselines import METHODS, find_methods
 from csvjax.evaluate.compare import compare, tasks
 from csvjax.evaluate.metrics import r2, rmse
 from csvjax.evaluate.protocols.board import protocols, question_of
 from csvjax.evaluate.protocols.observational import EMERGENT, POST_TRAINING, emergent, post_training
 from csvjax.evaluate.protocols.openlm import corpus_problems
 from csvjax.evaluate.protocols.sloth import sloth_problems
-from csvjax.laws.baselines import METHODS, find_methods
 
 
 def test_the_mean_loss_on_held_out_corpora_is_as_measured(public_data: Path) -> None:

@@ -1,0 +1,71 @@
+"""Sloth with a logistic link: few capabilities, linear in log size and log tokens, with an intercept for each family.
+
+    score[m, b] = gamma[b] + (1 - gamma[b]) sigmoid(sum_k Lambda[b, k] theta[m, k] + c[b])
+    theta[m, k] = alpha[f, k] + beta[k] . (log D, log N, log D log N)
+
+Maia Polo et al. 2024 (arXiv 2412.06540), section 3; gamma at chance, D in 1e12 tokens, N in 1e9 parameters. Theta is
+identified up to an invertible matrix, which predictions do not depend on. Benchmarks that a row to predict may show are
+not used of it; of the training rows they are fitted together with the targets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from csvjax.baselines import low_rank
+from csvjax.baselines.bootstrap import Law, PointMethod
+from csvjax.baselines.design import Design, design, features, known_rows
+from csvjax.baselines.method import generator
+from csvjax.baselines.view import View
+
+__all__ = ["sloth"]
+
+
+def sloth(rank: int = 3, starts: int = 4) -> PointMethod:
+    """`rank` capabilities; the best of `starts` fits."""
+    return PointMethod(
+        name=f"Sloth, {rank} capabilities",
+        source="Maia Polo et al. 2024, arXiv 2412.06540, section 3, logistic link",
+        needs=frozenset({"compute", "family"}),
+        learn=partial(_learn, rank=rank, starts=starts),
+        refit=_refit,
+        refits=20,
+    )
+
+
+@dataclass(frozen=True)
+class SlothLaw:
+    """`surface`: of the targets, then of the other benchmarks."""
+
+    design: Design
+    surface: low_rank.Surface
+
+    def __call__(self, view: View) -> Float[np.ndarray, "row target"]:
+        found = low_rank.evaluate(self.surface, features(view, self.design))
+        return found[:, : view.target.shape[1]]
+
+
+def _learn(view: View, key: jax.Array, rank: int, starts: int) -> Law:
+    chosen = design(view, "params and tokens", "shared", "family")
+    x, y = _cells(view, chosen)
+    kept = ~np.isnan(y).all(axis=0)  # a benchmark that is no target may have no score at all
+    floor, ceiling = view.all_bounds
+    rank = min(rank, int(kept.sum()))
+    fitted = low_rank.fit(x, y[:, kept], floor[kept], ceiling[kept], rank, generator(key), starts)
+    return SlothLaw(chosen, fitted)
+
+
+def _refit(law: Law, view: View, key: jax.Array) -> Law:
+    assert isinstance(law, SlothLaw)
+    x, y = _cells(view, law.design)
+    return SlothLaw(law.design, low_rank.fit_again(law.surface, x, y[:, : len(law.surface.floor)]))
+
+
+def _cells(view: View, chosen: Design) -> tuple[np.ndarray, np.ndarray]:
+    x, rows = known_rows(view, chosen)
+    return x, np.hstack([view.target, view.score])[rows]

@@ -1,0 +1,177 @@
+"""Which column holds what, in which unit; and what a table says of each language model besides its scores."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from csvjax import names
+from csvjax.data.raw import RawTable
+from csvjax.errors import InputError
+
+__all__ = ["covariates", "find_columns", "lm_names", "one_each", "per_name", "positive_unit", "spelled_as"]
+
+T = TypeVar("T", str, float)
+
+# As `_plain` writes them, most telling first.
+_SPELLINGS: dict[str, tuple[str, ...]] = {
+    "lm": ("lm", "model", "model name", "language model", "llm", "checkpoint", "name"),
+    "family": ("family", "model family"),
+    "params": ("params", "parameters", "model size", "n params", "num params", "n parameters"),
+    "tokens": ("tokens", "pretraining data size", "training tokens", "pretraining tokens", "data size", "n tokens"),
+    "flops": ("flops", "compute", "training flops", "pretraining flops", "training compute"),
+    "benchmark": ("benchmark",),
+    "score": ("score",),
+    "n_items": ("n items",),
+    "floor": ("floor",),
+    "ceiling": ("ceiling",),
+}
+_LONG = {"benchmark", "score", "n_items", "floor", "ceiling"}
+_UNIT = re.compile(r"\(([^()]*)\)$")
+_PREFIX = {"k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
+
+
+def _plain(column: str) -> str:
+    """A column name without its unit: `#Params (B)` and `n_params` become `params` and `n params`."""
+    return " ".join(re.sub(r"[\s_\-]+|#", " ", _UNIT.sub("", column.casefold())).split())
+
+
+def spelled_as(raw: RawTable, role: str, taken: Iterable[str] = ()) -> str | None:
+    """The column that one of the usual spellings of `role` names, case and unit aside, or None.
+
+    Raises: InputError if two columns have the same spelling.
+    """
+    free = [column for column in raw.columns if column not in set(taken)]
+    for spelling in _SPELLINGS[role]:
+        found = [column for column in free if _plain(column) == spelling]
+        if len(found) > 1:
+            remedy = "rename all but one" if role in _LONG else f"choose one with {role}_column=..."
+            raise InputError(f"{raw.path}: expected one column of {role}, found {names.some(found)}; {remedy}")
+        if found:
+            return found[0]
+    return None
+
+
+def find_columns(raw: RawTable, given: Mapping[str, str | None], taken: Iterable[str] = ()) -> dict[str, str | None]:
+    """The column of each role: the given one, which must be there, or else a usual spelling among those not `taken`.
+
+    Models may also stand in a first column without a name, where pandas writes an index.
+    """
+    for column in given.values():
+        if column is not None:
+            raw.position(column)
+    used = {*taken, *(column for column in given.values() if column is not None)}
+    found = {role: column if column is not None else spelled_as(raw, role, used) for role, column in given.items()}
+    if "lm" in found and found["lm"] is None:
+        if raw.columns[0]:
+            usual = ", ".join(_SPELLINGS["lm"])
+            raise InputError(
+                f"{raw.path}: expected a column of model names ({usual}), found {names.some(raw.columns, 5)}; "
+                f"name it with lm_column=..."
+            )
+        found["lm"] = raw.columns[0]
+    return found
+
+
+def lm_names(raw: RawTable, column: str, once: bool) -> list[str]:
+    """The name of the model of each row; with `once`, no model may have two rows.
+
+    Raises: InputError for a blank name, and for a repeated one if `once`.
+    """
+    found = raw.text(column)
+    first: dict[str, int] = {}
+    for row, name in enumerate(found):
+        if not name:
+            raw.fail(row, column, "the name of a model", "name the model, or delete the row")
+        if once and name in first:
+            raw.fail(
+                row, column, f"one row for each model, the first at {raw.where[first[name]]}", "rename or delete a row"
+            )
+        first[name] = row
+    return found
+
+
+def one_each(raw: RawTable, keys: Sequence[str], column: str, values: Sequence[T | None], what: str) -> dict[str, T]:
+    """The one value that each key has in `column`; a key with only None is left out.
+
+    Raises: InputError if the rows of a key (`what` says what that is: lm, benchmark) have different values.
+    """
+    found: dict[str, T] = {}
+    for row, (key, value) in enumerate(zip(keys, values, strict=True)):
+        if value is not None and found.setdefault(key, value) != value:
+            raw.fail(row, column, f"one value for {what} {key!r}, the first one {found[key]}", "make its rows agree")
+    return found
+
+
+def positive_unit(value: float, name: str) -> float:
+    """Raises: InputError for a unit that is not a finite number above 0."""
+    if not 0 < value < np.inf:
+        raise InputError(
+            f"expected {name} to be a number above 0, found {value}; give what one unit of the file is worth"
+        )
+    return float(value)
+
+
+def _unit(raw: RawTable, column: str, role: str, given: float | None) -> float:
+    """What one unit of the column is worth: as given, or as its name says in parentheses: (B), (T), (1E21)."""
+    if given is not None:
+        return positive_unit(given, f"{role}_unit")
+    match = _UNIT.search(column)
+    if match is None:
+        return 1.0
+    written = match.group(1).strip().casefold()
+    try:
+        return _PREFIX[written] if written in _PREFIX else positive_unit(float(written), f"{role}_unit")
+    except ValueError:
+        raise InputError(
+            f"{raw.path}, column {column!r}: expected a unit such as (M), (B) or (1E21), found ({match.group(1)}); "
+            f"say what it is worth with {role}_unit=..."
+        ) from None
+
+
+def _amount(raw: RawTable, lms: Sequence[str], column: str, unit: float) -> dict[str, float]:
+    """Positive amounts of models, in units of 1."""
+    values = raw.numbers(column)
+    for row in np.flatnonzero(values <= 0):
+        raw.fail(int(row), column, "a number above 0", "leave the cell blank if it is unknown")
+    filled = [None if np.isnan(value) else float(value * unit) for value in values]
+    return one_each(raw, lms, column, filled, "lm")
+
+
+def covariates(
+    raw: RawTable, lms: Sequence[str], columns: Mapping[str, str | None], units: Mapping[str, float | None]
+) -> pd.DataFrame:
+    """What is known of each model: index `lm`, columns `family` (str) and `params`, `tokens`, `flops` (float64).
+
+    An unknown family is the model's own name. Unknown amounts are NaN; where params N and tokens D are known, unknown
+    FLOPs are 6 N D (Kaplan et al. 2020, arXiv 2001.08361, section 2.1).
+    """
+    index = pd.Index(list(dict.fromkeys(lms)), name="lm", dtype=str)
+    known: dict[str, str] = {}
+    if (family := columns["family"]) is not None:
+        known = one_each(raw, lms, family, raw.labels(family), "lm")
+    frame = pd.DataFrame({"family": pd.Series([known.get(name, name) for name in index], index, dtype=str)})
+    for role in ("params", "tokens", "flops"):
+        column = columns[role]
+        amounts = {} if column is None else _amount(raw, lms, column, _unit(raw, column, role, units[role]))
+        frame[role] = np.array([amounts.get(name, np.nan) for name in index], dtype=float)
+    frame["flops"] = frame["flops"].fillna(6 * frame["params"] * frame["tokens"])
+    return frame
+
+
+def per_name(
+    given: Mapping[str, int | float] | None,
+    table: Mapping[str, float],
+    benchmarks: Sequence[str],
+    default: float,
+    what: str,
+) -> Float[np.ndarray, " benchmark"]:
+    """One number for each benchmark: as given, else as the table says, else `default`."""
+    names.positions(list(given or {}), benchmarks, f"benchmark for {what}")
+    merged = {**table, **(given or {})}
+    return np.array([merged.get(name, default) for name in benchmarks], dtype=float)

@@ -1,0 +1,145 @@
+"""Loss tables in files: a Zarr group of its own (`csvjax.data.loss_format`), and wide tables of others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import zarr
+from zarr.storage import LocalStore, ZipStore
+
+from csvjax.atomic import replacing
+from csvjax.data.columns import lm_names, spelled_as
+from csvjax.data.loss_format import FORMAT, VERSION, create_array, decode_units, encode_units, merge_empty
+from csvjax.data.losses import LossTable
+from csvjax.data.raw import RawTable, read_raw
+from csvjax.errors import InputError
+
+__all__ = ["read_losses", "write_losses"]
+
+_DTYPES = ("float16", "float32", "float64")
+
+
+def write_losses(
+    table: LossTable,
+    path: str | os.PathLike[str],
+    dtype: Literal["float16", "float32", "float64"] = "float32",
+) -> None:
+    """Write a loss table as a Zarr group: a folder `*.zarr` or one file `*.zarr.zip`. A store in the way is replaced.
+
+    `dtype`: how losses are stored; float16 moves a loss below 16 nats by 1/256 at most. Of `units` the five columns
+    of every loss table are stored. The path holds the whole table or what it held before, whenever the writer dies.
+
+    Raises: InputError for another ending or type, losses that the type cannot hold, and a folder of something else.
+    """
+    path = Path(path)
+    if not path.name.endswith((".zarr", ".zarr.zip")):
+        raise InputError(
+            f"expected a path that ends in .zarr (a folder) or .zarr.zip (a file), found {path}; rename it"
+        )
+    if dtype not in _DTYPES:
+        raise InputError(f"expected dtype to be one of {', '.join(_DTYPES)}, found {dtype!r}; choose one of them")
+    if path.name.endswith(".zip") and path.is_dir():
+        raise InputError(f"expected a file or nothing at {path}, found a folder; choose another path")
+    if path.name.endswith(".zarr") and path.exists() and not (path / "zarr.json").is_file():
+        raise InputError(f"expected a Zarr group or nothing at {path}, found something else; choose another path")
+    with np.errstate(over="ignore"):
+        loss = table.loss.astype(dtype)
+    if not np.isfinite(loss).all():
+        raise InputError(
+            f"expected losses that {dtype} can hold, found {table.loss.max():g} nats; choose dtype='float32'"
+        )
+    arrays, named = encode_units(table.units, table.texts)
+    attributes = {"format": FORMAT, "version": VERSION, "lms": list(table.lms), **named}
+    with replacing(path) as part:
+        store = ZipStore(part, mode="w") if path.name.endswith(".zip") else LocalStore(part)
+        with closing(store):
+            group = zarr.create_group(store, attributes=attributes)
+            for name, array in {"loss": loss, **arrays}.items():
+                create_array(group, name, array)
+
+
+def read_losses(
+    path: str | os.PathLike[str], *, lm_column: str | None = None, columns: Sequence[str] | None = None
+) -> LossTable:
+    """Read losses from a Zarr group that `write_losses` made, or from a wide CSV, TSV or parquet table.
+
+    A table has one row for each model and one column for each unit. `lm_column`: where the model names stand, without
+    it the first column. `columns`: the units, in this order; without it every other column. Each unit is a document and
+    a domain of its own, of one byte: its weight is the same as every other's, and `mean_loss` is the plain mean.
+
+    Raises: InputError for a path that cannot be read as either, missing or negative losses, text in place of numbers,
+    columns that are not there, and options for tables given with a Zarr group.
+    """
+    path = Path(path)
+    if path.is_dir() or (path.suffix == ".zip" and path.is_file()):
+        if lm_column is not None or columns is not None:
+            raise InputError(f"expected no lm_column or columns with {path}, which names its own; leave them out")
+        return _read_group(path)
+    raw = read_raw(path)
+    return _from_table(raw, raw.columns[0] if lm_column is None else lm_column, columns)
+
+
+def _read_group(path: Path) -> LossTable:
+    try:
+        store = LocalStore(path, read_only=True) if path.is_dir() else ZipStore(path, mode="r")
+        with closing(store):
+            group = zarr.open_group(store, mode="r")
+            attributes = dict(group.attrs)
+            found = attributes.get("format", "no format"), attributes.get("version", "no version")
+            if found != (FORMAT, VERSION):
+                raise InputError(
+                    f"expected a store that says {FORMAT!r}, version {VERSION}, found {found}; write it again"
+                )
+            return _decoded(attributes, {name: np.asarray(array[...]) for name, array in group.arrays()})
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except Exception as error:  # zarr, zipfile, zstd and JSON raise many unrelated kinds
+        raise InputError(
+            f"expected a loss store that csvjax wrote at {path}, found something that cannot be read as one; "
+            f"write it again"
+        ) from error
+
+
+def _decoded(attributes: dict[str, Any], arrays: dict[str, np.ndarray]) -> LossTable:
+    units, texts = decode_units(attributes, arrays)
+    lms = tuple(attributes["lms"])
+    loss = arrays["loss"][: len(lms)]  # a kill may leave rows for models that were not named yet
+    missing = np.isnan(loss).sum(axis=1)
+    if "scoring" in attributes and missing.any():
+        m = int(np.flatnonzero(missing)[0])
+        raise InputError(
+            f"expected the losses of {len(lms)} models on {len(units)} tokens, found {missing[m]} of {lms[m]!r} "
+            "missing; run the same csvjax losses again, which computes what is missing"
+        )
+    loss, units = merge_empty(loss, units, texts)
+    return LossTable(lms, loss, units, texts)
+
+
+def _from_table(raw: RawTable, lm_column: str, columns: Sequence[str] | None) -> LossTable:
+    lms = lm_names(raw, lm_column, once=True)
+    if isinstance(columns, str) or (columns is not None and not columns):
+        raise InputError(f"expected columns to be a list of at least one name, found {columns!r}; give a list")
+    if columns is None:
+        columns = [column for column in raw.columns if column != lm_column]
+        other = {spelled_as(raw, role) for role in ("lm", "family", "params", "tokens", "flops")}
+        for column in columns:
+            if column in other or not raw.is_numeric(column):
+                raise InputError(
+                    f"{raw.path}: expected losses in every column but {lm_column!r}, found the column {column!r}, "
+                    f"which seems to hold something else; name the columns of losses with columns=[...]"
+                )
+        if not columns:
+            raise InputError(f"{raw.path}: expected a column for each unit beside {lm_column!r}, found none; add them")
+    loss = np.empty((len(lms), len(columns)))
+    for u, column in enumerate(columns):
+        loss[:, u] = raw.numbers(column)
+        for row in np.flatnonzero(~(loss[:, u] >= 0))[:1]:
+            raw.fail(int(row), column, "a loss of at least 0", "fill the cell, or leave out the model or the column")
+    units = pd.DataFrame({"token": columns, "document": columns, "domain": columns}, dtype=str)
+    return LossTable(tuple(lms), loss, units.assign(start=0, bytes=1))

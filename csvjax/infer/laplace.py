@@ -1,0 +1,80 @@
+"""Laplace's approximation: a normal density around the mode with the curvature there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from csvjax.infer.curvature import hessian
+from csvjax.infer.map import Map, Optimum, map_diagnostics, map_status
+from csvjax.infer.result import Fit, Status
+from csvjax.law.density import Density
+
+__all__ = ["Laplace", "laplace_draws", "log_evidence"]
+
+_FLAT = 1e-3  # curvature below which a direction is no minimum
+
+
+@partial(jax.jit, static_argnames=("density", "draws"))
+def laplace_draws(
+    density: Density, data: Any, mode: Float[Array, " n"], key: Array, draws: int
+) -> tuple[Float[Array, "draw n"], Float[Array, ""]]:
+    """Draws x ~ Normal(mode, H^-1) with H the Hessian of the potential, and H's smallest eigenvalue.
+
+    Directions of curvature below 1e-3 of a unit prior's are given that curvature: a mode is not a minimum there, only a
+    place where the optimiser stopped, and its variance would be unbounded. The eigenvalue returned tells.
+    """
+    values, vectors = jnp.linalg.eigh(hessian(lambda x: density.potential(x, data), mode))
+    spread = vectors / jnp.sqrt(jnp.maximum(values, _FLAT))
+    noise = jax.random.normal(key, (draws, len(mode)), mode.dtype)
+    return mode + noise @ spread.T, values[0]
+
+
+class LaplaceArrays(NamedTuple):
+    optimum: Optimum
+    x: Float[Array, "draw n"]
+    curvature: Float[Array, ""]
+
+
+@dataclass(frozen=True)
+class Laplace:
+    """Normal draws around the mode. diagnostics: those of MAP, and `curvature`, the smallest eigenvalue there.
+
+    widen: factor on the distance of the draws from the mode; above 1 for predictions that leave the range of the fit,
+    such as models larger than all that were fitted.
+    """
+
+    draws: int = 1000
+    map: Map = Map()
+    widen: float = 1.0
+
+    def solve(self, density: Density, data: Any, key: Array) -> LaplaceArrays:
+        key_mode, key_draws = jax.random.split(key)
+        optimum = self.map.solve(density, data, key_mode)
+        if len(optimum.x) > self.map.curved:
+            return LaplaceArrays(optimum, *laplace_draws(density, data, optimum.x, key_draws, self.draws))
+        noise = jax.random.normal(key_draws, (self.draws, len(optimum.x)), optimum.x.dtype)
+        return LaplaceArrays(optimum, optimum.x + noise @ optimum.metric.T, optimum.curvature)
+
+    def read(self, found: LaplaceArrays) -> Fit:
+        status = map_status(self.map, found.optimum)
+        if status.ok and found.curvature < _FLAT:
+            status = Status(
+                False,
+                f"no minimum: in one direction the curvature at the mode is {float(found.curvature):.2g}, where "
+                f"a normal approximation means nothing; use NUTS, or tighter priors",
+            )
+        diagnostics = map_diagnostics(found.optimum) | {"curvature": np.asarray(found.curvature)}
+        mode = np.asarray(found.optimum.x)
+        return Fit(self, (mode + self.widen * (np.asarray(found.x) - mode))[None], mode, status, diagnostics)
+
+
+def log_evidence(found: Fit) -> float:
+    """log p(y) by Laplace's approximation: -potential + n/2 log 2 pi - log det H / 2 at the mode."""
+    return float(-found.diagnostics["potential"] + found.diagnostics["log_volume"])

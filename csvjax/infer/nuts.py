@@ -1,0 +1,181 @@
+"""The no-U-turn sampler, NumPyro's, over the flat vector, started at the mode and kept block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import PartitionSpec
+from jaxtyping import Array
+from numpyro.infer.hmc import hmc
+
+from csvjax.infer.chain_files import load_chains, save_chains
+from csvjax.infer.convergence import bulk_ess, rhat, tail_ess
+from csvjax.infer.map import Map, Optimum
+from csvjax.infer.result import Fit, Status
+from csvjax.law.density import Density
+
+__all__ = ["Nuts"]
+
+
+@dataclass(frozen=True)
+class Nuts:
+    """Draws of several chains.
+
+    The sampler moves in z, x = mode + W z with W from the curvature at the mode (`Optimum.metric`), so that the warm-up
+    has only to learn where the posterior differs from Laplace's approximation. warmup, draws: of each chain. mass: of
+    the metric of z that the warm-up learns. jitter: scale of the first z. tree: a trajectory has at most 2^tree steps.
+    block: draws after which the state is kept, if a folder is given.
+
+    diagnostics: `rhat`, `bulk_ess`, `tail_ess` [n]; `diverging`, `steps`, `potential` [chain, draw]; `step_size`
+    [chain]; `mode_potential`.
+    """
+
+    warmup: int = 500
+    draws: int = 500
+    chains: int = 4
+    mass: Literal["diagonal", "dense"] = "diagonal"
+    target: float = 0.85
+    tree: int = 10
+    jitter: float = 0.5
+    block: int = 250
+    map: Map = Map()
+
+    def run(self, density: Density, data: Any, key: Array, folder: Path | None) -> Fit:
+        data = jax.tree.map(jnp.asarray, data)
+        key_mode, key_chains = jax.random.split(key)
+        optimum, states = _begin(density, self, data, key_mode, jax.random.split(key_chains, self.chains))
+        blocks, states = load_chains(folder, self, optimum.x, states)
+        advance = _parallel if jax.local_device_count() > 1 or jax.default_backend() != "cpu" else _one_by_one
+        total = self.warmup + self.draws
+        for done in range(sum(len(b["diverging"][0]) for b in blocks), total, self.block):
+            states, kept = advance(density, self, (optimum, data), states, min(self.block, total - done))
+            blocks.append(jax.device_get(kept))
+            save_chains(folder, self, optimum.x, states, blocks)
+        joined = {name: np.concatenate([b[name] for b in blocks], axis=1)[:, self.warmup :] for name in blocks[0]}
+        return self.read(optimum, joined)
+
+    def read(self, optimum: Optimum, found: dict[str, np.ndarray]) -> Fit:
+        x = np.asarray(optimum.x) + found.pop("z") @ np.asarray(optimum.metric).T
+        found |= {"rhat": rhat(x), "bulk_ess": bulk_ess(x), "tail_ess": tail_ess(x)}
+        found |= {"step_size": found["step_size"][:, -1], "mode_potential": np.asarray(optimum.potential)}
+        return Fit(self, x, np.asarray(optimum.x), self.status(found), found)
+
+    def status(self, found: dict[str, np.ndarray]) -> Status:
+        """What the diagnostics `rhat`, `bulk_ess`, `tail_ess`, `diverging` and `steps` say together."""
+        diverging = int(found["diverging"].sum())
+        total = self.chains * self.draws
+        full = float(np.mean(found["steps"] >= 2**self.tree - 1))
+        worst, bulk, tail = (
+            float(f(found[name])) for f, name in ((np.max, "rhat"), (np.min, "bulk_ess"), (np.min, "tail_ess"))
+        )
+        if not np.isfinite(worst) or worst > 1.01:
+            return Status(
+                False,
+                f"the chains do not agree: largest r-hat {worst:.3f}, which should be at most 1.01 (fewest effective "
+                f"draws {bulk:.0f}); draw longer, or look whether the chains found different modes",
+            )
+        if diverging > 0.001 * total:
+            return Status(
+                False,
+                f"{diverging} of {total} draws diverged, so that narrow places of the posterior may be missing; raise "
+                f"target (now {self.target:g}), or tighten the priors of spreads",
+            )
+        if full > 0.05:
+            return Status(
+                False, f"{full:.0%} of the trajectories were cut off; raise tree (now {self.tree}), or warm up longer"
+            )
+        if min(bulk, tail) < 100 * self.chains:
+            return Status(
+                False,
+                f"too few effective draws: {bulk:.0f} in the bulk and {tail:.0f} in the tails of the worst parameter, "
+                f"which should be {100 * self.chains}; draw longer",
+            )
+        return Status(
+            True,
+            f"converged: largest r-hat {worst:.3f}, at least {bulk:.0f} effective draws in the bulk and {tail:.0f} in "
+            f"the tails, {diverging} divergences",
+        )
+
+
+def _kernel(
+    density: Density, method: Nuts, data: tuple[Optimum, Any], z: Array, key: Array
+) -> tuple[Any, Callable[..., Any]]:
+    """The first state of a chain, and the function from state to state; the second needs the first to be asked for."""
+
+    def potential_of(optimum: Optimum, data: Any) -> Callable[[Array], Array]:
+        return lambda z: density.potential(optimum.x + optimum.metric @ z, data)
+
+    init, sample = hmc(potential_fn_gen=potential_of, algo="NUTS")
+    state = init(
+        z,
+        method.warmup,
+        step_size=0.5,
+        dense_mass=method.mass == "dense",
+        target_accept_prob=method.target,
+        max_tree_depth=method.tree,
+        model_args=data,
+        rng_key=key,
+    )
+    return state, sample
+
+
+@partial(jax.jit, static_argnames=("density", "method"))
+def _begin(density: Density, method: Nuts, data: Any, key: Array, keys: Array) -> tuple[Optimum, Any]:
+    optimum = method.map.solve(density, data, key)
+
+    def start(key: Array) -> Any:
+        key_z, key_chain = jax.random.split(key)
+        z = method.jitter * jax.random.normal(key_z, optimum.x.shape, optimum.x.dtype)
+        return _kernel(density, method, (optimum, data), z, key_chain)[0]
+
+    return optimum, jax.vmap(start)(keys)
+
+
+def _chain(density: Density, method: Nuts, data: Any, state: Any, draws: int) -> tuple[Any, dict[str, Array]]:
+    _, sample = _kernel(density, method, data, state.z, jax.random.key(0))
+
+    def step(state: Any, _: None) -> tuple[Any, dict[str, Array]]:
+        state = sample(state, data, {})
+        kept = {"z": state.z, "diverging": state.diverging, "steps": state.num_steps}
+        return state, kept | {"potential": state.potential_energy, "step_size": state.adapt_state.step_size}
+
+    return jax.lax.scan(step, state, None, draws)
+
+
+_one_chain = jax.jit(_chain, static_argnums=(0, 1, 4))
+
+
+def _one_by_one(density: Density, method: Nuts, data: Any, states: Any, draws: int) -> tuple[Any, dict[str, Array]]:
+    """On a CPU chains in step with each other would all wait for the longest trajectory."""
+    each = [
+        _one_chain(density, method, data, jax.tree.map(lambda a, c=c: a[c], states), draws)
+        for c in range(method.chains)
+    ]
+    return jax.tree.map(lambda *a: jnp.stack(a), *each)
+
+
+@partial(jax.jit, static_argnames=("density", "method", "draws"))
+def _parallel(density: Density, method: Nuts, data: Any, states: Any, draws: int) -> tuple[Any, dict[str, Array]]:
+    """Chains side by side on the devices there are; those of one device in step."""
+    devices = max(d for d in range(1, jax.local_device_count() + 1) if method.chains % d == 0)
+    mesh = jax.sharding.Mesh(np.array(jax.local_devices()[:devices]), ("chain",))
+    here = method.chains // devices
+
+    def block(states: Any, data: Any) -> Any:
+        if here > 1 and jax.default_backend() == "cpu":
+            return jax.lax.map(lambda state: _chain(density, method, data, state, draws), states)
+        if here > 1:
+            return jax.vmap(lambda state: _chain(density, method, data, state, draws))(states)
+        found = _chain(density, method, data, jax.tree.map(lambda a: a[0], states), draws)
+        return jax.tree.map(lambda a: a[None], found)
+
+    chain, same = PartitionSpec("chain"), PartitionSpec()
+    mapped = jax.shard_map(block, mesh=mesh, in_specs=(chain, same), out_specs=chain, check_vma=False)
+    return mapped(states, data)
