@@ -83,7 +83,8 @@ def to_tree(fit: FittedJoint, draws: JointDraws) -> xr.DataTree:
 
     posterior: theta [lm, capability], loading [benchmark, capability] and gain [covariate, capability], aligned
     (`csvjax.law.identification.align`); intercept, spread, floor, ceiling, n_items [benchmark]; family_spread, along
-    the aligned axes; habit_spread; loss_slope and weight [feature] with one or two capabilities, where there are losses.
+    the aligned axes; habit_spread; loss_slope and weight [feature] with one or two capabilities, where there are
+    losses.
     log_likelihood: score [cell] of the cells seen, in nats, of a density of fractions (0 and
     1: of their probability); observed_data: score [cell].
     constant_data: seen [lm, benchmark]. sample_stats: lp [chain, draw] and what the sampler tells. A cell has the
