@@ -2,8 +2,9 @@
 
 To the arrays and attributes of `csvjax.data.loss_format` the store adds the attributes `corpus` and `tokenizer`
 (SHA-256 in hexadecimal), `scoring` ("every token" or "all but the first token of a document"), `chunk` (tokens of a
-chunk), `code` (the version of csvjax that made it) and `models`: for each, what its losses depend on. A chunk of `loss` is one
-row of `chunk` tokens; the file of a chunk is moved to its place when it is written, so a kill leaves it out or whole.
+chunk), `code` (the version of csvjax that made it) and `models`: for each, what its losses depend on. A chunk of
+`loss` is one row of `chunk` tokens; the file of a chunk is moved to its place when it is written, so a kill leaves it
+out or whole.
 """
 
 from __future__ import annotations
