@@ -15,8 +15,8 @@ from csvjax import runs
 from csvjax.data.dataset import Dataset
 from csvjax.errors import InputError
 from csvjax.evaluate import POOLED, parse_split, score_table, splits
-from csvjax.evaluate.crossfit import crossfit, unit_salience
 from csvjax.ladder.load import load_ladder
+from csvjax.laws.crossfit import crossfit, unit_salience
 from csvjax.laws.fit_salience import Settings, fit_salience
 from csvjax.report import write_report
 

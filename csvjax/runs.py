@@ -1,7 +1,7 @@
 """Run folders: what a command found, with the configuration, versions and seed that it was found with.
 
     config.json           the resolved configuration, versions of the software, when it began and what it took
-    predictions.parquet   one row for each predicted cell (see csvjax.evaluate.crossfit.cells)
+    predictions.parquet   one row for each predicted cell (see csvjax.laws.crossfit.cells)
     metrics.csv           their figures, one row for each split, law and benchmark
     figures.json          the headline figures
     salience.parquet      salience of every token for every benchmark, where it was asked for

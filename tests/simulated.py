@@ -16,7 +16,7 @@ from scipy.special import expit, logsumexp
 from csvjax.data.dataset import Dataset
 from csvjax.data.losses import LossTable
 from csvjax.data.scores import ScoreTable
-from csvjax.evaluate.crossfit import Crossfit, crossfit
+from csvjax.laws.crossfit import Crossfit, crossfit
 from csvjax.evaluate.splits import Fold
 from csvjax.law.density import Sites
 from csvjax.laws.fit_salience import AXES, SalienceFit, Settings, density_of

@@ -24,7 +24,7 @@ from csvjax.data.read_losses import write_losses
 from csvjax.data.scores import ScoreTable
 from csvjax.demo import SPLITS
 from csvjax.errors import InputError
-from csvjax.posterior import load_fit
+from csvjax.laws.posterior import load_fit
 from csvjax.report.read import read_run
 
 Result = Any  # what the runner returns has no public type

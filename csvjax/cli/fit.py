@@ -94,7 +94,7 @@ Prior = Annotated[
         "--prior",
         metavar="NAME=NUMBER",
         show_default=False,
-        help="Joint law: another prior setting, by its name in csvjax.law.model.JointPriors, such as loading=2.",
+        help="Joint law: another prior setting, by its name in csvjax.law.model.Priors, such as loading=2.",
     ),
 ]
 KeepOutliers = Annotated[
@@ -148,10 +148,10 @@ def fit(
     from csvjax import runs
     from csvjax.demo import QUICK
     from csvjax.evaluate import splits
-    from csvjax.evaluate.crossfit import unit_salience
+    from csvjax.laws.crossfit import unit_salience
     from csvjax.laws.fit_salience import Settings, fit_salience
-    from csvjax.posterior import save_fit
-    from csvjax.unseen import unseen_cells
+    from csvjax.laws.posterior import save_fit
+    from csvjax.laws.unseen import unseen_cells
 
     source = inputs.Source(
         data, losses, scores, common, benchmarks, lm_column, family_column, params_column, tokens_column, flops_column,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
     from csvjax.data.dataset import Dataset
     from csvjax.infer import Method
-    from csvjax.infer.joint import JointSettings
-    from csvjax.joint.choose import Choice
-    from csvjax.law.model import JointPriors
+    from csvjax.infer.choose import Choice
+    from csvjax.law.model import Law, Priors
 
 __all__ = ["JointOptions", "fit_joint_law", "method_of", "seen_cells"]
 
@@ -60,10 +59,9 @@ def fit_joint_law(
     import warnings
 
     from csvjax import runs
-    from csvjax.infer.joint import fit_joint
-    from csvjax.joint.files import save_fit
-    from csvjax.joint.posterior import convergence, joint_draws
-    from csvjax.joint.predict import unseen
+    from csvjax.fitting import fit
+    from csvjax.prediction import unseen
+    from csvjax.result.draws import convergence
 
     method = method_of(options.method or "laplace", quick)
     if options.chains is not None and options.method != "nuts":
@@ -97,10 +95,9 @@ def fit_joint_law(
         tell(
             f"fitting {int(seen.sum())} scores of {int(seen.any(axis=1).sum())} models by {options.method or 'laplace'}"
         )
-        found = fit_joint(dataset, seen, settings, method, seed, options.chains)
+        found = fit(dataset, settings, method=method, seen=seen, seed=seed, chains=options.chains)
         tell("drawing capabilities")
-        draws = joint_draws(found, seed)
-        save_fit(found, draws, run.folder)
+        found.save(run.folder)
         tell("predicting")
         cells = unseen(found, seed)
         cells = cells[cells["benchmark"].isin(wanted)]
@@ -111,8 +108,12 @@ def fit_joint_law(
             chosen.table.to_csv(run.folder / "choice.csv", index=False, lineterminator="\n")
         fitted = found.evidence.seen
         counts = {"fitted models": int(fitted.any(axis=1).sum()), "fitted scores": int(fitted.sum())}
-        run.write_config(settings=settings, status=str(found.status), outliers=list(found.outliers), **counts)
-        table = convergence(found, draws)
+        run.write_config(
+            settings=settings, assumed=found.assumed, status=str(found.status), outliers=list(found.outliers), **counts
+        )
+        table = convergence(found, found.labelled)
+    for sentence in found.assumed:
+        typer.echo(sentence)
     typer.echo(str(found.status))
     worst = table.loc[table["quantity"] != "parameters", "rhat"].max() if len(table) else 1.0
     if worst > 1.01:
@@ -193,10 +194,11 @@ def seen_cells(dataset: Dataset, holdout: Sequence[str], targets: np.ndarray) ->
     return seen
 
 
-def _settings(dataset: Dataset, options: JointOptions) -> tuple[JointSettings, bool]:
+def _settings(dataset: Dataset, options: JointOptions) -> tuple[Law, bool]:
     """The settings, and whether their number of capabilities is still to be chosen."""
-    from csvjax.infer.joint import JointSettings
-    from csvjax.law.evidence import covariate_scale
+    from csvjax.fitting import default_law
+    from csvjax.law.covariates import find_columns
+    from csvjax.law.model import Law
 
     assert dataset.scores is not None
     benchmarks = len(dataset.scores.benchmarks)
@@ -212,24 +214,22 @@ def _settings(dataset: Dataset, options: JointOptions) -> tuple[JointSettings, b
         covariates = ()
     else:
         covariates = tuple(name.strip() for name in options.covariates.split(","))
-    covariate_scale(dataset, covariates)  # says what is wrong before anything is fitted
-    families = bool(dataset.lms["family"].duplicated().any())
+    find_columns(dataset.lms, covariates)  # says what is wrong before anything is fitted
     count = 1 if text == "auto" else int(text)
-    settings = JointSettings(
-        capabilities=count, covariates=covariates, families=families, priors=_priors(options.prior)
-    )
-    return settings._replace(outliers=0.0) if options.keep_outliers else settings, text == "auto"
+    effects, priors = default_law(dataset).effects, _priors(options.prior)
+    settings = Law(capabilities=count, covariates=covariates, effects=effects, priors=priors)
+    return replace(settings, outliers=0.0) if options.keep_outliers else settings, text == "auto"
 
 
-def _priors(given: list[str] | None) -> JointPriors:
+def _priors(given: list[str] | None) -> Priors:
     """The default priors with what was given in place of the default.
 
     Raises: InputError for a name that is none, and a value that no prior setting can have.
     """
-    from csvjax.law.model import JointPriors
+    from csvjax.law.model import Priors
     from csvjax.names import hint
 
-    default = JointPriors()
+    default = Priors()
     chosen = inputs.by_name(given, "--prior", "NAME=NUMBER")
     for name, value in chosen.items():
         if name not in default._fields:
@@ -248,7 +248,7 @@ def _priors(given: list[str] | None) -> JointPriors:
 def _choose(
     dataset: Dataset,
     seen: np.ndarray,
-    settings: JointSettings,
+    settings: Law,
     inner: str | None,
     targets: np.ndarray,
     seed: int,
@@ -257,12 +257,12 @@ def _choose(
     import numpy as np
 
     from csvjax.evaluate import splits
-    from csvjax.joint.choose import choose
+    from csvjax.infer.choose import choose
 
     train = np.asarray(seen[:, targets].any(axis=1))
     folds = () if inner is None else splits.inner(inner, dataset.lms, train).folds
     most = min(_MOST, seen.shape[1])
-    among = [settings._replace(capabilities=k) for k in range(1, most + 1)]
+    among = [replace(settings, capabilities=k) for k in range(1, most + 1)]
     return choose(dataset, seen, among, folds, targets, seed, begin(most * (1 + len(folds))))
 
 

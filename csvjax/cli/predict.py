@@ -68,8 +68,8 @@ def predict(
     from csvjax import runs
     from csvjax.data.files import read_lms
     from csvjax.data.read_losses import read_losses
-    from csvjax.posterior import load_fit
-    from csvjax.unseen import predict_new, unseen_cells
+    from csvjax.laws.posterior import load_fit
+    from csvjax.laws.unseen import predict_new, unseen_cells
 
     config = runs.read_config(run)
     question = JointQuestion(scores, flops, params, tokens, family, reach, interval)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 
 from csvjax import names
 from csvjax.data.losses import LossTable
@@ -53,6 +54,13 @@ class Dataset:
                 f"{'scores' if self.scores is None else 'losses'}; give both to align"
             )
         return self.scores, self.losses
+
+    @property
+    def has_losses(self) -> Bool[np.ndarray, " lm"]:
+        """The models whose losses were measured."""
+        if self.losses is None:
+            return np.zeros(len(self.lms), bool)
+        return ~np.isnan(self.losses.loss).any(axis=1)
 
     def subset(self, lms: Sequence[str]) -> Dataset:
         """The dataset of these models, in this order.

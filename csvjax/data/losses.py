@@ -12,7 +12,7 @@ from jaxtyping import Float
 from csvjax import names
 from csvjax.errors import InputError
 
-__all__ = ["UNIT_COLUMNS", "LossTable"]
+__all__ = ["UNIT_COLUMNS", "LossTable", "check_units"]
 
 UNIT_COLUMNS = ("token", "document", "domain", "start", "bytes")
 
@@ -23,8 +23,9 @@ _ROUNDING = 1e-4  # nats; a float32 log softmax of a certain token may come out 
 class LossTable:
     """What each unit of a text costs each language model; checked when made, read-only afterwards.
 
-    `loss` [lm, unit]: nats, float32 or float64 (other types are converted), none missing. `units`: a frame with one row
-    for each unit, in the order of `loss`: `token` (its text), `document` and `domain` (names), `start` (offset in the
+    `loss` [lm, unit]: nats, float32 or float64 (other types are converted), NaN throughout for a model whose losses
+    were not measured. `units`: a frame with one row for each unit, in the order of `loss`: `token` (its text),
+    `document` and `domain` (names), `start` (offset in the
     document's UTF-8) and `bytes` (at least 1); other columns are kept. `texts`: the text of the documents, where known.
     A token is the bytes start to start + bytes of its document, decoded with errors="replace".
 
@@ -57,6 +58,7 @@ class LossTable:
 
     def _check_losses(self) -> None:
         wrong = ~(np.isfinite(self.loss) & (self.loss >= -_ROUNDING))
+        wrong &= ~np.isnan(self.loss).all(axis=1, keepdims=True)  # losses that were not measured
         if wrong.any():
             m, u = np.argwhere(wrong)[0]
             token, document = self.units.iloc[u][["token", "document"]]
@@ -126,3 +128,24 @@ def _checked_units(units: pd.DataFrame) -> pd.DataFrame:
             )
         kept[column] = values.astype(np.int64)
     return kept
+
+
+_SAME = ("token", "document", "start", "bytes")
+
+
+def check_units(old: LossTable, new: LossTable) -> None:
+    """Raises: InputError if the losses of `new` are not of the units of `old`."""
+    if len(new.units) != len(old.units):
+        raise InputError(
+            f"expected losses on the {len(old.units)} units of the fit, found {len(new.units)}; score the same text"
+        )
+    differ = (new.units[list(_SAME)] != old.units[list(_SAME)]).any(axis=1).to_numpy()
+    for u in np.flatnonzero(differ)[:1]:
+        one, other = (
+            f"{unit['token']!r} at byte {unit['start']} of {unit['document']!r}"
+            for unit in (table.units.iloc[u] for table in (old, new))
+        )
+        raise InputError(
+            f"expected losses on the units of the fit, found unit {u} to be {other}, not {one}; score the same text "
+            f"with the same tokenizer"
+        )

@@ -8,6 +8,7 @@ is the classification likelihood of a mixture with uniform noise (Banfield and R
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -18,18 +19,17 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from csvjax.infer.api import Method, fit
-from csvjax.infer.laplace import Laplace
+from csvjax.infer.laplace import Laplace, log_evidence
 from csvjax.infer.map import Map
 from csvjax.infer.result import Fit
 from csvjax.law.density import Density
-from csvjax.law.field import between
-from csvjax.law.model import JointEvidence
+from csvjax.law.field import log_models
+from csvjax.law.items import between
+from csvjax.law.model import Evidence, Law
+from csvjax.law.predictive import field_of
 from csvjax.precision import float64
 
-__all__ = ["OUTLIERS", "Cleaned", "fit_without_outliers", "log_either", "outliers"]
-
-OUTLIERS = 0.01
-"""Default of the prior probability that a model is an outlier."""
+__all__ = ["Cleaned", "fit_without_outliers", "law_log_evidence", "log_either", "outliers"]
 
 _ROUNDS = 4
 _MOST = 0.2  # share of the models
@@ -43,15 +43,15 @@ class Cleaned(NamedTuple):
     """
 
     fit: Fit
-    evidence: JointEvidence
+    evidence: Evidence
     outlier: Bool[np.ndarray, " lm"]
     log_labels: float
     refused: str | None = None
 
 
-@partial(jax.jit, static_argnames=("density",))
-def _log_rows(density: Density, e: JointEvidence, x: Float[Array, " n"]) -> Float[Array, " lm"]:
-    return density.constrain(x, e)["log_lm"]
+@partial(jax.jit, static_argnames=("density", "tail"))
+def _log_rows(density: Density, tail: float, e: Evidence, x: Float[Array, " n"]) -> Float[Array, " lm"]:
+    return log_models(*field_of(density.constrain(x, e), e, tail))
 
 
 def _log_anything(score: Float[np.ndarray, "*cell"]) -> Float[np.ndarray, "*cell"]:
@@ -59,42 +59,42 @@ def _log_anything(score: Float[np.ndarray, "*cell"]) -> Float[np.ndarray, "*cell
     return -np.log(2) * (2 - between(score))
 
 
-def _log_row_of_anything(e: JointEvidence) -> Float[np.ndarray, " lm"]:
+def _log_row_of_anything(e: Evidence) -> Float[np.ndarray, " lm"]:
     return np.sum(np.asarray(e.seen) * _log_anything(np.asarray(e.score)), axis=1)
 
 
 @float64
-def outliers(
-    density: Density, e: JointEvidence, mode: Float[np.ndarray, " n"], prior: float = OUTLIERS
-) -> Bool[np.ndarray, " lm"]:
+def outliers(density: Density, e: Evidence, mode: Float[np.ndarray, " n"], law: Law) -> Bool[np.ndarray, " lm"]:
     """Models whose scores are more probably anything than what the law says of them at the mode."""
-    law = np.asarray(_log_rows(density, e, jnp.asarray(mode)))
+    rows = np.asarray(_log_rows(density, law.tail, e, jnp.asarray(mode)))
+    prior = law.outliers
     with np.errstate(divide="ignore"):
-        return np.log1p(-prior) + law < np.log(prior) + _log_row_of_anything(e)
+        return np.log1p(-prior) + rows < np.log(prior) + _log_row_of_anything(e)
 
 
 def fit_without_outliers(
     density: Density,
-    e: JointEvidence,
+    e: Evidence,
     method: Method,
     key: Array,
-    folder: Path | None = None,
-    prior: float = OUTLIERS,
+    folder: Path | None,
+    law: Law,
 ) -> Cleaned:
     """`csvjax.infer.fit` of all models but outliers, which are looked for at the mode, again after each fit without
-    those found before. prior: 0 leaves nobody out.
+    those found before. `law.outliers`: 0 leaves nobody out.
 
     Where more than a fifth of the models, or all that were scored on a benchmark, look like outliers nobody is left
     out: it is the law that does not describe such a table.
     """
     search = method if isinstance(method, Map | Laplace) else method.map
+    prior = law.outliers
     first, judged = e, np.asarray(e.seen).any(axis=1)
     outlier, refused = np.zeros_like(judged), None
     found = fit(density, e, search, key) if prior > 0 else None
     for _ in range(_ROUNDS):
         if found is None or found.mode is None or not found.status.ok:
             break  # nothing is to be judged by
-        absurd = outlier | outliers(density, e, found.mode, prior)
+        absurd = outlier | outliers(density, e, found.mode, law)
         kept = np.asarray(first.seen) & ~absurd[:, None]
         lost = np.asarray(first.seen).any(axis=0) & ~kept.any(axis=0)
         if absurd.sum() > _MOST * judged.sum() or lost.any():
@@ -116,6 +116,16 @@ def fit_without_outliers(
     if outlier.any():
         labels += np.sum(np.log(prior) + _log_row_of_anything(first)[outlier])
     return Cleaned(found, e, outlier, float(labels), refused)
+
+
+def law_log_evidence(found: Cleaned, capabilities: int) -> float:
+    """log p(y | K), outliers and who they are included, by Laplace's approximation around all 2^(K-1) (K-1)! modes,
+    which differ by signs and order of contrasts. Where contrasts are not clear modes overlap, and this is too much, by
+    no more than their logarithm.
+    """
+    contrasts = max(capabilities - 1, 0)
+    modes = contrasts * math.log(2) + math.lgamma(contrasts + 1)
+    return log_evidence(found.fit) + found.log_labels + modes
 
 
 def log_either(log_p: Float[np.ndarray, "*cell"], score: Float[np.ndarray, "*cell"], prior: float) -> np.ndarray:

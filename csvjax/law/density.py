@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -14,7 +15,9 @@ from numpyro import handlers
 from numpyro.distributions import biject_to
 from numpyro.infer.util import constrain_fn, potential_energy
 
-__all__ = ["Density"]
+from csvjax.law.model import Law, law_model
+
+__all__ = ["Density", "Sites", "law_density"]
 
 Sites = dict[str, Array]
 
@@ -59,3 +62,9 @@ class Density:
 
 def _observed(site: dict) -> bool:
     return bool(site["type"] == "sample" and site["is_observed"])
+
+
+@cache
+def law_density(law: Law) -> Density:
+    """The same object for the same law, so that compiled fits are reused."""
+    return Density(partial(law_model, law=law))

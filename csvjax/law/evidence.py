@@ -1,89 +1,64 @@
-"""From a Dataset to the arrays that the joint law sees."""
+"""From a Dataset to the arrays that the law sees."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
-from numpy.typing import ArrayLike
+import pandas as pd
+from jaxtyping import Bool, Float, Int
 
 from csvjax.data.dataset import Dataset
 from csvjax.errors import InputError
-from csvjax.law.model import JointEvidence
-from csvjax.law.units import Units, features_of
+from csvjax.law.bounds import Bounds, find_bounds
+from csvjax.law.covariates import Columns, encode, find_columns
+from csvjax.law.groups import make_groups
+from csvjax.law.model import Evidence, Law
+from csvjax.law.units import Units, features_of, group_units, pool
 
-__all__ = ["COVARIATES", "covariate_scale", "covariates", "joint_evidence", "log_amount"]
+__all__ = [
+    "FREE_UNITS",
+    "OF_ROWS",
+    "Known",
+    "beside_family",
+    "evidence_of",
+    "filled_up",
+    "make_evidence",
+    "names_of_groups",
+]
 
-COVARIATES = ("params", "tokens", "flops")
-"""Amounts whose natural logarithms, and products of these, are covariates: "flops", "params*tokens"."""
-
-_UNIT = {"params": 1e9, "tokens": 1e12, "flops": 1e21}
+FREE_UNITS = 64
+"""With at most so many units of text z is free on every one of them."""
 
 
-def covariates(dataset: Dataset, names: Sequence[str]) -> Float[np.ndarray, "lm covariate"]:
-    """Logarithms of params / 1e9, tokens / 1e12 and flops / 1e21, or their products, standardised over the models of
-    which they are known; NaN where not known.
+class Known(NamedTuple):
+    """What a fit reads off its dataset before it sees a score: the scales on which later models are put too.
 
-    Raises: InputError for other names, and for a covariate with fewer than two different values.
+    columns: of the covariates. units: losses in groups of tokens. bounds: floors, ceilings, units of the benchmarks and
+    what was assumed of them. features: of z. centre, scale: of the mean loss. reference_loss, reference_design: losses
+    and covariates of the models whose losses are known.
     """
-    columns = [(_amounts(dataset, name) - centre) / scale for name, (centre, scale) in covariate_scale(dataset, names)]
-    return np.stack(columns, axis=1) if columns else np.zeros((len(dataset.lms), 0))
+
+    columns: Columns
+    units: Units | None
+    bounds: Bounds
+    features: Float[np.ndarray, "unit feature"]
+    centre: float
+    scale: float
+    reference_loss: Float[np.ndarray, "reference unit"]
+    reference_design: Float[np.ndarray, "reference column"]
 
 
-def covariate_scale(dataset: Dataset, names: Sequence[str]) -> list[tuple[str, tuple[float, float]]]:
-    """Of each covariate the mean and the standard deviation over the models of which it is known.
-
-    Raises: InputError as `covariates` does.
-    """
-    found = []
-    for name in names:
-        column = _amounts(dataset, name)
-        known = column[np.isfinite(column)]
-        if len(np.unique(known)) < 2:
-            raise InputError(
-                f"expected two or more different values of {name}, found {len(np.unique(known))} in "
-                f"{len(dataset.lms)} models; leave this covariate out"
-            )
-        found.append((name, (float(known.mean()), float(known.std()))))
-    return found
-
-
-def _amounts(dataset: Dataset, name: str) -> np.ndarray:
-    return log_amount({n: dataset.lms[n].to_numpy(float) for n in COVARIATES}, name)
-
-
-def log_amount(amounts: Mapping[str, ArrayLike], name: str) -> Float[np.ndarray, " lm"]:
-    """A covariate before it is standardised; NaN where an amount is not known.
-
-    Raises: InputError for a name that is not made of `COVARIATES`.
-    """
-    column: np.ndarray = np.ones(())
-    for part in name.split("*"):
-        if part not in COVARIATES:
-            raise InputError(
-                f"expected covariates made of {', '.join(COVARIATES)}, found {name!r}; write for example "
-                f"params*tokens for the product of two logarithms"
-            )
-        column = column * np.log(np.asarray(amounts[part], float) / _UNIT[part])
-    return column
-
-
-def joint_evidence(
-    dataset: Dataset,
-    seen: Bool[np.ndarray, "lm benchmark"],
-    covariate_names: Sequence[str] = (),
-    families: bool = True,
-    units: Units | None = None,
-    features: int = 12,
-) -> JointEvidence:
+def make_evidence(
+    dataset: Dataset, seen: Bool[np.ndarray, "lm benchmark"], law: Law, seed: int = 0
+) -> tuple[Evidence, Known]:
     """Evidence in which the scores `seen` are known and every other score is zero before anything sees it.
 
-    covariate_names: see `covariates`. families: whether models of a family share effects. units: losses in groups of
-    tokens (`csvjax.law.units.group_units`), for the salience; its features and scale are shaped by the models of which
-    a score is seen.
+    Covariates are scaled over all models of which they are known; groups of tokens, features and the scale of losses
+    are shaped by the models of which a score is seen.
 
-    Raises: InputError for a dataset without scores, a mask of another shape, and a model family that is not known.
+    Raises: InputError for a dataset without scores, a mask of another shape, and covariates that do not fit.
     """
     scores = dataset.scores
     if scores is None:
@@ -91,39 +66,137 @@ def joint_evidence(
     if seen.shape != scores.score.shape:
         raise InputError(f"expected a mask of shape {scores.score.shape}, found {seen.shape}; give [lm, benchmark]")
     mask = seen & np.isfinite(scores.score)
-    x = covariates(dataset, covariate_names)
-    names, family = np.unique(dataset.lms["family"].to_numpy(str), return_inverse=True)
-    loss, log_base, shape, centre, scale = _losses(units, mask.any(axis=1), len(dataset.lms), features)
-    return JointEvidence(
+    bounds = find_bounds(scores, mask)
+    columns = find_columns(dataset.lms, law.covariates)
+    known = _known_losses(dataset, mask, law, seed, columns, bounds)
+    return evidence_of(dataset, mask, law, known), known
+
+
+def _known_losses(dataset: Dataset, mask: np.ndarray, law: Law, seed: int, columns: Columns, bounds: Bounds) -> Known:
+    x = encode(dataset.lms, columns)[0]
+    design = np.hstack([np.ones((len(x), 1)), x])
+    if dataset.losses is None:
+        none = np.zeros((0, 0))
+        return Known(columns, None, bounds, np.zeros((0, 1)), 0.0, 1.0, none, np.zeros((0, design.shape[1])))
+    has = dataset.has_losses
+    train = mask.any(axis=1) & has
+    if not train.any():
+        raise InputError("expected losses of models that have scores, found none; give the losses of some")
+    units = group_units(dataset.losses.select(list(dataset.lms.index[has])), train[has], law.per_domain, seed=seed)
+    mean = units.loss[train[has]] @ units.weight
+    if len(units.weight) <= FREE_UNITS:
+        features = np.eye(len(units.weight))
+    else:
+        features = features_of(units.loss[train[has]], units.weight, law.features) / np.sqrt(law.features)
+    scale = float(np.maximum(mean.std(), 1e-9))
+    return Known(columns, units, bounds, features, float(mean.mean()), scale, units.loss, design[has])
+
+
+def _runs(lms: pd.DataFrame) -> list[str]:
+    """The run of each model: column `run`, where the checkpoints of one training run share a name; else its own."""
+    own = lms.index.to_series().map("\0{}".format)
+    return [str(run) for run in lms["run"].fillna(own)] if "run" in lms.columns else list(own)
+
+
+def evidence_of(dataset: Dataset, mask: Bool[np.ndarray, "lm benchmark"], law: Law, known: Known) -> Evidence:
+    """The evidence of `dataset`, which may have other models than the fit whose scales are `known`."""
+    scores, bounds, lms = dataset.scores, known.bounds, len(dataset.lms)
+    assert scores is not None
+    x, missing = encode(dataset.lms, known.columns)
+    loss, has, log_base = np.zeros((lms, 0)), np.ones(lms, bool), np.zeros(0)
+    if known.units is not None:
+        loss, has = np.zeros((lms, len(known.units.weight))), dataset.has_losses
+        if has.any():
+            assert dataset.losses is not None
+            per_byte = dataset.losses.loss[has].astype(float) / dataset.losses.units["bytes"].to_numpy(float)
+            loss[has] = pool(per_byte, dataset.losses.base_weight, known.units.label, loss.shape[1])[0]
+        log_base = np.log(np.maximum(known.units.weight, 1e-300))
+    return Evidence(
         score=np.where(mask, scores.score, 0.0).astype(float),
         seen=mask,
-        weight=np.ones(len(dataset.lms)),
+        weight=np.ones(lms),
         n_items=scores.n_items.astype(float),
-        floor=scores.floor.astype(float),
-        ceiling=scores.ceiling.astype(float),
-        covariate=np.nan_to_num(x),
-        known=np.isfinite(x),
-        family=family,
-        families=np.zeros(len(names) if families else 0),
+        floor=bounds.floor,
+        floor_most=bounds.floor_most,
+        floor_near=bounds.floor_near,
+        ceiling=bounds.ceiling,
+        bounded=np.ones(len(bounds.floor), bool),
+        covariate=x,
+        missing=missing,
+        groups=make_groups(*names_of_groups(dataset.lms, law)),
         loss=loss,
+        has_loss=has,
         log_base=log_base,
-        features=shape,
-        centre=centre,
-        scale=scale,
+        features=known.features,
+        centre=np.asarray(known.centre),
+        scale=np.asarray(known.scale),
+        reference_loss=known.reference_loss,
+        reference_design=known.reference_design,
+        design=np.hstack([np.ones((lms, 1)), x]),
+        lacking=np.zeros(0 if has.all() else 1),
     )
 
 
-def _losses(
-    units: Units | None, train: np.ndarray, lms: int, features: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """loss, log_base, features, centre and scale; without columns where there are no losses."""
-    if units is None:
-        return np.zeros((lms, 0)), np.zeros(0), np.zeros((0, 1)), np.asarray(0.0), np.asarray(1.0)
-    mean = units.loss[train] @ units.weight
-    return (
-        units.loss,
-        np.log(np.maximum(units.weight, 1e-300)),
-        features_of(units.loss[train], units.weight, features),
-        np.asarray(mean.mean()),
-        np.asarray(np.maximum(mean.std(), 1e-9)),
-    )
+def names_of_groups(lms: pd.DataFrame, law: Law) -> tuple[list[str], list[str] | None]:
+    """Family and run of each model, as far as the law has effects of them; without either each model is alone."""
+    run = _runs(lms) if "run" in law.effects else None
+    family = [str(name) for name in lms["family"]] if "family" in law.effects else run
+    return (list(map(str, lms.index)) if family is None else family), run
+
+
+def beside_family(
+    fitted: Evidence,
+    groups: tuple[list[str], list[str] | None],
+    new: Evidence,
+    its: tuple[list[str], list[str] | None],
+    tidy: bool = False,
+) -> tuple[Evidence, Int[np.ndarray, " lm"]]:
+    """Evidence in which every new model stands with the fitted models of its family and with no other new one.
+
+    Families are independent given the parameters, so that a model is predicted from it as if the fit had seen it alone.
+    groups, its: families and runs of the fitted and of the new models. tidy: as `filled_up` does. Returns the rows of
+    the new models too.
+    """
+    members: dict[str, list[int]] = {}
+    for row, name in enumerate(groups[0]):
+        members.setdefault(name, []).append(row)
+    rows, family, run, at = [], [], [], []
+    count = len(fitted.score)
+    for i, name in enumerate(its[0]):
+        block = [*members.get(name, []), count + i]
+        rows += block
+        family += [i] * len(block)
+        if groups[1] is not None and its[1] is not None:
+            run += [(i, groups[1][row]) for row in block[:-1]] + [(i, its[1][i])]
+        at.append(len(rows) - 1)
+    unknown = max(fitted.missing.shape[2], new.missing.shape[2])
+
+    def padded(missing: np.ndarray) -> np.ndarray:
+        return np.pad(missing, ((0, 0), (0, 0), (0, unknown - missing.shape[2])))
+
+    old = fitted._replace(missing=padded(np.asarray(fitted.missing)))
+    late = new._replace(missing=padded(np.asarray(new.missing)))
+    by_row: dict[str, Any] = {name: np.concatenate([getattr(old, name), getattr(late, name)])[rows] for name in OF_ROWS}
+    has = by_row["has_loss"]
+    whole = new._replace(lacking=np.zeros(0 if has.all() else 1), **by_row)
+    if tidy:
+        return filled_up(whole, family, run or None), np.array(at)
+    return whole._replace(groups=make_groups(family, run or None)), np.array(at)
+
+
+def filled_up(e: Evidence, family: Sequence[object], run: Sequence[object] | None, rows: int = 50) -> Evidence:
+    """The same evidence with models of which nothing is known, up to a multiple of `rows`, and tidy groups, so that
+    problems of like size share what was compiled.
+    """
+    more = -len(e.score) % rows
+    by_row: dict[str, Any] = {}
+    for name in OF_ROWS:
+        value = np.asarray(getattr(e, name))
+        by_row[name] = np.pad(value, ((0, more), *((0, 0) for _ in value.shape[1:])))
+    by_row["has_loss"][len(e.score) :] = True
+    alone = [(None, i) for i in range(more)]
+    groups = make_groups([*family, *alone], None if run is None else [*run, *alone], tidy=True)
+    return e._replace(groups=groups, **by_row)
+
+
+OF_ROWS = ("score", "seen", "weight", "covariate", "missing", "loss", "has_loss", "design")

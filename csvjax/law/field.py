@@ -1,289 +1,292 @@
-"""The latent field of a table of scores, integrated out: what models and families have beyond the law's trend.
+"""The latent field of a table of scores, integrated out: what models, runs and families have beyond the law's trend.
 
-    u[m, b] = trend[m, b] + s[f(m), b] + (loading r[m])[b] + spread[b] e[m, b],        r, e ~ Normal(0, 1)
-    s[f]    = loading (family_spread a[f]) + habit_spread spread h[f],                 a, h ~ Normal(0, 1)
-    n y[m, b] ~ Binomial(n[b], floor[b] + (ceiling[b] - floor[b]) sigmoid(u[m, b]))
+    u[m, b] = trend[m, b] + sum_k own[m, b, k] t[m, k] + spread[b] (h[f(m), b] + g[r(m), b] + e[m, b])
+    t[m, k] = r[m, k] + run[k] b[r(m), k] + family[k] a[f(m), k]                         r, b, a ~ Normal(0, 1)
+    h ~ Normal(0, family_habit),  g ~ Normal(0, run_habit),  e ~ Normal(0, 1) or Student t with 1 / tail degrees
+    y[m, b] ~ what `csvjax.law.items` says at u[m, b]
 
 Given the parameters the field is normal and cells meet it one by one, so Laplace's approximation around the field's
 mode gives log p(y | parameters): the inner step of integrated nested Laplace approximations (Rue, Martino and Chopin
-2009, J. R. Stat. Soc. B 71, eq. 3). Families are independent and models are so within their family; what is solved is
-K x K for each model and (K + B) x (K + B) for each family. An expansion around the mode, unlike one around the trend,
-knows that a score on the floor says little of how far below its logit lies.
+2009, J. R. Stat. Soc. B 71, eq. 3). Of a family and a benchmark everything but t has a covariance whose inverse is in
+closed form (`csvjax.law.nested`), so what is solved is one system for each family, of the size of its models times the
+factors k; its cost does not depend on how the benchmarks hang together. A t residual is met by its local curvature
+(iteratively reweighted), so that a cell that the law does not expect pulls at nothing else.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import gammaln
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float
 
-from csvjax.law.links import link, link_slope
-from csvjax.law.small import inverse, lower_root
+from csvjax.law.groups import Bucket, Groups
+from csvjax.law.items import Cells, between, item_slopes, log_items, score_logit
+from csvjax.law.nested import in_run, nested
+from csvjax.law.small import inverse
 from csvjax.types import AnyArray
 
-__all__ = [
-    "Cells",
-    "Factors",
-    "Field",
-    "Prior",
-    "between",
-    "draw_factors",
-    "draw_field",
-    "item_slopes",
-    "log_items",
-    "log_marginal",
-    "prior_of_new",
-    "score_logit",
-]
+__all__ = ["Drawn", "Field", "Prior", "draw_field", "log_marginal", "log_models", "log_residual"]
 
-_EDGE = 1e-12  # how near to 0 and 1 a chance of success may come
-_GRAIN = 1e-10  # of the variance, next to which another one is nothing
 _STEPS, _TOLERANCE = 50, 1e-4  # of Newton's method towards the mode, logits
 _NEAR = 1e-2  # an exact step longer than that does not come from the mode
 
 
-class Cells(NamedTuple):
-    """What was observed. score: fraction, 0 where not seen."""
-
-    score: Float[AnyArray, "lm benchmark"]
-    seen: Bool[AnyArray, "lm benchmark"]
-    n_items: Float[AnyArray, " benchmark"]
-    floor: Float[AnyArray, " benchmark"]
-    ceiling: Float[AnyArray, " benchmark"]
-
-
 class Prior(NamedTuple):
-    """Mean and covariance of the field, in logits. own: loading of each model, with columns of its own for covariates
-    that are not known of it. shared: [loading * family_spread, habit_spread * diag(spread)]; no columns without
-    families. family: number of each model's family. families: only its length matters.
+    """Mean and covariance of the field, in logits. The last columns of `own` may be factors that are a model's alone
+    (covariates that are not known of it): `family` and `run` are 0 there.
+
+    spread: standard deviation of the residual. family, run: of what models of a family and of a run share of each
+    factor. family_habit, run_habit: of what they share on one benchmark, relative to its spread. tail: 1 / degrees of
+    freedom of the residual; 0: normal.
     """
 
     trend: Float[Array, "lm benchmark"]
     own: Float[Array, "lm benchmark factor"]
     spread: Float[Array, " benchmark"]
-    shared: Float[Array, "benchmark common"]
-    family: Int[AnyArray, " lm"]
-    families: Float[AnyArray, " family"]
+    family: Float[Array, " factor"]
+    run: Float[Array, " factor"]
+    family_habit: Float[AnyArray, ""]
+    run_habit: Float[AnyArray, ""]
+    groups: Groups
+    tail: float = 0.0
 
 
 class Field(NamedTuple):
     """The normal approximation of the field given the scores.
 
-    u: the mode. precision: of a cell's pseudo-observation, its residual e included; pull: precision times the
-    pseudo-observation less the trend. log_lm, log_family: contributions to log p(y | parameters).
+    u: the mode. residual: e there. log_lm, log_family: contributions to log p(y | parameters); families in the order of
+    the buckets.
     """
 
     u: Float[Array, "lm benchmark"]
-    precision: Float[Array, "lm benchmark"]
-    pull: Float[Array, "lm benchmark"]
+    residual: Float[Array, "lm benchmark"]
     log_lm: Float[Array, " lm"]
     log_family: Float[Array, " family"]
 
 
-def log_items(cells: Cells, u: Float[Array, "lm benchmark"]) -> Float[Array, "lm benchmark"]:
-    """log of the density of a score at logit u: binomial probability of n y, times n + 1 for a fraction of n + 1
-    values; gamma functions stand for factorials, so that n y need not be whole.
-
-    Scores of exactly 0 and 1 count with the probability itself: as densities they would grow with n, and a few of them
-    would send an unknown n to infinity.
-    """
-    y, n = cells.score, cells.n_items
-    p = jnp.clip(link(u, cells.floor, cells.ceiling), _EDGE, 1 - _EDGE)
-    count = jnp.log(n + 1) + gammaln(n + 1) - gammaln(n * y + 1) - gammaln(n * (1 - y) + 1)
-    return jnp.where(between(y), count, 0.0) + n * (y * jnp.log(p) + (1 - y) * jnp.log1p(-p))
-
-
-def between(score: AnyArray) -> AnyArray:
-    """Whether a score is neither 0 nor 1."""
-    return (score > _EDGE) & (score < 1 - _EDGE)
-
-
-def item_slopes(cells: Cells, u: Array, exact: Array | bool = False) -> tuple[Array, Array]:
-    """First and minus second derivative of log p(y | u), 0 where not seen.
-
-    With a floor above 0 a score above what u says bends the other way, and with a ceiling below 1 one below it; unless
-    `exact`, the second derivative is kept
-    positive, and smooth, by a trace of Fisher's information.
-    """
-    p = jnp.clip(link(u, cells.floor, cells.ceiling), _EDGE, 1 - _EDGE)
-    slope = link_slope(u, cells.floor, cells.ceiling)
-    ratio = slope / (p * (1 - p))
-    weight = jnp.where(cells.seen, cells.n_items * ratio, 0.0)
-    bend = (cells.score - p) * (-jnp.tanh(u / 2) - ratio * (1 - 2 * p))  # 1 - 2 sigmoid(u) = -tanh(u / 2)
-    straight = slope - bend
-    positive = 0.5 * (straight + jnp.sqrt(straight**2 + (0.1 * slope) ** 2))
-    return weight * (cells.score - p), weight * jnp.where(exact, straight, positive)
-
-
-def score_logit(cells: Cells, trend: Array) -> Array:
-    """Where the scores alone would put u, as if each had half an item more on each side."""
-    share = (cells.score - cells.floor) / (cells.ceiling - cells.floor)
-    half = 0.5 / (cells.n_items + 1)
-    share = jnp.clip(share, half, 1 - half)
-    return jnp.where(cells.seen, jnp.log(share) - jnp.log1p(-share), trend)
-
-
 class _Solved(NamedTuple):
-    r: Array  # [lm, factor], mean given s
-    s: Array  # [lm, benchmark], mean
-    mean_common: Array  # [family, common], mean of the factors of s
-    own: Array  # [lm, factor, factor], covariance of r given s
-    common: Array  # [family, common, common], covariance of the factors of s
-    log_own: Array  # [lm], log det (I + own' R own)
-    log_common: Array  # [family]
+    common: Array  # [lm, benchmark], mean of own t + spread (h + g)
+    factor: Array  # [lm, factor], mean of t
+    log_det: Array  # [family]
+
+
+def _per_family(rows: Array, bucket: Bucket) -> Array:
+    """[lm, ...] -> [family, slot, ...], 0 in empty slots."""
+    return jnp.take(rows, bucket.lm, axis=0, mode="fill", fill_value=0)
+
+
+def _per_lm(parts: list[Array], groups: Groups) -> Array:
+    """The inverse of `_per_family` over all buckets."""
+    return jnp.concatenate([part.reshape(-1, *part.shape[2:]) for part in parts])[groups.slot]
 
 
 def _solve(prior: Prior, precision: Array, pull: Array) -> _Solved:
-    """Mean of the normal field: precision R and pull R d of pseudo-observations d = trend + s + own r + noise."""
-    lms, benchmarks, factors = prior.own.shape
-    families, common = len(prior.families), prior.shared.shape[1]
-    reach = jnp.swapaxes(prior.own, 1, 2) * precision[:, None, :]
-    own, log_own = inverse(jnp.eye(factors) + reach @ prior.own)
-    s, a = jnp.zeros((lms, benchmarks)), jnp.zeros((families, 0))
-    inner, log_common = jnp.zeros((families, 0, 0)), jnp.zeros(families)
-    if common:
-        # Q = R - R own (I + own' R own)^-1 own' R, the precision of a model's pseudo-observations given s.
-        half = own @ reach
-        q = precision[:, :, None] * jnp.eye(benchmarks) - jnp.swapaxes(reach, 1, 2) @ half
-        h = pull - jnp.einsum("mkb,mk->mb", half, jnp.einsum("mbk,mb->mk", prior.own, pull))
-        total = jax.ops.segment_sum(q, prior.family, families)
-        towards = jax.ops.segment_sum(h, prior.family, families)
-        inner, log_common = inverse(jnp.eye(common) + prior.shared.T @ total @ prior.shared)
-        a = jnp.einsum("fcd,fd->fc", inner, towards @ prior.shared)
-        s = (a @ prior.shared.T)[prior.family]
-    r = jnp.einsum("mkl,mbl,mb->mk", own, prior.own, pull - precision * s)
-    return _Solved(r, s, a, own, inner, log_own, log_common)
+    """Mean of the normal field, from the precision R of each cell's pseudo-observation d, its residual e included, and
+    pull = R (d - trend).
+    """
+    run_variance = (prior.spread * prior.run_habit) ** 2
+    family_variance = (prior.spread * prior.family_habit) ** 2
+    common, factor, log_det = [], [], []
+    for bucket in prior.groups.buckets:
+        same = bucket.run[:, :, None] == bucket.run[:, None, :]
+        own, weight, towards = (_per_family(a, bucket) for a in (prior.own, precision, pull))
+        noise = nested(same, weight, run_variance, family_variance)
+        there = (bucket.lm < len(prior.trend)).astype(weight.dtype)[:, :, None]
+        alike = nested(same, jnp.broadcast_to(there, (*there.shape[:2], own.shape[3])), prior.run**2, prior.family**2)
+        families, slots, _, factors = own.shape
+        size = slots * factors
+        between_lms = alike.matrix() + ((1 - there) * jnp.eye(slots))[..., None]
+        whole = noise.between(own) + jnp.einsum("fmnk,kl->fmknl", between_lms, jnp.eye(factors))
+        covariance, log_whole = inverse(whole.reshape(families, size, size))
+        right = jnp.einsum("fmbk,fmb->fmk", own, noise.apply(towards)).reshape(families, size)
+        t = jnp.einsum("fij,fj->fi", covariance, right).reshape(families, slots, factors)
+        explained = jnp.einsum("fmbk,fmk->fmb", own, t)
+        alpha = noise.apply(towards - weight * explained)
+        habit = run_variance * in_run(same, alpha) + family_variance * jnp.sum(alpha, axis=1, keepdims=True)
+        common.append(explained + habit)
+        factor.append(t)
+        log_det.append(noise.log_det + alike.log_det + log_whole)
+    return _Solved(_per_lm(common, prior.groups), _per_lm(factor, prior.groups), jnp.concatenate(log_det))
 
 
-def _pseudo(cells: Cells, prior: Prior, u: Array, exact: Array | bool = False) -> tuple[Array, Array, Array]:
-    """(information W, precision R = W / (1 + spread^2 W), pull R (u + g / W - trend))."""
-    gradient, information = item_slopes(cells, u, exact)
-    shrink = 1 / (1 + prior.spread**2 * information)
-    return information, information * shrink, shrink * (information * (u - prior.trend) + gradient)
+def _tail_weights(tail: float, e: Array, exact: Array | bool) -> tuple[Array, Array]:
+    """Of minus log p(e): the slope divided by e, and the curvature, which unless `exact` is the slope's."""
+    if tail == 0:
+        return jnp.ones_like(e), jnp.ones_like(e)
+    square = tail * e**2
+    weight = (1 + tail) / (1 + square)
+    return weight, jnp.where(exact, weight * (1 - square) / (1 + square), weight)
 
 
-def _step(cells: Cells, prior: Prior, u: Array, exact: Array | bool = False) -> tuple[Array, Array, _Solved]:
-    """A step of Newton's method: the new u, and Sigma^-1 (u - trend) there."""
-    _, precision, pull = _pseudo(cells, prior, u, exact)
-    solved = _solve(prior, precision, pull)
-    shared = solved.s + jnp.einsum("mbk,mk->mb", prior.own, solved.r)
-    alpha = pull - precision * shared
-    return prior.trend + shared + prior.spread**2 * alpha, alpha, solved
+def log_residual(tail: float, e: Array) -> Array:
+    """log p(e) + log(2 pi) / 2."""
+    if tail == 0:
+        return -0.5 * e**2
+    nu = 1 / tail
+    constant = gammaln((nu + 1) / 2) - gammaln(nu / 2) - 0.5 * jnp.log(nu / 2)
+    return constant - 0.5 * (nu + 1) * jnp.log1p(tail * e**2)
 
 
-def _mode(cells: Cells, prior: Prior) -> tuple[Array, Array]:
-    """The mode, and whether it is one: where a step with the curvature as it is leads nowhere else, and up nowhere."""
+class _State(NamedTuple):
+    u: Array
+    e: Array
 
-    def size(step: Array) -> Array:
-        return jnp.max(jnp.abs(jnp.where(cells.seen, step, 0.0)))
 
-    def go_on(carry: tuple[Array, Array, Array]) -> Array:
+class _Local(NamedTuple):
+    """Quadratic approximations of a cell's likelihood and of its residual's prior, at a state."""
+
+    gradient: Array
+    information: Array
+    slope: Array  # of the residual's prior, divided by e
+    curvature: Array
+    whole: Array  # curvature + spread^2 information
+
+
+def _local(cells: Cells, prior: Prior, at: _State, exact: Array | bool) -> _Local:
+    gradient, information = item_slopes(cells, at.u, exact)
+    slope, curvature = _tail_weights(prior.tail, at.e, exact)
+    return _Local(gradient, information, slope, curvature, curvature + prior.spread**2 * information)
+
+
+def _pseudo(prior: Prior, at: _State, local: _Local) -> tuple[Array, Array]:
+    """Precision and pull of the pseudo-observations of trend + common, the residual integrated out."""
+    towards = local.information * (at.u - prior.trend) + local.gradient
+    bent = local.information * prior.spread * at.e * (local.curvature - local.slope)
+    return local.information * local.curvature / local.whole, (local.curvature * towards - bent) / local.whole
+
+
+class _Stepped(NamedTuple):
+    at: _State
+    alpha: Array  # Sigma^-1 (u - trend) there
+    solved: _Solved
+    least: Array  # the smallest `whole`, which must be positive
+
+
+def _step(cells: Cells, prior: Prior, at: _State, exact: Array | bool = False) -> _Stepped:
+    """A step of Newton's method."""
+    local = _local(cells, prior, at, exact)
+    solved = _solve(prior, *_pseudo(prior, at, local))
+    eta = prior.trend + solved.common
+    push = prior.spread * (local.gradient + local.information * (at.u - eta))
+    e = (push + (local.curvature - local.slope) * at.e) / local.whole
+    u = eta + prior.spread * e
+    return _Stepped(_State(u, e), local.gradient + local.information * (at.u - u), solved, jnp.min(local.whole))
+
+
+def _mode(cells: Cells, prior: Prior) -> tuple[_State, Array]:
+    """The mode, and whether a Newton step with the exact curvature stays there, and that curvature is positive."""
+
+    def size(new: _State, old: _State) -> Array:
+        return jnp.max(jnp.abs(jnp.where(cells.seen, new.u - old.u, 0.0)))
+
+    def go_on(carry: tuple[_State, Array, Array]) -> Array:
         _, last, count = carry
         return (last > _TOLERANCE) & (count < _STEPS)
 
-    def near(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        u, _, count = carry
-        step = jnp.clip(_step(cells, prior, u)[0] - u, -3.0, 3.0)
-        return u + step, size(step), count + 1
+    def near(carry: tuple[_State, Array, Array]) -> tuple[_State, Array, Array]:
+        at, _, count = carry
+        new = _step(cells, prior, at).at
+        new = _State(*(old + jnp.clip(after - old, -3.0, 3.0) for old, after in zip(at, new, strict=True)))
+        return new, size(new, at), count + 1
 
-    begin = (score_logit(cells, prior.trend), jnp.asarray(jnp.inf, prior.trend.dtype), jnp.asarray(0))
-    u = jax.lax.while_loop(go_on, near, begin)[0]
-    better, _, solved = _step(cells, prior, u, exact=True)
+    u = score_logit(cells, prior.trend)
+    begin = (_State(u, jnp.zeros_like(u)), jnp.asarray(jnp.inf, u.dtype), jnp.asarray(0))
+    at = jax.lax.while_loop(go_on, near, begin)[0]
+    better = _step(cells, prior, at, exact=True)
     # A curvature that is not positive definite has a pivot below 0, and its logarithm is no number.
-    definite = jnp.all(jnp.isfinite(solved.log_own)) & jnp.all(jnp.isfinite(solved.log_common))
-    found = definite & jnp.all(prior.spread**2 * item_slopes(cells, u, exact=True)[1] > -1) & (size(better - u) < _NEAR)
-    return jnp.where(found, better, u), found
+    found = jnp.all(jnp.isfinite(better.solved.log_det)) & (better.least > 0) & (size(better.at, at) < _NEAR)
+    return jax.tree.map(lambda new, old: jnp.where(found, new, old), better.at, at), found
 
 
 def log_marginal(cells: Cells, prior: Prior) -> Field:
     """Laplace's approximation of log p(y | parameters): `log_lm` and `log_family` sum to it.
 
-    log p(y | u) - (u - trend)' Sigma^-1 (u - trend) / 2 - log det(I + Sigma W) / 2  at the mode u, W = minus the
-    second derivative. The mode is found without derivatives; one more step, with the curvature as it is, carries its
-    dependence on the parameters.
+    The mode is found without derivatives; one more step, with the exact curvature, carries its dependence on the
+    parameters, so that the gradient is that of the value.
     """
-    u, found = jax.lax.stop_gradient(_mode(*jax.lax.stop_gradient((cells, prior))))
-    u, alpha, _ = _step(cells, prior, u, exact=found)
-    information, precision, pull = _pseudo(cells, prior, u)
-    solved = _solve(prior, precision, pull)
-    inside = jnp.where(cells.seen, log_items(cells, u), 0.0) - 0.5 * alpha * (u - prior.trend)
-    inside -= 0.5 * jnp.log1p(prior.spread**2 * information)
-    log_lm = jnp.sum(inside, axis=1) - 0.5 * solved.log_own
+    fixed = jax.lax.stop_gradient((cells, prior._replace(tail=0.0)))
+    at, found = jax.lax.stop_gradient(_mode(fixed[0], fixed[1]._replace(tail=prior.tail)))
+    at, alpha, _, _ = _step(cells, prior, at, exact=found)
+    local = _local(cells, prior, at, False)
+    solved = _solve(prior, *_pseudo(prior, at, local))
+    # (u - trend)' Sigma^-1 (u - trend), less the part of the residual, which has a density of its own.
+    square = alpha * (at.u - prior.trend - prior.spread * at.e)
+    inside = jnp.where(cells.seen, log_items(cells, at.u) + log_residual(prior.tail, at.e), 0.0) - 0.5 * square
+    inside -= jnp.where(cells.seen, 0.5 * jnp.log(local.whole), 0.0)
+    log_lm = jnp.sum(inside, axis=1)
     # A fraction of n + 1 values has a density of at most n + 1, one of exactly 0 or 1 a probability of at most 1; more
     # comes of parameters too large for the arithmetic.
-    most = jnp.sum(jnp.where(cells.seen & between(cells.score), jnp.log(cells.n_items + 1), 0.0), axis=1)
+    counted = cells.seen & between(cells.score) & cells.bounded
+    most = jnp.sum(jnp.where(counted, jnp.log(cells.n_items + 1), 0.0), axis=1)
+    most += jnp.sum(jnp.where(cells.seen & ~cells.bounded, 10.0, 0.0), axis=1)
     log_lm = jnp.where(log_lm <= most + 1.0, log_lm, -jnp.inf)
-    return Field(u, precision, pull, log_lm, -0.5 * solved.log_common)
+    return Field(at.u, at.e, log_lm, -0.5 * solved.log_det)
 
 
-class Factors(NamedTuple):
-    """A draw of the standard normal factors: [a, h] of each family, and r of each model."""
-
-    common: Float[Array, "family common"]
-    own: Float[Array, "lm factor"]
-
-
-def draw_factors(field: Field, prior: Prior, key_family: Array, key_own: Array) -> Factors:
-    """A draw of the factors given the scores: logits without the residual e are trend + shared common + own r."""
-    solved = _solve(prior, field.precision, field.pull)
-    families, common = len(prior.families), prior.shared.shape[1]
-    s, drawn = solved.s, jnp.zeros((families, common))
-    if families:
-        noise = jnp.einsum("fcd,fd->fc", lower_root(solved.common), jax.random.normal(key_family, drawn.shape))
-        drawn = solved.mean_common + noise
-        s = (drawn @ prior.shared.T)[prior.family]
-    r = jnp.einsum("mkl,mbl,mb->mk", solved.own, prior.own, field.pull - field.precision * s)
-    return Factors(drawn, r + jnp.einsum("mkl,ml->mk", lower_root(solved.own), jax.random.normal(key_own, r.shape)))
+def log_models(cells: Cells, prior: Prior, field: Field) -> Float[Array, " lm"]:
+    """log p(scores of a model | parameters, the mode of its family), what it has of its own integrated out."""
+    local = _local(cells, prior, _State(field.u, field.residual), False)
+    precision, _ = _pseudo(prior, _State(field.u, field.residual), local)
+    own = jnp.einsum("mbk,mb,mbl->mkl", prior.own, precision, prior.own)
+    return field.log_lm - 0.5 * inverse(own + jnp.eye(own.shape[-1]))[1]
 
 
-def draw_field(
-    field: Field, prior: Prior, key: Array
-) -> tuple[Float[Array, "lm benchmark"], Float[Array, "lm benchmark"]]:
-    """A draw of the field given the scores: logits without the residual e, and with it.
+class Drawn(NamedTuple):
+    """A draw of the field given the scores. factor: t. eta: logits without the residual. u: with it."""
 
-    A family or model of which nothing was seen has its prior: effects of its own, drawn anew.
+    factor: Float[Array, "lm factor"]
+    eta: Float[Array, "lm benchmark"]
+    u: Float[Array, "lm benchmark"]
+
+
+def draw_field(cells: Cells, prior: Prior, field: Field, key: Array) -> Drawn:
+    """A draw of the field given the scores. A family or a model of which nothing was seen has effects drawn anew.
+
+    The normal field and its pseudo-observations are drawn from the prior, and moved by the difference between what was
+    drawn and what was observed (Papandreou and Yuille 2010): one solution, and no root of a matrix.
     """
-    key_family, key_own, key_cell = jax.random.split(key, 3)
-    common, r = draw_factors(field, prior, key_family, key_own)
-    s = (common @ prior.shared.T)[prior.family] if len(prior.families) else jnp.zeros_like(prior.trend)
-    eta = prior.trend + s + jnp.einsum("mbk,mk->mb", prior.own, r)
-    # e given the rest: its pseudo-observation has precision W, and R = W / (1 + spread^2 W).
-    x = prior.spread**2 * field.precision
-    scatter = prior.spread * jnp.sqrt(jnp.maximum(1 - x, 0.0)) * jax.random.normal(key_cell, eta.shape)
-    offset = prior.spread**2 * (field.pull - field.precision * (eta - prior.trend))
-    return eta, eta + offset + scatter
+    at = _State(field.u, field.residual)
+    local = _local(cells, prior, at, False)
+    precision, pull = _pseudo(prior, at, local)
+    keys = iter(jax.random.split(key, 9))
+    factor, habit = _draw_effects(prior, keys)
+    e = jax.random.normal(next(keys), at.u.shape) / jnp.sqrt(local.curvature)
+    known = jnp.where(local.information > 0, local.information, 1.0)
+    noise = jax.random.normal(next(keys), at.u.shape) / jnp.sqrt(known)
+    common = jnp.einsum("mbk,mk->mb", prior.own, factor) + habit
+    solved = _solve(prior, precision, pull - precision * (common + prior.spread * e + noise))
+    eta = prior.trend + common + solved.common
+    # The residual's own share of what is still unexplained.
+    left = (pull - precision * (common + prior.spread * e + noise)) - precision * solved.common
+    e += prior.spread * left / local.curvature
+    if prior.tail:
+        e = jnp.where(cells.seen, e, jax.random.t(next(keys), 1 / prior.tail, e.shape))
+    return Drawn(factor + solved.factor, eta, eta + prior.spread * e)
 
 
-def prior_of_new(field: Field, prior: Prior, new: Prior) -> Prior:
-    """The prior of models that were not among those seen, given these: each alone, its family's effects marginal.
+def _draw_effects(prior: Prior, keys: Iterator[Array]) -> tuple[Array, Array]:
+    """Factors t and habits spread (h + g) from their prior."""
+    lms, benchmarks, factors = prior.own.shape
+    runs, families = [], []
+    for offset, bucket in zip(_offsets(prior.groups), prior.groups.buckets, strict=True):
+        # A run is named by the first slot that it has, a family by its own first slot.
+        first = jnp.arange(bucket.lm.shape[0])[:, None] * bucket.lm.shape[1] + offset
+        runs.append(first + bucket.run)
+        families.append(jnp.broadcast_to(first, bucket.lm.shape))
+    run, family = _per_lm(runs, prior.groups), _per_lm(families, prior.groups)
+    slots = sum(bucket.lm.size for bucket in prior.groups.buckets)
+    own = jax.random.normal(next(keys), (lms, factors))
+    of_run, of_family = (jax.random.normal(next(keys), (slots, factors)) for _ in range(2))
+    factor = own + prior.run * of_run[run] + prior.family * of_family[family]
+    of_run, of_family = (jax.random.normal(next(keys), (slots, benchmarks)) for _ in range(2))
+    habit = prior.spread * (prior.run_habit * of_run[run] + prior.family_habit * of_family[family])
+    return factor, habit
 
-    A family numbered past the last one seen has the prior's effects. What is left to know of a family becomes columns
-    of `own`, so that a model's own scores speak of it too; no more columns than benchmarks are needed for that.
-    """
-    solved = _solve(prior, field.precision, field.pull)
-    shared, families = prior.shared, len(prior.families)
-    if not families:
-        return new
-    # All models of a family have the same s; an empty maximum is minus infinity, and its family has the prior's mean.
-    mean = jax.ops.segment_max(solved.s, prior.family, families)
-    mean = jnp.where(jnp.isfinite(mean), mean, 0.0)
-    left = shared @ lower_root(solved.common)
-    mean = jnp.concatenate([mean, jnp.zeros((1, mean.shape[1]))])
-    left = jnp.concatenate([left, shared[None]])
-    at = jnp.minimum(new.family, families)
-    own = jnp.concatenate([new.own, left[at]], axis=2)
-    if own.shape[2] > (benchmarks := own.shape[1]):
-        covariance = own @ jnp.swapaxes(own, 1, 2)
-        grain = _GRAIN * jnp.trace(covariance, axis1=1, axis2=2)  # it may lack a direction
-        own = lower_root(covariance + grain[:, None, None] * jnp.eye(benchmarks))
-    return Prior(
-        new.trend + mean[at],
-        own,
-        new.spread,
-        shared[:, :0],
-        new.family,
-        prior.families[:0],
-    )
+
+def _offsets(groups: Groups) -> list[int]:
+    sizes = [bucket.lm.size for bucket in groups.buckets]
+    return [sum(sizes[:i]) for i in range(len(sizes))]

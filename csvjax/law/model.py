@@ -1,46 +1,53 @@
-"""The joint law: compute, losses and benchmark scores of all models speak about one low-dimensional capability.
+"""The law: compute, losses and benchmark scores of all models speak about a few capabilities that benchmarks share.
 
+    psi[m, k]   = sum_u softmax(log pi + tau[k] X z[k])[u] loss[m, u]                                  nats per byte
     trend[m, k] = sum_j gain[j, k] x[m, j] - loss_slope[k] (psi[m, k] - centre) / scale
-    psi[m, k]   = sum_u softmax(log pi + tau X weight[k])[u] loss[m, u]                       nats per byte
-    theta[m, k] = trend[m, k] + family_spread[k] a[f(m), k] + r[m, k]
-    eta[m, b]   = intercept[b] + sum_k loading[b, k] theta[m, k] + habit_spread spread[b] h[f(m), b]       logits
-    mu[m, b]    = floor[b] + (ceiling[b] - floor[b]) sigmoid(eta[m, b])
-    n y[m, b]   ~ Binomial(n[b], mu at eta[m, b] + spread[b] e[m, b]),              a, r, h, e ~ Normal(0, 1)
+    theta[m, k] = trend[m, k] + family_spread[k] a[f(m), k] + run_spread[k] b[r(m), k] + r[m, k]
+    own[m, b]   = sum_j own_gain[j, b] x[m, j] - own_slope[b] (own_psi[m, b] - centre) / scale
+    eta[m, b]   = intercept[b] + sum_k loading[b, k] theta[m, k] + own[m, b] + spread[b] (h[f(m), b] + g[r(m), b])
+    mu[m, b]    = floor[b] + (ceiling[b] - floor[b]) sigmoid(eta[m, b])          or eta itself: a score without bounds
+    n y[m, b]   ~ Binomial(n[b], mu at eta[m, b] + spread[b] e[m, b])
 
-x are standardised covariates (log compute, log size, ...); one that is not known of a model is Normal(0, 1) too. Each
-source of evidence is optional: without covariates and losses theta is a plain factor; a model with neither scores nor
-losses has the theta that compute and family give it. Floors, ceilings and numbers of items that are not known are
-inferred. a, r, h, e are integrated out (`csvjax.law.field`), so the density is that of the few dozen parameters that
-all models share.
+a, b, r ~ Normal(0, 1); h ~ Normal(0, family_habit), g ~ Normal(0, run_habit); e ~ Normal(0, 1), or Student t
+(`Law.tail`). x are standardised covariates; what is not known of a model is a factor of its own. Every source of
+evidence is optional, for the table and for single models: a model without losses has those that a regression of psi on
+its covariates expects, with the scatter of that regression. Floors, ceilings and numbers of items that are not known
+are inferred. a, b, r, h, g, e are integrated out (`csvjax.law.field`), so the density is that of the few dozen
+parameters that all models share.
 
-The unit of a capability is the standard deviation of what trend and family leave open, so loadings are logits per that.
-The first capability raises every score (its loadings are positive and of like size), the others are contrasts.
+Special cases: `capabilities=0` gives each benchmark salience, slope and covariates of its own and nothing else (the
+Capability Salience Vector, Ge et al. 2025, arXiv 2506.13216); scores alone are observational scaling laws (Ruan et al.
+2024, arXiv 2405.10938, eqs. 3-5); covariates log N, log D, log N log D with family effects are Sloth (Maia Polo et al.
+2024, arXiv 2412.06540); tau = 0 is the mean loss.
 
-Observational scaling laws (Ruan et al. 2024, arXiv 2405.10938, eqs. 3-5) are scores alone; Sloth (Maia Polo et al.
-2024, arXiv 2412.06540) is covariates log N, log D, log N log D and family effects; the Capability Salience Vector
-(Ge et al. 2025, arXiv 2506.13216) is losses alone.
+The unit of a capability is the standard deviation of what trend, families and runs leave open, so loadings are logits
+per that. The first capability raises every score (its loadings are positive and of like size), the others are
+contrasts.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from jax.scipy.special import ndtr
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
-from csvjax.law.field import Cells, Field, Prior, log_marginal
-from csvjax.law.salience import salient_loss
+from csvjax.law.field import Field, Prior, log_marginal
+from csvjax.law.groups import Groups
+from csvjax.law.items import Cells
+from csvjax.law.salience import impute_losses, salient_losses
 from csvjax.types import AnyArray
 
-__all__ = ["JointEvidence", "JointPriors", "joint_law"]
+__all__ = ["Effect", "Evidence", "Law", "Priors", "law_model"]
+
+Effect = Literal["family", "run"]
 
 
-class JointPriors(NamedTuple):
+class Priors(NamedTuple):
     """Prior settings; logits where not said otherwise.
 
     loading, loading_sd: of the median first loading (log-normal), in logits per unit of capability.
@@ -49,13 +56,16 @@ class JointPriors(NamedTuple):
     intercept_mean, intercept_sd: of the intercepts.
     spread, spread_sd: log-normal median and log-scale of the typical residual.
     spread_differs: log-scale of how the residual differs between benchmarks.
-    habit_sd: half-normal scale, relative to the residual, of what a family has in common on one benchmark beyond its
-    capabilities.
+    habit_sd: half-normal scale, relative to the residual, of what a family or a run has in common on one benchmark
+    beyond its capabilities.
     gain_sd: of a gain, in units of capability per standard deviation of a covariate.
-    family_sd: half-normal scale of the family effects, in units of capability.
+    family_sd: half-normal scale of the family and run effects, in units of capability.
     loss_slope_sd: as gain_sd, for the salient loss.
-    strength: tau, scale of the salience (0: the mean loss).
-    floor: Beta(1, floor) of the place of an unknown floor between 0 and 1/2, or a known ceiling below that.
+    own_slope, own_slope_sd: log-normal median and log-scale of the slope of a benchmark on its own salient loss, where
+    there are no capabilities; with capabilities it is Normal(0, own_beside).
+    strength: half-normal scale of tau, the scale of z: with 2 a single text may carry everything; 0 is the mean loss.
+    floor: Beta(1, floor) of the place of an unknown floor between 0 and `Evidence.floor_most`; Beta(floor, 1) where the
+    floor that was given is contradicted by the scores and lies somewhat lower.
     ceiling: Beta(ceiling, 1) of the place of an unknown ceiling between floor and 1; inf for a ceiling of 1. Chosen by
     the evidence of training rows alone: of the first fold of Sloth's v1, v2 and all with one model seen, best K, and of
     models up to 8.4e22 FLOP in the table of observational scaling laws, K = 2, in nats: 1420, 1073, 1522, 1770 with
@@ -76,19 +86,54 @@ class JointPriors(NamedTuple):
     gain_sd: float = 2.0
     family_sd: float = 1.0
     loss_slope_sd: float = 2.0
-    strength: float = 0.2
+    own_slope: float = 1.5
+    own_slope_sd: float = 1.0
+    own_beside: float = 0.5
+    strength: float = 2.0
     floor: float = 3.0
     ceiling: float = 3.0
     items: float = 300.0
     items_sd: float = 1.0
 
 
-class JointEvidence(NamedTuple):
+@dataclass(frozen=True)
+class Law:
+    """What the law is made of; hashable, so that compiled programs can be kept for each.
+
+    capabilities: K, the number that all benchmarks share; 0: each benchmark stands alone ("each"). covariates: columns
+    of the models' table (`csvjax.law.covariates`). effects: what models share beyond covariates and losses. own: each
+    benchmark has a salience of its own beside those of the capabilities. tail: 1 / degrees of freedom of the residuals
+    of cells; 0: normal, 0.25: Student t with 4. priors: see `Priors`. outliers: prior probability that the law does not
+    describe a model at all, which is then left out (`csvjax.infer.outliers`); 0 keeps all. per_domain, features: groups
+    of tokens in each domain and components of z, where there are more than 64 units of text.
+    """
+
+    capabilities: int = 2
+    covariates: tuple[str, ...] = ("flops",)
+    effects: tuple[Effect, ...] = ("family", "run")
+    own: bool = False
+    tail: float = 0.0
+    priors: Priors = Priors()
+    outliers: float = 0.01
+    per_domain: int = 40
+    features: int = 12
+
+    @property
+    def alone(self) -> bool:
+        """Whether benchmarks share no capability."""
+        return self.capabilities == 0
+
+
+class Evidence(NamedTuple):
     """What a fit sees. Arrays only, so that folds and replicates stack under vmap; an absent source has no columns.
 
-    score: fraction, 0 where not seen. weight: how often a model counts (1; a bootstrap draws others). n_items, floor,
-    ceiling: NaN where unknown. covariate: standardised, 0 where not known. family: a number. families: only its length
-    matters. loss: nats per byte; the fields after it are needed only where there are losses.
+    score: fraction, or standardised where not `bounded`; 0 where not seen. weight: how often a model counts (1; a
+    bootstrap draws others). n_items, floor, ceiling: NaN where unknown. floor_most: the highest that an unknown floor
+    may be; floor_near: whether it is rather near to that than to 0. covariate: standardised, 0 where not known.
+    missing: change of each covariate with each unknown of the model, in standard deviations of that unknown.
+    loss: nats per byte, 0 where not known; has_loss. reference_loss, reference_design, design: losses and covariates of
+    the models that losses are regressed on covariates with, and covariates of these models. lacking: one number where
+    a model has no losses, none where all have them.
     """
 
     score: Float[AnyArray, "lm benchmark"]
@@ -96,40 +141,99 @@ class JointEvidence(NamedTuple):
     weight: Float[AnyArray, " lm"]
     n_items: Float[AnyArray, " benchmark"]
     floor: Float[AnyArray, " benchmark"]
+    floor_most: Float[AnyArray, " benchmark"]
+    floor_near: Bool[AnyArray, " benchmark"]
     ceiling: Float[AnyArray, " benchmark"]
+    bounded: Bool[AnyArray, " benchmark"]
     covariate: Float[AnyArray, "lm covariate"]
-    known: Bool[AnyArray, "lm covariate"]
-    family: Int[AnyArray, " lm"]
-    families: Float[AnyArray, " family"]
+    missing: Float[AnyArray, "lm covariate unknown"]
+    groups: Groups
     loss: Float[AnyArray, "lm unit"]
-    log_base: Float[AnyArray, " unit"] = np.zeros(0)
-    features: Float[AnyArray, "unit feature"] = np.zeros((0, 1))
-    centre: Float[AnyArray, ""] = np.asarray(0.0)
-    scale: Float[AnyArray, ""] = np.asarray(1.0)
+    has_loss: Bool[AnyArray, " lm"]
+    log_base: Float[AnyArray, " unit"]
+    features: Float[AnyArray, "unit feature"]
+    centre: Float[AnyArray, ""]
+    scale: Float[AnyArray, ""]
+    reference_loss: Float[AnyArray, "reference unit"]
+    reference_design: Float[AnyArray, "reference column"]
+    design: Float[AnyArray, "lm column"]
+    lacking: Float[AnyArray, " lacking"]
 
 
-def _trend(e: JointEvidence, capabilities: int, priors: JointPriors) -> tuple[Array, Array]:
-    """trend [lm, capability], and the loadings on it [lm, capability, covariate] of covariates that are not known."""
+class _Trend(NamedTuple):
+    """mean [lm, column]; unknown [lm, column, factor]: its change with what is not known of a model."""
+
+    mean: Array
+    unknown: Array
+
+
+def _losses(e: Evidence, z: Array, slope: Array) -> _Trend:
+    """-slope (psi - centre) / scale of each column, of models without losses as a regression expects it."""
+    psi = (salient_losses(e.loss, e.log_base, z) - e.centre) / e.scale
+    if not len(e.lacking):
+        return _Trend(-slope * psi, jnp.zeros((*psi.shape, 0)))
+    reference = (salient_losses(e.reference_loss, e.log_base, z) - e.centre) / e.scale
+    expected, root = impute_losses(reference, e.reference_design, e.design)
+    known = e.has_loss[:, None]
+    return _Trend(-slope * jnp.where(known, psi, expected), jnp.where(known[:, :, None], 0.0, -slope[:, None] * root))
+
+
+def _salience(e: Evidence, name: str, columns: int, priors: Priors) -> Array:
+    """z [column, unit] = tau X weight, one for each column."""
+    shape = (columns, e.features.shape[1])
+    weight = numpyro.sample(f"{name}weight", dist.Normal(jnp.zeros(shape), 1.0).to_event(2))
+    tau = jnp.zeros(columns)
+    if priors.strength > 0:
+        tau = numpyro.sample(f"{name}tau", dist.HalfNormal(jnp.full(columns, priors.strength)).to_event(1))
+    return numpyro.deterministic(f"{name}z", tau[:, None] * weight @ e.features.T)
+
+
+def _shared_trend(e: Evidence, law: Law) -> _Trend:
+    """Of every capability."""
     lms, covariates = e.covariate.shape
-    first = jnp.arange(capabilities) == 0
-    trend, unknown = jnp.zeros((lms, capabilities)), jnp.zeros((lms, capabilities, 0))
+    count, priors = law.capabilities, law.priors
+    first = jnp.arange(count) == 0
+    mean, unknown = jnp.zeros((lms, count)), jnp.zeros((lms, count, 0))
+    if not count:
+        return _Trend(mean, unknown)
     if covariates:
-        mean = jnp.broadcast_to(jnp.where(first, 1.0 / covariates, 0.0), (covariates, capabilities))
-        gain = numpyro.sample("gain", dist.Normal(mean, priors.gain_sd).to_event(2))
-        trend += jnp.where(e.known, e.covariate, 0.0) @ gain
-        unknown = jnp.where(e.known[:, None, :], 0.0, gain.T[None])
+        centre = jnp.broadcast_to(jnp.where(first, 1.0 / covariates, 0.0), (covariates, count))
+        gain = numpyro.sample("gain", dist.Normal(centre, priors.gain_sd).to_event(2))
+        mean += e.covariate @ gain
+        unknown = jnp.einsum("mju,jk->mku", e.missing, gain)
     if e.loss.shape[1]:
-        shape = (capabilities, e.features.shape[1])
-        weight = numpyro.sample("weight", dist.Normal(jnp.zeros(shape), 1.0).to_event(2))
+        z = _salience(e, "", count, priors)
         slope = numpyro.sample("loss_slope", dist.Normal(first * 1.0, priors.loss_slope_sd).to_event(1))
-        z = priors.strength * weight @ e.features.T
-        psi = jax.vmap(lambda z: salient_loss(e.loss, e.log_base, z), out_axes=1)(z)
-        trend -= slope * (psi - e.centre) / e.scale
-    return trend, unknown
+        losses = _losses(e, z, slope)
+        mean, unknown = mean + losses.mean, jnp.concatenate([unknown, losses.unknown], axis=2)
+    return _Trend(mean, unknown)
 
 
-def _loadings(benchmarks: int, capabilities: int, priors: JointPriors) -> Array:
+def _own_trend(e: Evidence, law: Law) -> _Trend:
+    """Of every benchmark beside its capabilities."""
+    benchmarks, priors = e.score.shape[1], law.priors
+    lms, covariates = e.covariate.shape
+    mean, unknown = jnp.zeros((lms, benchmarks)), jnp.zeros((lms, benchmarks, 0))
+    if law.alone and covariates:
+        centre = jnp.full((covariates, benchmarks), 1.0 / covariates)
+        gain = numpyro.sample("own_gain", dist.Normal(centre, priors.gain_sd).to_event(2))
+        mean += e.covariate @ gain
+        unknown = jnp.einsum("mju,jb->mbu", e.missing, gain)
+    if (law.alone or law.own) and e.loss.shape[1]:
+        z = _salience(e, "own_", benchmarks, priors)
+        prior = dist.Normal(jnp.zeros(benchmarks), priors.own_beside)
+        if law.alone:
+            prior = dist.LogNormal(jnp.log(priors.own_slope) * jnp.ones(benchmarks), priors.own_slope_sd)
+        losses = _losses(e, z, numpyro.sample("own_slope", prior.to_event(1)))
+        mean, unknown = mean + losses.mean, jnp.concatenate([unknown, losses.unknown], axis=2)
+    return _Trend(mean, unknown)
+
+
+def _loadings(benchmarks: int, law: Law) -> Array:
     """loading[b, 0] = exp(steepness[b]) and loading[b, k] = loading[b, 0] contrast_scale[k] contrast[b, k]."""
+    if law.alone:
+        return jnp.zeros((benchmarks, 0))
+    priors, capabilities = law.priors, law.capabilities
     typical = numpyro.sample("typical_loading", dist.LogNormal(jnp.log(priors.loading), priors.loading_sd))
     differ = numpyro.sample("steepness_differs", dist.HalfNormal(priors.steepness_sd))
     steep = numpyro.sample("steepness", dist.Normal(jnp.zeros(benchmarks), 1.0).to_event(1))
@@ -139,58 +243,73 @@ def _loadings(benchmarks: int, capabilities: int, priors: JointPriors) -> Array:
         scale = numpyro.sample("contrast_scale", dist.HalfNormal(scale).to_event(1))
         contrast = dist.Normal(jnp.zeros((benchmarks, capabilities - 1)), 1.0).to_event(2)
         loading = loading * jnp.hstack([jnp.ones((benchmarks, 1)), scale * numpyro.sample("contrast", contrast)])
-    return numpyro.deterministic("loading", loading)
+    return loading
 
 
-def joint_law(evidence: JointEvidence, capabilities: int = 1, priors: JointPriors = JointPriors()) -> None:
-    """The NumPyro model. Deterministic sites: capability_trend [lm, capability], loading [benchmark, capability],
-    spread, known_floor, ceiling and known_items [benchmark], and those of `Prior` and `Field`, from which
+def _bounds(e: Evidence, priors: Priors) -> tuple[Array, Array]:
+    """Floors and ceilings. They are sampled as normal quantiles of their Beta priors: a normal approximation, and a
+    sampler in units of the curvature, then holds also where no score tells of them.
+    """
+    ones = jnp.ones(len(e.floor))
+    quantile = numpyro.sample("free_floor", dist.Normal(0.0 * ones, 1.0).to_event(1))
+    low = 1 - ndtr(-quantile) ** (1 / priors.floor)
+    near = ndtr(quantile) ** (1 / priors.floor)
+    free = e.floor_most * jnp.where(e.floor_near, near, low)
+    floor = jnp.where(jnp.isnan(e.floor), free, e.floor)
+    unknown = ones
+    if priors.ceiling < float("inf"):
+        quantile = numpyro.sample("room", dist.Normal(0.0 * ones, 1.0).to_event(1))
+        unknown = floor + (1 - floor) * ndtr(quantile) ** (1 / priors.ceiling)
+    return floor, jnp.where(jnp.isnan(e.ceiling), unknown, e.ceiling)
+
+
+def _effects(e: Evidence, law: Law, factors: int) -> dict[str, Array]:
+    """Spreads of families and runs: of the capabilities, padded by zeros, and of single benchmarks."""
+    found: dict[str, Array] = {}
+    for name in ("family", "run"):
+        spread, habit = jnp.zeros(law.capabilities), jnp.zeros(())
+        if name in law.effects:
+            if not law.alone:
+                scale = jnp.full(law.capabilities, law.priors.family_sd)
+                spread = numpyro.sample(f"{name}_spread", dist.HalfNormal(scale).to_event(1))
+            habit = numpyro.sample(f"{name}_habit", dist.HalfNormal(law.priors.habit_sd))
+        found |= {name: jnp.pad(spread, (0, factors - law.capabilities)), f"{name}_habit": habit}
+    return found
+
+
+def law_model(evidence: Evidence, law: Law) -> None:
+    """The NumPyro model. Deterministic sites: capability_trend [lm, capability], capability_unknown, loading
+    [benchmark, capability], floor, ceiling, n_items, spread [benchmark], and those of `Prior` and `Field`, from which
     `csvjax.law.field.draw_field` draws logits.
     """
-    e = evidence
-    benchmarks = e.score.shape[1]
-    theta, unknown = _trend(e, capabilities, priors)
-    numpyro.deterministic("capability_trend", theta)
-    loading = _loadings(benchmarks, capabilities, priors)
-    ones = jnp.ones(benchmarks)
+    e, priors = evidence, law.priors
+    ones = jnp.ones(e.score.shape[1])
+    shared, own = _shared_trend(e, law), _own_trend(e, law)
+    loading = _loadings(len(ones), law)
     intercept = numpyro.sample("intercept", dist.Normal(priors.intercept_mean * ones, priors.intercept_sd).to_event(1))
     typical = numpyro.sample("typical_spread", dist.LogNormal(jnp.log(priors.spread), priors.spread_sd))
-    differ = numpyro.sample("spread_differs", dist.Normal(jnp.zeros(benchmarks), 1.0).to_event(1))
-    spread = numpyro.deterministic("spread", typical * jnp.exp(priors.spread_differs * differ))
-    shared = jnp.zeros((benchmarks, 0))
-    if len(e.families):
-        wide = numpyro.sample("family_spread", dist.HalfNormal(jnp.full(capabilities, priors.family_sd)).to_event(1))
-        habit = numpyro.sample("habit_spread", dist.HalfNormal(priors.habit_sd))
-        shared = jnp.hstack([loading * wide, habit * jnp.diag(spread)])
-    most = jnp.where(jnp.isnan(e.ceiling), 0.5, jnp.minimum(e.ceiling, 0.5))
-    # Floors and ceilings are sampled as normal quantiles of their Beta priors: a normal approximation, and a sampler in
-    # units of the curvature, then holds also where no score tells of them.
-    quantile = numpyro.sample("free_floor", dist.Normal(jnp.zeros(benchmarks), 1.0).to_event(1))
-    free_floor = most * (1 - ndtr(-quantile) ** (1 / priors.floor))
-    floor = numpyro.deterministic("known_floor", jnp.where(jnp.isnan(e.floor), free_floor, e.floor))
-    unknown_ceiling = ones
-    if priors.ceiling < float("inf"):
-        quantile = numpyro.sample("room", dist.Normal(jnp.zeros(benchmarks), 1.0).to_event(1))
-        unknown_ceiling = floor + (1 - floor) * ndtr(quantile) ** (1 / priors.ceiling)
-    ceiling = numpyro.deterministic("ceiling", jnp.where(jnp.isnan(e.ceiling), unknown_ceiling, e.ceiling))
+    differ = numpyro.sample("spread_differs", dist.Normal(0.0 * ones, 1.0).to_event(1))
+    spread = typical * jnp.exp(priors.spread_differs * differ)
+    floor, ceiling = _bounds(e, priors)
     free_items = numpyro.sample("free_items", dist.LogNormal(jnp.log(priors.items) * ones, priors.items_sd).to_event(1))
-    n = numpyro.deterministic("known_items", jnp.where(jnp.isnan(e.n_items), free_items, e.n_items))
+    n_items = jnp.where(jnp.isnan(e.n_items), free_items, e.n_items)
 
-    own = jnp.broadcast_to(loading, (len(theta), *loading.shape))
-    own = jnp.concatenate([own, jnp.einsum("bk,mkj->mbj", loading, unknown)], axis=2)
-    prior = Prior(theta @ loading.T + intercept, own, spread, shared, e.family, e.families)
-    field = log_marginal(Cells(e.score, e.seen, n, floor, ceiling), prior)
-    for name, value in (*prior._asdict().items(), *field._asdict().items()):
-        if name not in ("spread", "family", "families"):
-            numpyro.deterministic(name, value)
+    columns = [jnp.broadcast_to(loading, (len(e.score), *loading.shape))]
+    columns += [jnp.einsum("bk,mku->mbu", loading, shared.unknown), own.unknown]
+    factors = jnp.concatenate(columns, axis=2)
+    trend = shared.mean @ loading.T + own.mean + intercept
+    effects = _effects(e, law, factors.shape[2])
+    prior = Prior(trend, factors, spread, **effects, groups=e.groups, tail=law.tail)
+    field = log_marginal(Cells(e.score, e.seen, n_items, floor, ceiling, e.bounded), prior)
+    kept = {"capability_trend": shared.mean, "capability_unknown": shared.unknown, "loading": loading}
+    kept |= {"spread": spread, "floor": floor, "ceiling": ceiling, "n_items": n_items}
+    kept |= {f"prior_{name}": getattr(prior, name) for name in ("trend", "own", *effects)} | field._asdict()
+    for name, value in kept.items():
+        numpyro.deterministic(name, value)
     numpyro.factor("scores", _weighted(field, e))
 
 
-def _weighted(field: Field, e: JointEvidence) -> Array:
+def _weighted(field: Field, e: Evidence) -> Array:
     """log p(y | parameters) in which a family counts as often as its models, which must count alike."""
-    total = jnp.sum(e.weight * field.log_lm)
-    if len(e.families):
-        # A family without a model has the weight of an empty maximum, minus infinity.
-        weight = jnp.maximum(jax.ops.segment_max(e.weight, e.family, len(e.families)), 0.0)
-        total += jnp.sum(weight * field.log_family)
-    return total
+    weight = [jnp.take(e.weight, b.lm, mode="fill", fill_value=0.0).max(axis=1) for b in e.groups.buckets]
+    return jnp.sum(e.weight * field.log_lm) + jnp.sum(jnp.concatenate(weight) * field.log_family)

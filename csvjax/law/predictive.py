@@ -1,94 +1,122 @@
-"""What the joint law says of every cell, given the scores that it has seen."""
+"""What the law says of every cell, given the scores that it has seen."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from csvjax.law.density import Density, Sites
-from csvjax.law.field import Cells, Field, Prior, draw_field, log_marginal, prior_of_new
-from csvjax.law.links import link
-from csvjax.law.model import JointEvidence
+from csvjax.law.field import Field, Prior, draw_field
+from csvjax.law.items import GAUGE, Cells, expected
+from csvjax.law.likelihood import log_score_given_logit
+from csvjax.law.model import Evidence
+from csvjax.law.salience import salience
 
-__all__ = ["JointPredictive", "field_of", "predict_joint", "predict_new"]
+__all__ = ["Predictive", "draw_curve", "draw_law", "draw_salience", "field_of"]
 
 _BATCH = 50
 
 
-class JointPredictive(NamedTuple):
-    """Draws. `mean`: of the mean score of models with such capabilities, of the model's family. `score`: of a score
-    observed for this model, with its own residual and the luck of its items. Fractions. `logit`: that of `mean`.
+class Predictive(NamedTuple):
+    """Draws. capability: theta. logit: eta, without the residual of the cell. mean: the mean score of models with such
+    capabilities, of the model's family and run. score: observed for this model, with its own residual and the
+    luck of its items. log_likelihood: of a score that `judged` shows, given parameters and eta, its residual integrated
+    out; nats, of a density of fractions, for scores of exactly 0 and 1 of their probability; NaN where there is none.
     """
 
+    capability: Float[Array, "draw lm capability"]
     logit: Float[Array, "draw lm benchmark"]
     mean: Float[Array, "draw lm benchmark"]
     score: Float[Array, "draw lm benchmark"]
+    log_likelihood: Float[Array, "draw lm benchmark"]
 
 
-def field_of(sites: Sites, e: JointEvidence) -> tuple[Field, Prior]:
-    """The field's approximation and its prior at the parameters of `sites` (those of `Density.constrain`)."""
-    prior = Prior(sites["trend"], sites["own"], sites["spread"], sites["shared"], e.family, e.families)
-    return Field(sites["u"], sites["precision"], sites["pull"], sites["log_lm"], sites["log_family"]), prior
+def field_of(sites: Sites, e: Evidence, tail: float) -> tuple[Cells, Prior, Field]:
+    """The field's approximation at the parameters of `sites` (those of `Density.constrain`)."""
+    cells = Cells(e.score, e.seen, sites["n_items"], sites["floor"], sites["ceiling"], e.bounded)
+    named = {name.removeprefix("prior_"): value for name, value in sites.items() if name.startswith("prior_")}
+    prior = Prior(spread=sites["spread"], groups=e.groups, tail=tail, **named)
+    return cells, prior, Field(*(sites[name] for name in Field._fields))
 
 
-def _draws(sites: Sites, field: Field, prior: Prior, key: Array) -> tuple[Array, Array, Array]:
+def _one(density: Density, tail: float, e: Evidence, judged: Evidence | None, x: Array, key: Array) -> Predictive:
+    sites = density.constrain(x, e)
+    cells, prior, field = field_of(sites, e, tail)
     key_field, key_items = jax.random.split(key)
-    eta, u = draw_field(field, prior, key_field)
-    floor, ceiling = sites["known_floor"], sites["ceiling"]
-    n = jnp.maximum(jnp.round(sites["known_items"]), 1.0)
-    chance = jnp.clip(link(u, floor, ceiling), 0.0, 1.0)
-    return eta, link(eta, floor, ceiling), jax.random.binomial(key_items, n, chance, chance.shape) / n
+    drawn = draw_field(cells, prior, field, key_field)
+    count = sites["loading"].shape[1]
+    shared = sites["capability_unknown"].shape[2]
+    capability = sites["capability_trend"] + drawn.factor[:, :count]
+    capability += jnp.einsum("mku,mu->mk", sites["capability_unknown"], drawn.factor[:, count : count + shared])
+    n = jnp.maximum(jnp.round(cells.n_items), 1.0)
+    chance = expected(cells, drawn.u)
+    counted = jax.random.binomial(key_items, n, jnp.clip(chance, 0.0, 1.0), chance.shape) / n
+    noisy = chance + GAUGE * jax.random.normal(key_items, chance.shape)
+    score = jnp.where(e.bounded, counted, noisy)
+    log_p = jnp.full_like(score, jnp.nan)
+    if judged is not None:
+        at = cells._replace(score=judged.score, seen=judged.seen)
+        log_p = jnp.where(judged.seen, log_score_given_logit(at, drawn.eta, prior.spread, tail), jnp.nan)
+    return Predictive(capability, drawn.eta, expected(cells, drawn.eta), score, log_p)
 
 
-def _for_each(one: Callable[[Array, Array], tuple], x: Array, key: Array) -> JointPredictive:
-    """Batches bound the memory, whatever the number of draws."""
+@partial(jax.jit, static_argnames=("density", "tail"))
+def draw_law(
+    density: Density, tail: float, e: Evidence, judged: Evidence | None, x: Float[Array, "draw n"], key: Array
+) -> Predictive:
+    """One draw for each posterior draw of the parameters, for every cell of `e`, seen or not.
+
+    tail: as in `Law`. judged: evidence of the same cells with the scores whose likelihood is asked for (`e` itself for
+    those that were fitted); None for none. Batches bound the memory, whatever the number of draws.
+    """
     keys = jax.random.split(key, len(x))
-    return JointPredictive(*jax.lax.map(lambda pair: one(*pair), (x, keys), batch_size=_BATCH))
+    return jax.lax.map(lambda pair: _one(density, tail, e, judged, *pair), (x, keys), batch_size=_BATCH)
 
 
-@partial(jax.jit, static_argnames=("density",))
-def predict_joint(density: Density, e: JointEvidence, x: Float[Array, "draw n"], key: Array) -> JointPredictive:
-    """One predictive draw for each posterior draw of the parameters, for every cell of the fit, seen or not."""
+@partial(jax.jit, static_argnames=("density", "tail"))
+def draw_curve(
+    density: Density, tail: float, e: Evidence, row: int, grid: Evidence, x: Float[Array, "draw n"], key: Array
+) -> Float[Array, "draw point benchmark"]:
+    """Mean scores of one model, that of `row` in `e`, if its covariates were those of the rows of `grid`.
 
-    def one(x: Array, key: Array) -> tuple[Array, Array, Array]:
-        sites = density.constrain(x, e)
-        return _draws(sites, *field_of(sites, e), key)
-
-    return _for_each(one, x, key)
-
-
-@partial(jax.jit, static_argnames=("density",))
-def predict_new(
-    density: Density,
-    seen: JointEvidence,
-    new: JointEvidence,
-    x: Float[Array, "draw n"],
-    key: Array,
-    stream: Int[Array, " lm"],
-) -> JointPredictive:
-    """The same for models that no fit has seen, each from what `new` shows of it: its losses, its few scores, only its
-    compute, or nothing; and from the scores of its family in `seen`.
-
-    Families are numbered as in `seen`, and from its number of families on where they are new. stream: which random
-    numbers a model has; models with the same number have the same ones.
+    In each draw its family and all that it has of its own are the same at every point.
     """
 
-    def one(x: Array, key: Array) -> tuple[Array, Array, Array]:
-        old, sites = density.constrain(x, seen), density.constrain(x, new)
-        prior = prior_of_new(*field_of(old, seen), field_of(sites, new)[1])
-        items = sites["known_items"], sites["known_floor"], sites["ceiling"]
-        field = log_marginal(Cells(new.score, new.seen, *items), prior)
+    def one(x: Array, key: Array) -> Array:
+        cells, prior, field = field_of(density.constrain(x, e), e, tail)
+        drawn = draw_field(cells, prior, field, key)
+        factor = drawn.factor[row]
+        habit = drawn.eta[row] - prior.trend[row] - prior.own[row] @ factor
+        there = density.constrain(x, grid)
+        eta = there["prior_trend"] + there["prior_own"] @ factor + habit
+        return expected(cells, eta)
 
-        def alone(number: Array, u: Array, precision: Array, pull: Array, trend: Array, own: Array) -> tuple:
-            row = Field(u[None], precision[None], pull[None], field.log_lm[:1], field.log_family)
-            its = prior._replace(trend=trend[None], own=own[None], family=prior.family[:1])
-            return jax.tree.map(lambda a: a[0], _draws(sites, row, its, jax.random.fold_in(key, number)))
+    keys = jax.random.split(key, len(x))
+    return jax.lax.map(lambda pair: one(*pair), (x, keys), batch_size=_BATCH)
 
-        return jax.vmap(alone)(stream, field.u, field.precision, field.pull, prior.trend, prior.own)
 
-    return _for_each(one, x, key)
+@partial(jax.jit, static_argnames=("density",))
+def draw_salience(density: Density, e: Evidence, x: Float[Array, "draw n"]) -> Float[Array, "draw benchmark unit"]:
+    """-d eta[m, b] / d (loss[m, u] in nats per byte): how many logits a benchmark loses for a nat more on each unit.
+
+        sum over k of loading[b, k] loss_slope[k] s[k, u] / scale  +  own_slope[b] own_s[b, u] / scale
+
+    It does not depend on how capabilities are turned or signed.
+    """
+
+    def one(x: Array) -> Array:
+        sites = density.constrain(x, e)
+        total = jnp.zeros((e.score.shape[1], e.loss.shape[1]))
+        if "loss_slope" in sites:
+            s = jax.vmap(partial(salience, e.log_base))(sites["z"])
+            total += (sites["loading"] * sites["loss_slope"]) @ s / e.scale
+        if "own_slope" in sites:
+            s = jax.vmap(partial(salience, e.log_base))(sites["own_z"])
+            total += sites["own_slope"][:, None] * s / e.scale
+        return total
+
+    return jax.lax.map(one, x, batch_size=_BATCH)

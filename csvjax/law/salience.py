@@ -10,9 +10,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from csvjax.law.small import inverse, lower_root
 from csvjax.types import AnyArray
 
-__all__ = ["salience", "salient_loss"]
+__all__ = ["impute_losses", "salience", "salient_loss", "salient_losses"]
+
+_GRAIN = 1e-6  # of a column's mean square, so that columns that say the same can be inverted
 
 
 def salience(log_base: Float[AnyArray, " unit"], z: Float[AnyArray, " unit"]) -> Float[Array, " unit"]:
@@ -25,3 +28,34 @@ def salient_loss(
 ) -> Float[Array, " lm"]:
     """psi[m] = sum over u of s[u] loss[m, u], with `loss` in nats per byte of the unit."""
     return jnp.dot(loss, salience(log_base, z))
+
+
+def salient_losses(
+    loss: Float[AnyArray, "lm unit"], log_base: Float[AnyArray, " unit"], z: Float[AnyArray, "column unit"]
+) -> Float[Array, "lm column"]:
+    """psi of every column of z."""
+    return jnp.dot(loss, jax.nn.softmax(log_base + z, axis=1).T)
+
+
+def impute_losses(
+    psi: Float[Array, "reference column"],
+    known: Float[AnyArray, "reference x"],
+    design: Float[AnyArray, "lm x"],
+) -> tuple[Float[Array, "lm column"], Float[Array, "lm column column"]]:
+    """Salient losses that models have whose losses were not measured: mean, and a root of their covariance.
+
+    With B = (X'X)^-1 X' psi and S = (psi - X B)'(psi - X B) / (n - p) a model has
+    psi ~ Normal(x B, (1 + x (X'X)^-1 x') S)
+    (Bayesian regression with flat priors, its t replaced by a normal). X has a column of ones.
+    """
+    n, columns = known.shape
+    square = known.T @ known
+    scale = jnp.trace(square) / max(columns, 1)
+    inside, _ = inverse(square + _GRAIN * scale * jnp.eye(columns))
+    slope = inside @ (known.T @ psi)
+    left = psi - known @ slope
+    covariance = left.T @ left / max(n - columns, 1)
+    grain = _GRAIN * (jnp.trace(covariance) / covariance.shape[0] + 1e-12)
+    root = lower_root(covariance + grain * jnp.eye(len(covariance)))
+    leverage = jnp.einsum("mx,xy,my->m", design, inside, design)
+    return jnp.asarray(design @ slope), jnp.sqrt(1 + leverage)[:, None, None] * root

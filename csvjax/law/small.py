@@ -18,6 +18,8 @@ __all__ = ["inverse", "lower_root"]
 def inverse(a: Float[Array, "*batch n n"]) -> tuple[Float[Array, "*batch n n"], Float[Array, "*batch"]]:
     """A^-1 and log det A of positive definite matrices, by the sweep operator (Goodnight 1979, Am. Stat. 33, 149)."""
     n = a.shape[-1]
+    if not n:
+        return a, jnp.zeros(a.shape[:-2], a.dtype)
 
     def sweep(k: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         a, log_det = carry
@@ -47,7 +49,7 @@ def lower_root(a: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
 
     def column(k: Array, root: Array) -> Array:
         at = (jnp.arange(n) == k).astype(a.dtype)
-        rest = a @ at - (root @ jnp.swapaxes(root, -1, -2)) @ at
+        rest = a @ at - jnp.einsum("...ij,...j->...i", root, root[..., k, :])
         pivot = jnp.sqrt(jnp.sum(rest * at, axis=-1, keepdims=True))
         below = jnp.where(jnp.arange(n) >= k, rest / pivot, 0.0)
         return root + below[..., :, None] * at

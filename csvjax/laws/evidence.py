@@ -11,7 +11,7 @@ from jaxtyping import Bool
 from csvjax.data.dataset import Dataset
 from csvjax.errors import InputError
 from csvjax.law.units import Units, features_of
-from csvjax.laws.nested import Nested
+from csvjax.laws.nested_noise import Nested
 from csvjax.laws.salience_law import Evidence
 
 __all__ = ["GroupNames", "evidence", "group_names"]

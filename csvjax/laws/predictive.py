@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from csvjax.law import links
 from csvjax.law.density import Density, Sites
-from csvjax.laws.nested import draw_effects
+from csvjax.laws.nested_noise import draw_effects
 from csvjax.laws.salience_law import Evidence
 
 __all__ = ["Predictive", "log_score", "predict"]

@@ -27,7 +27,7 @@ from jaxtyping import Bool, Float
 
 from csvjax.law import links
 from csvjax.law.salience import salient_loss
-from csvjax.laws.nested import Nested, log_density
+from csvjax.laws.nested_noise import Nested, log_density
 from csvjax.types import AnyArray
 
 __all__ = ["Evidence", "Priors", "salience_law"]

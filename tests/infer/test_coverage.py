@@ -7,7 +7,7 @@ from scipy import stats
 from csvjax.evaluate import metrics
 from csvjax.law.units import features_of, group_units
 from csvjax.laws.fit_salience import Settings, fit_salience
-from csvjax.predict import predict_cells
+from csvjax.laws.predict import predict_cells
 from tests import simulated
 
 MODELS = simulated.lms(families=10)

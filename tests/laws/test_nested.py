@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from csvjax.laws.nested import Nested, draw_effects, log_density
+from csvjax.laws.nested_noise import Nested, draw_effects, log_density
 
 LMS, RUNS, FAMILIES = 12, 8, 5
 FAMILY_OF_RUN = np.array([0, 0, 1, 1, 1, 2, 3, 4])  # family 4 and run 7 are those of models that no one has seen

@@ -8,7 +8,7 @@ from scipy import stats
 from scipy.special import expit
 
 from csvjax.law.density import Density
-from csvjax.laws.nested import Nested
+from csvjax.laws.nested_noise import Nested
 from csvjax.laws.predictive import log_score, predict
 from csvjax.laws.salience_law import Evidence, salience_law
 

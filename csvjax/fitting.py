@@ -1,0 +1,93 @@
+"""The verb `csvjax.fit`: the law fitted to a dataset by any method of inference."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+from jaxtyping import Bool
+
+from csvjax.data.dataset import Dataset
+from csvjax.errors import FitWarning, InputError
+from csvjax.infer import Laplace, Method, Nuts
+from csvjax.infer.align import in_one_order
+from csvjax.infer.outliers import fit_without_outliers
+from csvjax.law.density import law_density
+from csvjax.law.evidence import make_evidence
+from csvjax.law.model import Effect, Law
+from csvjax.precision import float64
+from csvjax.result.guard import check_fit
+from csvjax.result.result import Result, told_outliers
+
+__all__ = ["default_law", "fit"]
+
+_EFFECTS: tuple[Effect, ...] = ("family", "run")
+
+
+@float64
+def fit(
+    data: Dataset,
+    law: Law | None = None,
+    *,
+    method: Method | None = None,
+    seen: Bool[np.ndarray, "lm benchmark"] | None = None,
+    seed: int = 0,
+    chains: Path | None = None,
+) -> Result:
+    """Fit the law to the scores `seen`; no other score has an influence.
+
+    Args:
+        data: models with scores, and whatever is known of their losses, compute and families.
+        law: what the law is made of. Default: `default_law(data)`.
+        method: `csvjax.Map`, `Laplace`, `Svi` or `Nuts`. Default: Laplace.
+        seen: scores to fit. Default: all that are there.
+        seed: of every random choice.
+        chains: folder where NUTS keeps its chains; the same call resumes them.
+
+    Returns: a `Result`: status, labelled posterior, salience, and all that predictions need.
+
+    Warns: FitWarning where the fit did not end well, where it is worse than a plain least-squares fit on its own rows,
+    and where models were left out.
+    Raises: InputError for a dataset without scores, and for covariates that are not known or do not vary.
+    """
+    law = default_law(data) if law is None else law
+    method = Laplace() if method is None else method
+    if data.scores is None:
+        raise InputError("expected a dataset with scores, found one without; give scores to align")
+    mask = np.isfinite(data.scores.score) if seen is None else seen
+    evidence, known = make_evidence(data, mask, law, seed)
+    density = law_density(law)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)  # told below, of chains in one order
+        cleaned = fit_without_outliers(density, evidence, method, jax.random.key(seed), chains, law)
+    found, fitted = cleaned.fit, cleaned.evidence
+    if isinstance(method, Nuts) and law.capabilities > 1:
+        found = in_one_order(found, method, density, fitted)
+    left_out = np.asarray(evidence.seen) & ~np.asarray(fitted.seen)
+    result = Result(law, data, fitted, known, found.name, found.x, found.status, found.diagnostics, left_out, seed)
+    result = replace(result, status=check_fit(result))
+    if cleaned.refused:
+        warnings.warn(cleaned.refused, FitWarning, stacklevel=3)
+    if not result.status.ok:
+        warnings.warn(f"{result.method}: {result.status}", FitWarning, stacklevel=3)
+    if result.outliers:
+        warnings.warn(told_outliers(result.outliers), FitWarning, stacklevel=3)
+    return result
+
+
+def default_law(data: Dataset) -> Law:
+    """Two capabilities (one where there is one benchmark); compute as a covariate, or size where no compute is known;
+    effects of families and runs where models share one.
+    """
+    assert data.scores is not None
+    covariates = tuple(name for name in ("flops", "params") if data.lms[name].nunique() > 1)[:1]
+    shares = {"family": bool(data.lms["family"].duplicated().any())}
+    shares["run"] = "run" in data.lms.columns and bool(data.lms["run"].dropna().duplicated().any())
+    return Law(
+        capabilities=min(2, len(data.scores.benchmarks)),
+        covariates=covariates,
+        effects=tuple(name for name in _EFFECTS if shares[name]),
+    )

@@ -1,0 +1,224 @@
+"""The verb `csvjax.predict`: what a fit says of cells that it has not seen, and of models that came after it."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import jax
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
+
+from csvjax import names
+from csvjax.data.dataset import Dataset, align
+from csvjax.data.losses import LossTable, check_units
+from csvjax.data.scores import ScoreTable
+from csvjax.errors import InputError
+from csvjax.evaluate import metrics
+from csvjax.law.evidence import beside_family, evidence_of, names_of_groups
+from csvjax.law.model import Evidence
+from csvjax.law.predictive import draw_law
+from csvjax.precision import float64
+from csvjax.result.result import Result, finite_draws
+
+__all__ = [
+    "Drawn",
+    "IntervalKind",
+    "Prediction",
+    "bounds",
+    "draw_fitted",
+    "draw_new",
+    "new_models",
+    "predict",
+    "summary",
+    "unseen",
+]
+
+IntervalKind = Literal["equal-tailed", "highest-density"]
+
+_DRAWS, _LMS = 200, 50  # in one piece: memory does not grow with their number, and one shape is compiled once
+
+
+class Drawn(NamedTuple):
+    """Draws of the mean score of models with such capabilities, and of a score observed for this model; fractions."""
+
+    mean: Float[np.ndarray, "draw lm benchmark"]
+    score: Float[np.ndarray, "draw lm benchmark"]
+
+
+def bounds(draws: np.ndarray, level: float, kind: IntervalKind) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper end of the interval of probability `level`; [draw, ...] -> two of [...]."""
+    return (metrics.interval if kind == "equal-tailed" else metrics.highest_density)(draws, level)
+
+
+@float64
+def draw_fitted(fit: Result, seed: int = 0) -> Drawn:
+    """Draws for every cell of the fit's dataset given the scores that it saw, in float32."""
+    every = np.arange(len(fit.dataset.lms))
+    drawn = _piecewise(fit, fit.evidence, every, seed)
+    return finite_draws(drawn, drawn.mean)
+
+
+@float64
+def draw_new(fit: Result, new: Dataset, seed: int = 0) -> Drawn:
+    """Draws for models that the fit does not have, each from what `new` shows of it, and from its family in the fit."""
+    evidence, groups = _new_evidence(fit, new), names_of_groups(fit.dataset.lms, fit.law)
+    theirs = names_of_groups(new.lms, fit.law)
+    parts = []
+    for first in range(0, len(new.lms), _LMS):
+        at = np.arange(first, min(first + _LMS, len(new.lms)))
+        its = [theirs[0][i] for i in at], None if theirs[1] is None else [theirs[1][i] for i in at]
+        beside, rows = beside_family(fit.evidence, groups, _rows(evidence, at), its)
+        parts.append(_piecewise(fit, beside, rows, seed))
+    drawn = Drawn(*(np.concatenate(part, axis=1) for part in zip(*parts, strict=True)))
+    return finite_draws(drawn, drawn.mean)
+
+
+def _piecewise(fit: Result, e: Evidence, rows: Int[np.ndarray, " lm"], seed: int) -> Drawn:
+    x, parts = fit.draws(), []
+    for start in range(0, len(x), _DRAWS):
+        piece = np.resize(x[start : start + _DRAWS], (_DRAWS, x.shape[1]))
+        found = draw_law(fit.density, fit.law.tail, e, None, piece, jax.random.fold_in(jax.random.key(seed), start))
+        parts.append([np.asarray(a, np.float32)[: len(x) - start, rows] for a in (found.mean, found.score)])
+    return Drawn(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def _rows(e: Evidence, at: np.ndarray) -> Evidence:
+    each = ("score", "seen", "weight", "covariate", "missing", "loss", "has_loss", "design")
+    return e._replace(**{name: getattr(e, name)[at] for name in each})
+
+
+def summary(
+    drawn: Drawn,
+    cells: Bool[np.ndarray, "lm benchmark"],
+    lms: pd.DataFrame,
+    scores: ScoreTable,
+    kind: IntervalKind = "equal-tailed",
+) -> pd.DataFrame:
+    """One row for each of the `cells`, benchmark by benchmark.
+
+    Columns: benchmark, lm, family, observed, n_items, floor; mean, median; lower and upper 50, 80 and 90 of a new
+    observation, mean_lower90 and mean_upper90 of the mean score; crps.
+    """
+    parts = []
+    for b, benchmark in enumerate(scores.benchmarks):
+        at = np.flatnonzero(cells[:, b])
+        mean, score = drawn.mean[:, at, b].astype(float), drawn.score[:, at, b].astype(float)
+        observed = scores.score[at, b]
+        ends = {}
+        for level in (50, 80, 90):
+            ends[f"lower{level}"], ends[f"upper{level}"] = bounds(score, level / 100, kind)
+        ends["mean_lower90"], ends["mean_upper90"] = bounds(mean, 0.9, kind)
+        row = {
+            "benchmark": benchmark,
+            "lm": lms.index[at],
+            "family": lms["family"].to_numpy()[at],
+            "observed": observed,
+            "n_items": scores.n_items[b],
+            "floor": scores.floor[b],
+            "mean": score.mean(axis=0),
+            "median": np.median(score, axis=0),
+            **ends,
+            "crps": metrics.crps(observed, score),
+        }
+        parts.append(pd.DataFrame(row))
+    return pd.concat(parts, ignore_index=True)
+
+
+def unseen(fit: Result, seed: int = 0, kind: IntervalKind = "equal-tailed") -> pd.DataFrame:
+    """Predictions of every score of the fit's own dataset that it was not given; columns as `summary` gives them."""
+    assert fit.dataset.scores is not None
+    cells = ~np.asarray(fit.evidence.seen) & ~fit.left_out
+    return summary(draw_fitted(fit, seed), cells, fit.dataset.lms, fit.dataset.scores, kind)
+
+
+def predict(
+    fit: Result,
+    models: Dataset | pd.DataFrame | ScoreTable | LossTable | None = None,
+    *,
+    seed: int = 0,
+    kind: IntervalKind = "equal-tailed",
+) -> Prediction:
+    """Predict scores.
+
+    Args:
+        fit: a result of `csvjax.fit`.
+        models: models that the fit does not have, with whatever is known of them: a `Dataset`, a frame with any of the
+            columns family, run, params, tokens, flops and other covariates (index: names), scores on some benchmarks
+            of the fit, or losses on its text. A family that the fit knows by name lends its effects. Default: the
+            scores of the fit's own dataset that it has not seen.
+        seed: of the draws.
+        kind: of the intervals: "equal-tailed" or "highest-density".
+
+    Returns: a `Prediction` with draws and a table.
+
+    Raises: InputError for models that the fit has, benchmarks that it does not have, and losses on another text.
+    """
+    if models is None:
+        assert fit.dataset.scores is not None
+        cells = ~np.asarray(fit.evidence.seen) & ~fit.left_out
+        return Prediction(draw_fitted(fit, seed), cells, fit.dataset.lms, fit.dataset.scores, kind)
+    new = new_models(fit, models)
+    every = np.ones((len(new.lms), len(fit.benchmarks)), bool)
+    assert new.scores is not None
+    return Prediction(draw_new(fit, new, seed), every, new.lms, new.scores, kind)
+
+
+class Prediction(NamedTuple):
+    """drawn: draws of the mean score and of an observed score. cells: which are asked for. lms, scores: of the models,
+    NaN where no score is known.
+    """
+
+    drawn: Drawn
+    cells: Bool[np.ndarray, "lm benchmark"]
+    lms: pd.DataFrame
+    scores: ScoreTable
+    kind: IntervalKind
+
+    def table(self) -> pd.DataFrame:
+        """One row for each model and benchmark: see `summary`."""
+        return summary(self.drawn, self.cells, self.lms, self.scores, self.kind)
+
+
+def new_models(fit: Result, models: Dataset | pd.DataFrame | ScoreTable | LossTable) -> Dataset:
+    """A dataset of new models with scores on all benchmarks of the fit, NaN where they are not known.
+
+    Raises: InputError for models that the fit has, benchmarks that it does not have, and losses on another text.
+    """
+    if isinstance(models, ScoreTable):
+        models = align(scores=models)
+    elif isinstance(models, LossTable):
+        models = align(losses=models)
+    elif isinstance(models, pd.DataFrame):
+        models = align(_completed(models))
+    if known := [name for name in models.lms.index if name in set(fit.dataset.lms.index)]:
+        raise InputError(
+            f"expected models that the fit does not have, found {names.some(known)}; leave them out, or rename them"
+        )
+    if models.losses is not None:
+        if fit.known.units is None:
+            raise InputError("expected no losses for a fit that was made without, found some; leave them out")
+        assert fit.dataset.losses is not None
+        check_units(fit.dataset.losses, models.losses)
+    old = fit.dataset.scores
+    assert old is not None
+    score = np.full((len(models.lms), len(old.benchmarks)), np.nan)
+    if models.scores is not None:
+        score[:, names.positions(models.scores.benchmarks, old.benchmarks, "benchmark")] = models.scores.score
+    table = ScoreTable(tuple(models.lms.index), old.benchmarks, score, old.n_items, old.floor, old.ceiling)
+    lms = models.lms
+    for column in sorted({base.column for base in fit.known.columns.bases.values()} - set(lms.columns)):
+        lms = lms.assign(**{column: np.nan})
+    return Dataset(lms, table, models.losses)
+
+
+def _completed(models: pd.DataFrame) -> pd.DataFrame:
+    """A frame of models with the columns that every dataset has; a model without a family is of a new one."""
+    missing = {name: np.nan for name in ("params", "tokens", "flops") if name not in models.columns}
+    family = {} if "family" in models.columns else {"family": [str(name) for name in models.index]}
+    return models.assign(**missing, **family)
+
+
+def _new_evidence(fit: Result, new: Dataset) -> Evidence:
+    assert new.scores is not None
+    return evidence_of(new, np.isfinite(new.scores.score), fit.law, fit.known)

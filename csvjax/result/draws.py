@@ -1,0 +1,166 @@
+"""A fit as labelled draws that ArviZ and xarray read without csvjax."""
+
+from __future__ import annotations
+
+from functools import partial
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import pandas as pd
+import xarray as xr
+from jaxtyping import Array, Float
+
+from csvjax.law.density import Density
+from csvjax.law.identification import Aligned, align, diagnostics_table
+from csvjax.law.model import Evidence
+from csvjax.law.predictive import draw_law
+from csvjax.precision import float64
+from csvjax.result.result import Result, finite_draws
+
+__all__ = ["LawDraws", "capability_names", "convergence", "law_draws", "to_tree"]
+
+_DRAWS = 200  # in one piece
+_SITES = ("loading", "intercept", "spread", "floor", "ceiling", "n_items")
+_OPTIONAL = (
+    *("gain", "family_spread", "run_spread", "family_habit", "run_habit", "loss_slope", "tau", "weight"),
+    *("own_gain", "own_slope", "own_tau", "own_weight"),
+)
+
+
+class LawDraws(NamedTuple):
+    """Draws [chain, draw, ...] of parameters (`sites`), logits, capabilities and loadings (`aligned`); log_likelihood
+    [chain, draw, lm, benchmark] of the scores seen, NaN elsewhere. What is as large as a table is in float32.
+    """
+
+    sites: dict[str, np.ndarray]
+    aligned: Aligned
+    logit: Float[np.ndarray, "chain draw lm benchmark"]
+    log_likelihood: Float[np.ndarray, "chain draw lm benchmark"]
+
+
+def capability_names(count: int) -> list[str]:
+    """The first capability raises every score; the others set benchmarks against each other."""
+    return ["general", *(f"contrast {k}" for k in range(1, count))]
+
+
+@partial(jax.jit, static_argnames=("density",))
+def _sites(density: Density, e: Evidence, x: Array) -> dict[str, Array]:
+    def one(x: Array) -> dict[str, Array]:
+        found = density.constrain(x, e)
+        return {name: found[name] for name in (*_SITES, *_OPTIONAL) if name in found}
+
+    return jax.lax.map(one, x)
+
+
+@float64
+def law_draws(fit: Result, seed: int = 0) -> LawDraws:
+    """One draw of capabilities, logits and likelihoods for each draw of the parameters; a mode's is repeated."""
+    x = fit.x if fit.x.shape[0] * fit.x.shape[1] > 1 else fit.draws()[None]
+    flat, parts = x.reshape(-1, x.shape[2]), []
+    for start in range(0, len(flat), _DRAWS):
+        piece = np.resize(flat[start : start + _DRAWS], (_DRAWS, x.shape[2]))
+        key = jax.random.fold_in(jax.random.key(seed), start)
+        cells = draw_law(fit.density, fit.law.tail, fit.evidence, fit.evidence, piece, key)
+        sites = jax.tree.map(np.asarray, _sites(fit.density, fit.evidence, piece))
+        large = (np.asarray(part, np.float32) for part in (cells.logit, cells.log_likelihood))
+        found = (np.asarray(cells.capability), *large, sites)
+        parts.append(jax.tree.map(itemgetter(slice(len(flat) - start)), found))
+    joined = jax.tree.map(lambda *a: np.concatenate(a), *parts)
+    joined = finite_draws(joined, joined[1])
+    capability, logit, log_p, sites = jax.tree.map(lambda a: a.reshape(*x.shape[:2], *a.shape[1:]), joined)
+    return LawDraws(sites, align(sites["loading"], capability), logit, log_p)
+
+
+def convergence(fit: Result, draws: LawDraws) -> pd.DataFrame:
+    """Whether the chains agree: see `csvjax.law.identification.diagnostics_table`. Empty without several chains."""
+    if len(fit.x) < 2:
+        return pd.DataFrame(columns=["quantity", "count", "rhat", "bulk_ess", "tail_ess"])
+    return diagnostics_table(draws.aligned, draws.logit, parameters=fit.x)
+
+
+def to_tree(fit: Result, draws: LawDraws) -> xr.DataTree:
+    """The fit in the groups that ArviZ expects, with names for coordinates.
+
+    posterior: theta [lm, capability], loading [benchmark, capability] and gain [covariate, capability], aligned
+    (`csvjax.law.identification.align`); intercept, spread, floor, ceiling, n_items [benchmark]; family_spread
+    and run_spread, along the aligned axes; family_habit and run_habit; loss_slope, tau and weight [feature] with one or
+    two capabilities, own_slope, own_tau and own_weight [benchmark, feature], where there are losses.
+    log_likelihood: score [cell] of the cells seen, in nats, of a density of fractions (0 and
+    1: of their probability); observed_data: score [cell].
+    constant_data: seen [lm, benchmark]. sample_stats: lp [chain, draw] and what the sampler tells. A cell has the
+    coordinates cell_lm and cell_benchmark, a model lm_family.
+    """
+    chains, count = draws.aligned.capability.shape[:2]
+    lms, benchmarks = fit.dataset.lms, fit.benchmarks
+    seen = np.asarray(fit.evidence.seen)
+    at = np.nonzero(seen)
+    name = np.array(list(lms.index), object)
+    benchmark = np.array(benchmarks, object)
+    each: dict[str, Any] = {"chain": np.arange(chains), "draw": np.arange(count)}
+    cell = {
+        "cell": np.arange(len(at[0])),
+        "cell_lm": ("cell", name[at[0]]),
+        "cell_benchmark": ("cell", benchmark[at[1]]),
+    }
+    coords = {
+        "lm": name,
+        "lm_family": ("lm", lms["family"].to_numpy(object)),
+        "family": np.array(fit.families, object),
+        "benchmark": benchmark,
+        "capability": np.array(capability_names(fit.law.capabilities), object),
+    }
+    if fit.known.columns.names:
+        coords["covariate"] = np.array(fit.known.columns.names, object)
+    facts = {"method": fit.method, "status": str(fit.status), "inference_library": "csvjax"}
+    groups = {
+        "posterior": xr.Dataset(_posterior(draws), {**each, **coords}, facts),
+        "log_likelihood": xr.Dataset(
+            {"score": (("chain", "draw", "cell"), draws.log_likelihood[..., seen])}, each | cell
+        ),
+        "sample_stats": xr.Dataset(_sample_stats(fit, chains, count), each),
+        "observed_data": xr.Dataset({"score": ("cell", np.asarray(fit.evidence.score)[seen])}, cell),
+        "constant_data": xr.Dataset({"seen": (("lm", "benchmark"), seen)}, {"lm": name, "benchmark": benchmark}),
+    }
+    return xr.DataTree.from_dict({group: found for group, found in groups.items() if found.data_vars})
+
+
+def _posterior(draws: LawDraws) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+    sites, turn = draws.sites, draws.aligned.turn
+    capabilities = turn.shape[-1]
+    dims: dict[str, tuple[np.ndarray, tuple[str, ...]]] = {
+        name: (sites[name], ("benchmark",)) for name in ("intercept", "spread", "floor", "ceiling", "n_items")
+    }
+    if capabilities:
+        dims["theta"] = draws.aligned.capability.astype(np.float32), ("lm", "capability")
+        dims["loading"] = draws.aligned.loading, ("benchmark", "capability")
+    if "gain" in sites:
+        dims["gain"] = (sites["gain"] @ turn, ("covariate", "capability"))
+    for name in ("family", "run"):
+        if f"{name}_spread" in sites:
+            # Effects with covariance diag(s^2), turned: the standard deviation along each axis.
+            variance = np.einsum("cdk,cdkj->cdj", sites[f"{name}_spread"] ** 2, turn**2)
+            dims[f"{name}_spread"] = np.sqrt(variance), ("capability",)
+        if f"{name}_habit" in sites:
+            dims[f"{name}_habit"] = sites[f"{name}_habit"], ()
+    if "loss_slope" in sites and capabilities <= 2:
+        sign = np.einsum("cdkk->cdk", turn)
+        dims["loss_slope"] = (sites["loss_slope"] * sign, ("capability",))
+        dims["weight"] = (sites["weight"], ("capability", "feature"))
+        if "tau" in sites:
+            dims["tau"] = sites["tau"], ("capability",)
+    own = {"own_slope": (), "own_tau": (), "own_weight": ("feature",)}
+    dims |= {name: (sites[name], ("benchmark", *its)) for name, its in own.items() if name in sites}
+    if "own_gain" in sites:
+        dims["own_gain"] = sites["own_gain"], ("covariate", "benchmark")
+    return {name: (("chain", "draw", *its), value) for name, (value, its) in dims.items()}
+
+
+def _sample_stats(fit: Result, chains: int, count: int) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+    """What the method tells of every draw, by the names that ArviZ gives it."""
+    found = {"diverging": "diverging", "steps": "n_steps"}
+    kept = {new: fit.diagnostics[old] for old, new in found.items() if old in fit.diagnostics}
+    if "diverging" in fit.diagnostics:
+        kept["lp"] = -fit.diagnostics["potential"]
+    return {name: (("chain", "draw"), value) for name, value in kept.items() if value.shape == (chains, count)}

@@ -1,0 +1,88 @@
+"""Whether a fit describes the scores that it was made from.
+
+A mode may be wrong and the search may say "converged" all the same. So each benchmark's fitted mean scores are compared
+with what a plain fit of the same rows reaches (a least-squares line of the logits on the first covariate or the mean
+loss, or the mean of the scores, whichever is better): a fit that is clearly worse than that is not one. And the mean
+over models of what the fit would have observed must hold the mean that was observed.
+"""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+from jaxtyping import Float
+from scipy.special import expit, logit
+
+from csvjax.infer.result import Status
+from csvjax.law.predictive import draw_law
+from csvjax.precision import float64
+from csvjax.result.result import Result, finite_draws
+
+__all__ = ["check_fit", "plain_error"]
+
+_WORSE = 1.5  # times the error of the plain fit
+_SLIGHT = 0.02  # root mean squared error that is never complained of, as a fraction of items
+_TAIL = 0.0005  # share of the predictive means on one side of the observed one
+_DRAWS = 200
+
+
+@float64
+def check_fit(result: Result) -> Status:
+    """The status of the fit, with the benchmarks that it does not describe."""
+    if not result.status.ok:
+        return result.status
+    e = result.evidence
+    x = result.draws()
+    x = x[np.linspace(0, len(x) - 1, _DRAWS).astype(int)]
+    drawn = draw_law(result.density, result.law.tail, e, None, x, jax.random.key(result.seed))
+    mean, score = (np.asarray(a) for a in (drawn.mean, drawn.score))
+    mean, score = finite_draws((mean, score), mean)
+    index = _index(result)
+    worse, off = [], []
+    for b, name in enumerate(result.benchmarks):
+        rows = np.asarray(e.seen)[:, b]
+        y = np.asarray(e.score)[rows, b]
+        if len(y) < 3:
+            continue
+        ours = float(np.sqrt(np.mean((mean[:, rows, b].mean(axis=0) - y) ** 2)))
+        plain = plain_error(y, index[rows])
+        if ours > _WORSE * plain + _SLIGHT:
+            worse.append(f"{name} ({ours:.3f} against {plain:.3f})")
+        below = float(np.mean(score[:, rows, b].mean(axis=1) < y.mean()))
+        if min(below, 1 - below) < _TAIL and abs(score[:, rows, b].mean() - y.mean()) > _SLIGHT:
+            off.append(name)
+    if worse:
+        return Status(
+            False,
+            f"not converged: on its own rows the fit is worse than a plain least-squares line for {', '.join(worse)}; "
+            f"give more starts, tell the floor, or use NUTS",
+        )
+    if off:
+        return Status(
+            False,
+            f"the fitted scores miss the observed mean of {', '.join(off)}; check floors, ceilings and units of these",
+        )
+    return result.status
+
+
+def plain_error(y: Float[np.ndarray, " lm"], index: Float[np.ndarray, " lm"]) -> float:
+    """Root mean squared error on the rows themselves: of the mean, or of a line of the logits, whichever is less."""
+    errors = [y - y.mean()]
+    known = np.isfinite(index)
+    if known.sum() >= 3 and np.ptp(index[known]) > 0:
+        eta = logit(np.clip(y, 0.005, 0.995))
+        line = np.polyfit(index[known], eta[known], 1)
+        fitted = np.where(known, expit(np.polyval(line, np.where(known, index, 0.0))), y.mean())
+        errors.append(y - fitted)
+    return float(min(np.sqrt(np.mean(error**2)) for error in errors))
+
+
+def _index(result: Result) -> Float[np.ndarray, " lm"]:
+    """The first covariate, or the mean loss; NaN where neither is known."""
+    e = result.evidence
+    if e.covariate.shape[1]:
+        return np.asarray(e.covariate)[:, 0]
+    if result.known.units is not None:
+        mean = np.asarray(e.loss) @ result.known.units.weight
+        return np.where(e.has_loss, mean, np.nan)
+    return np.full(len(e.score), np.nan)

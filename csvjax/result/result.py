@@ -1,0 +1,178 @@
+"""What every fit returns, whatever the method: one result from which predictions, tables and files are made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+import jax
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from csvjax import names
+from csvjax.data.dataset import Dataset
+from csvjax.errors import InputError
+from csvjax.infer.result import Status
+from csvjax.law.density import Density, law_density
+from csvjax.law.evidence import Known
+from csvjax.law.model import Evidence, Law
+from csvjax.law.predictive import draw_salience
+from csvjax.precision import float64
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from csvjax.result.draws import LawDraws
+
+__all__ = ["Result", "finite_draws", "told_outliers"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Draws of the parameters, and all that they were found from.
+
+    dataset: every model, those held out too, with all scores. evidence: what the fit saw of them. known: scales, groups
+    of tokens, and what was assumed of floors. x [chain, draw, n]: draws, one if the method gives a mode alone. method:
+    its name. status: how the fit ended, as a sentence. diagnostics: those of the method. left_out: scores of outliers,
+    which were given and not fitted.
+    """
+
+    law: Law
+    dataset: Dataset
+    evidence: Evidence
+    known: Known
+    method: str
+    x: Float[np.ndarray, "chain draw n"]
+    status: Status
+    diagnostics: dict[str, np.ndarray]
+    left_out: Bool[np.ndarray, "lm benchmark"]
+    seed: int = 0
+
+    def __repr__(self) -> str:
+        seen = int(np.sum(self.evidence.seen))
+        return f"<csvjax.Result: {seen} scores of {len(self.dataset.lms)} models by {self.method}; {self.status}>"
+
+    @property
+    def density(self) -> Density:
+        return law_density(self.law)
+
+    @property
+    def benchmarks(self) -> tuple[str, ...]:
+        assert self.dataset.scores is not None
+        return self.dataset.scores.benchmarks
+
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """A sentence for everything that was assumed of the benchmarks."""
+        return self.known.bounds.told
+
+    @property
+    def outliers(self) -> tuple[str, ...]:
+        """Names of the models that were left out."""
+        return tuple(map(str, self.dataset.lms.index[np.flatnonzero(self.left_out.any(axis=1))]))
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Their names, sorted."""
+        return tuple(map(str, np.unique(self.dataset.lms["family"].to_numpy(str))))
+
+    def draws(self, least: int = 400) -> Float[np.ndarray, "draw n"]:
+        """Draws of the parameters, repeated where there are fewer than `least`: each gives another draw of the rest."""
+        x = self.x.reshape(-1, self.x.shape[-1])
+        return x if len(x) >= least else np.resize(x, (least, x.shape[1]))
+
+    @cached_property
+    def labelled(self) -> LawDraws:
+        """One draw of capabilities, logits and likelihoods for each draw of the parameters."""
+        from csvjax.result.draws import law_draws
+
+        return law_draws(self, self.seed)
+
+    @property
+    def posterior(self) -> xr.DataTree:
+        """Labelled draws, aligned, in the groups that ArviZ expects: see `csvjax.result.draws.to_tree`."""
+        from csvjax.result.draws import to_tree
+
+        return to_tree(self, self.labelled)
+
+    def salience(self, level: float = 0.9) -> pd.DataFrame:
+        """How many logits each benchmark loses when the loss on one unit of text rises by a nat, all else alike.
+
+            sum over k of loading[b, k] loss_slope[k] s[k, u] / scale  +  own_slope[b] own_s[b, u] / scale
+
+        A unit has its group's share, divided by bytes within the group. Positive: lower loss here, higher score. The
+        quantity does not depend on how capabilities are turned.
+
+        Args:
+            level: probability of the interval.
+
+        Returns: a row for each benchmark and unit: benchmark, token, document, domain, start, bytes, base_weight, mean,
+        lower, upper (logits per nat) and share: of the benchmark's total mean, as base_weight is of the bytes.
+
+        Raises: InputError for a fit without losses.
+        """
+        losses, units = self.dataset.losses, self.known.units
+        if losses is None or units is None:
+            raise InputError("expected a fit with losses, found one without; salience is a weight of losses")
+        grouped = _salience(self)
+        ends = np.quantile(grouped, [0.5 - level / 2, 0.5 + level / 2], axis=0)
+        base = losses.base_weight
+        # nats of the unit, not nats per byte: a unit of s bytes weighs a group's salience by its share of the bytes.
+        share = base / np.where(units.weight > 0, units.weight, 1.0)[units.label]
+        size = losses.units["bytes"].to_numpy(float)
+        parts = []
+        for b, benchmark in enumerate(self.benchmarks):
+            mean = grouped[:, b].mean(axis=0)
+            total = mean.sum()
+            parts.append(
+                losses.units.assign(
+                    benchmark=benchmark,
+                    base_weight=base,
+                    mean=mean[units.label] * share / size,
+                    lower=ends[0, b][units.label] * share / size,
+                    upper=ends[1, b][units.label] * share / size,
+                    share=(mean / (total if total else 1.0))[units.label] * share,
+                )
+            )
+        return pd.concat(parts, ignore_index=True)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fit into the folder `path`, for `csvjax.load`: see `csvjax.result.files.save_fit`."""
+        from csvjax.result.files import save_fit
+
+        save_fit(self, path)
+
+
+@float64
+def _salience(result: Result) -> Float[np.ndarray, "draw benchmark group"]:
+    found = np.asarray(draw_salience(result.density, result.evidence, result.draws()))
+    return finite_draws(found, found)
+
+
+def told_outliers(lms: Sequence[str]) -> str:
+    """What a user has to know of models that were left out."""
+    return (
+        f"left out of the fit: {names.some(lms)}, whose scores the law cannot explain (a broken evaluation, for "
+        f"example); look at their evaluation, or keep them (--keep-outliers, Law(outliers=0))"
+    )
+
+
+def finite_draws(drawn: T, by: Float[np.ndarray, "draw ..."]) -> T:
+    """Arrays [draw, ...] in which draws that have no number in `by` gave way to others: far from the mode the latent
+    field may have no solution.
+
+    Raises: InputError where no draw is left.
+    """
+    ok = np.isfinite(by).reshape(len(by), -1).all(axis=1)
+    if ok.all():
+        return drawn
+    if not ok.any():
+        raise InputError("expected draws with finite scores, found none; the fit did not end well: use tighter priors")
+    at = np.where(ok, np.arange(len(ok)), np.resize(np.flatnonzero(ok), len(ok)))
+    return jax.tree.map(lambda a: a[at], drawn)
