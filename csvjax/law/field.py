@@ -7,10 +7,9 @@
 
 Given the parameters the field is normal and cells meet it one by one, so Laplace's approximation around the field's
 mode gives log p(y | parameters): the inner step of integrated nested Laplace approximations (Rue, Martino and Chopin
-2009, J. R. Stat. Soc. B 71, eq. 3). Of a family and a benchmark everything but t has a covariance whose inverse is in
-closed form (`csvjax.law.nested`), so what is solved is one system for each family, of the size of its models times the
-factors k; its cost does not depend on how the benchmarks hang together. A t residual is met by its local curvature
-(iteratively reweighted), so that a cell that the law does not expect pulls at nothing else.
+2009, J. R. Stat. Soc. B 71, eq. 3). Families are solved one by one (`csvjax.law.solve`). A t residual
+is met by its local curvature (iteratively reweighted), so that a cell that the law does not expect pulls at nothing
+else.
 """
 
 from __future__ import annotations
@@ -23,36 +22,15 @@ import jax.numpy as jnp
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Float
 
-from csvjax.law.groups import Bucket, Groups
+from csvjax.law.groups import Groups
 from csvjax.law.items import Cells, between, item_slopes, log_items, score_logit
-from csvjax.law.nested import in_run, nested
 from csvjax.law.small import inverse
-from csvjax.types import AnyArray
+from csvjax.law.solve import Prior, Solved, per_lm, solve
 
 __all__ = ["Drawn", "Field", "Prior", "draw_field", "log_marginal", "log_models", "log_residual"]
 
 _STEPS, _TOLERANCE = 50, 1e-4  # of Newton's method towards the mode, logits
 _NEAR = 1e-2  # an exact step longer than that does not come from the mode
-
-
-class Prior(NamedTuple):
-    """Mean and covariance of the field, in logits. The last columns of `own` may be factors that are a model's alone
-    (covariates that are not known of it): `family` and `run` are 0 there.
-
-    spread: standard deviation of the residual. family, run: of what models of a family and of a run share of each
-    factor. family_habit, run_habit: of what they share on one benchmark, relative to its spread. tail: 1 / degrees of
-    freedom of the residual; 0: normal.
-    """
-
-    trend: Float[Array, "lm benchmark"]
-    own: Float[Array, "lm benchmark factor"]
-    spread: Float[Array, " benchmark"]
-    family: Float[Array, " factor"]
-    run: Float[Array, " factor"]
-    family_habit: Float[AnyArray, ""]
-    run_habit: Float[AnyArray, ""]
-    groups: Groups
-    tail: float = 0.0
 
 
 class Field(NamedTuple):
@@ -66,51 +44,6 @@ class Field(NamedTuple):
     residual: Float[Array, "lm benchmark"]
     log_lm: Float[Array, " lm"]
     log_family: Float[Array, " family"]
-
-
-class _Solved(NamedTuple):
-    common: Array  # [lm, benchmark], mean of own t + spread (h + g)
-    factor: Array  # [lm, factor], mean of t
-    log_det: Array  # [family]
-
-
-def _per_family(rows: Array, bucket: Bucket) -> Array:
-    """[lm, ...] -> [family, slot, ...], 0 in empty slots."""
-    return jnp.take(rows, bucket.lm, axis=0, mode="fill", fill_value=0)
-
-
-def _per_lm(parts: list[Array], groups: Groups) -> Array:
-    """The inverse of `_per_family` over all buckets."""
-    return jnp.concatenate([part.reshape(-1, *part.shape[2:]) for part in parts])[groups.slot]
-
-
-def _solve(prior: Prior, precision: Array, pull: Array) -> _Solved:
-    """Mean of the normal field, from the precision R of each cell's pseudo-observation d, its residual e included, and
-    pull = R (d - trend).
-    """
-    run_variance = (prior.spread * prior.run_habit) ** 2
-    family_variance = (prior.spread * prior.family_habit) ** 2
-    common, factor, log_det = [], [], []
-    for bucket in prior.groups.buckets:
-        same = bucket.run[:, :, None] == bucket.run[:, None, :]
-        own, weight, towards = (_per_family(a, bucket) for a in (prior.own, precision, pull))
-        noise = nested(same, weight, run_variance, family_variance)
-        there = (bucket.lm < len(prior.trend)).astype(weight.dtype)[:, :, None]
-        alike = nested(same, jnp.broadcast_to(there, (*there.shape[:2], own.shape[3])), prior.run**2, prior.family**2)
-        families, slots, _, factors = own.shape
-        size = slots * factors
-        between_lms = alike.matrix() + ((1 - there) * jnp.eye(slots))[..., None]
-        whole = noise.between(own) + jnp.einsum("fmnk,kl->fmknl", between_lms, jnp.eye(factors))
-        covariance, log_whole = inverse(whole.reshape(families, size, size))
-        right = jnp.einsum("fmbk,fmb->fmk", own, noise.apply(towards)).reshape(families, size)
-        t = jnp.einsum("fij,fj->fi", covariance, right).reshape(families, slots, factors)
-        explained = jnp.einsum("fmbk,fmk->fmb", own, t)
-        alpha = noise.apply(towards - weight * explained)
-        habit = run_variance * in_run(same, alpha) + family_variance * jnp.sum(alpha, axis=1, keepdims=True)
-        common.append(explained + habit)
-        factor.append(t)
-        log_det.append(noise.log_det + alike.log_det + log_whole)
-    return _Solved(_per_lm(common, prior.groups), _per_lm(factor, prior.groups), jnp.concatenate(log_det))
 
 
 def _tail_weights(tail: float, e: Array, exact: Array | bool) -> tuple[Array, Array]:
@@ -162,14 +95,14 @@ def _pseudo(prior: Prior, at: _State, local: _Local) -> tuple[Array, Array]:
 class _Stepped(NamedTuple):
     at: _State
     alpha: Array  # Sigma^-1 (u - trend) there
-    solved: _Solved
+    solved: Solved
     least: Array  # the smallest `whole`, which must be positive
 
 
 def _step(cells: Cells, prior: Prior, at: _State, exact: Array | bool = False) -> _Stepped:
     """A step of Newton's method."""
     local = _local(cells, prior, at, exact)
-    solved = _solve(prior, *_pseudo(prior, at, local))
+    solved = solve(prior, *_pseudo(prior, at, local))
     eta = prior.trend + solved.common
     push = prior.spread * (local.gradient + local.information * (at.u - eta))
     e = (push + (local.curvature - local.slope) * at.e) / local.whole
@@ -212,7 +145,7 @@ def log_marginal(cells: Cells, prior: Prior) -> Field:
     at, found = jax.lax.stop_gradient(_mode(fixed[0], fixed[1]._replace(tail=prior.tail)))
     at, alpha, _, _ = _step(cells, prior, at, exact=found)
     local = _local(cells, prior, at, False)
-    solved = _solve(prior, *_pseudo(prior, at, local))
+    solved = solve(prior, *_pseudo(prior, at, local))
     # (u - trend)' Sigma^-1 (u - trend), less the part of the residual, which has a density of its own.
     square = alpha * (at.u - prior.trend - prior.spread * at.e)
     inside = jnp.where(cells.seen, log_items(cells, at.u) + log_residual(prior.tail, at.e), 0.0) - 0.5 * square
@@ -258,7 +191,7 @@ def draw_field(cells: Cells, prior: Prior, field: Field, key: Array) -> Drawn:
     known = jnp.where(local.information > 0, local.information, 1.0)
     noise = jax.random.normal(next(keys), at.u.shape) / jnp.sqrt(known)
     common = jnp.einsum("mbk,mk->mb", prior.own, factor) + habit
-    solved = _solve(prior, precision, pull - precision * (common + prior.spread * e + noise))
+    solved = solve(prior, precision, pull - precision * (common + prior.spread * e + noise))
     eta = prior.trend + common + solved.common
     # The residual's own share of what is still unexplained.
     left = (pull - precision * (common + prior.spread * e + noise)) - precision * solved.common
@@ -277,13 +210,17 @@ def _draw_effects(prior: Prior, keys: Iterator[Array]) -> tuple[Array, Array]:
         first = jnp.arange(bucket.lm.shape[0])[:, None] * bucket.lm.shape[1] + offset
         runs.append(first + bucket.run)
         families.append(jnp.broadcast_to(first, bucket.lm.shape))
-    run, family = _per_lm(runs, prior.groups), _per_lm(families, prior.groups)
+    run, family = per_lm(runs, prior.groups), per_lm(families, prior.groups)
     slots = sum(bucket.lm.size for bucket in prior.groups.buckets)
-    own = jax.random.normal(next(keys), (lms, factors))
-    of_run, of_family = (jax.random.normal(next(keys), (slots, factors)) for _ in range(2))
-    factor = own + prior.run * of_run[run] + prior.family * of_family[family]
-    of_run, of_family = (jax.random.normal(next(keys), (slots, benchmarks)) for _ in range(2))
-    habit = prior.spread * (prior.run_habit * of_run[run] + prior.family_habit * of_family[family])
+    factor = jax.random.normal(next(keys), (lms, factors))
+    habit = jnp.zeros((lms, benchmarks))
+    levels = (prior.run, prior.run_habit, run), (prior.family, prior.family_habit, family)
+    for (scale, strength, group), key in zip(levels, (next(keys), next(keys)), strict=True):
+        if len(strength):
+            key_factor, key_habit = jax.random.split(key)
+            shared = scale * jax.random.normal(key_factor, (slots, len(scale)))
+            factor += jnp.pad(shared, ((0, 0), (0, factors - len(scale))))[group]
+            habit += (prior.spread * strength[0] * jax.random.normal(key_habit, (slots, benchmarks)))[group]
     return factor, habit
 
 

@@ -36,10 +36,11 @@ import numpyro.distributions as dist
 from jax.scipy.special import ndtr
 from jaxtyping import Array, Bool, Float
 
-from csvjax.law.field import Field, Prior, log_marginal
+from csvjax.law.field import Field, log_marginal
 from csvjax.law.groups import Groups
 from csvjax.law.items import Cells
 from csvjax.law.salience import impute_losses, salient_losses
+from csvjax.law.solve import Prior
 from csvjax.types import AnyArray
 
 __all__ = ["Effect", "Evidence", "Law", "Priors", "law_model"]
@@ -263,17 +264,18 @@ def _bounds(e: Evidence, priors: Priors) -> tuple[Array, Array]:
     return floor, jnp.where(jnp.isnan(e.ceiling), unknown, e.ceiling)
 
 
-def _effects(e: Evidence, law: Law, factors: int) -> dict[str, Array]:
-    """Spreads of families and runs: of the capabilities, padded by zeros, and of single benchmarks."""
+def _effects(law: Law) -> dict[str, Array]:
+    """Spreads of families and runs, of capabilities and of single benchmarks; no elements without such effects."""
     found: dict[str, Array] = {}
     for name in ("family", "run"):
-        spread, habit = jnp.zeros(law.capabilities), jnp.zeros(())
+        spread, habit = jnp.zeros(0), jnp.zeros(0)
         if name in law.effects:
+            spread = jnp.zeros(law.capabilities)
             if not law.alone:
                 scale = jnp.full(law.capabilities, law.priors.family_sd)
                 spread = numpyro.sample(f"{name}_spread", dist.HalfNormal(scale).to_event(1))
-            habit = numpyro.sample(f"{name}_habit", dist.HalfNormal(law.priors.habit_sd))
-        found |= {name: jnp.pad(spread, (0, factors - law.capabilities)), f"{name}_habit": habit}
+            habit = numpyro.sample(f"{name}_habit", dist.HalfNormal(law.priors.habit_sd))[None]
+        found |= {name: spread, f"{name}_habit": habit}
     return found
 
 
@@ -298,8 +300,8 @@ def law_model(evidence: Evidence, law: Law) -> None:
     columns += [jnp.einsum("bk,mku->mbu", loading, shared.unknown), own.unknown]
     factors = jnp.concatenate(columns, axis=2)
     trend = shared.mean @ loading.T + own.mean + intercept
-    effects = _effects(e, law, factors.shape[2])
-    prior = Prior(trend, factors, spread, **effects, groups=e.groups, tail=law.tail)
+    effects = _effects(law)
+    prior = Prior(trend, factors, loading, spread, **effects, groups=e.groups, tail=law.tail)
     field = log_marginal(Cells(e.score, e.seen, n_items, floor, ceiling, e.bounded), prior)
     kept = {"capability_trend": shared.mean, "capability_unknown": shared.unknown, "loading": loading}
     kept |= {"spread": spread, "floor": floor, "ceiling": ceiling, "n_items": n_items}

@@ -10,11 +10,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from csvjax.law.density import Density, Sites
-from csvjax.law.field import Field, Prior, draw_field
+from csvjax.law.field import Field, draw_field
 from csvjax.law.items import GAUGE, Cells, expected
 from csvjax.law.likelihood import log_score_given_logit
 from csvjax.law.model import Evidence
 from csvjax.law.salience import salience
+from csvjax.law.solve import Prior
 
 __all__ = ["Predictive", "draw_curve", "draw_law", "draw_salience", "field_of"]
 
@@ -39,7 +40,7 @@ def field_of(sites: Sites, e: Evidence, tail: float) -> tuple[Cells, Prior, Fiel
     """The field's approximation at the parameters of `sites` (those of `Density.constrain`)."""
     cells = Cells(e.score, e.seen, sites["n_items"], sites["floor"], sites["ceiling"], e.bounded)
     named = {name.removeprefix("prior_"): value for name, value in sites.items() if name.startswith("prior_")}
-    prior = Prior(spread=sites["spread"], groups=e.groups, tail=tail, **named)
+    prior = Prior(loading=sites["loading"], spread=sites["spread"], groups=e.groups, tail=tail, **named)
     return cells, prior, Field(*(sites[name] for name in Field._fields))
 
 

@@ -1,0 +1,193 @@
+"""The normal field given pseudo-observations of its cells, family by family, by the smaller of two systems.
+
+    d[m, b] = trend[m, b] + sum_k own[m, b, k] t[m, k] + spread[b] (h[f(m), b] + g[r(m), b]) + noise[m, b]
+
+"By models": of a family and a benchmark everything but t has a covariance whose inverse is in closed form
+(`csvjax.law.nested`), which leaves one system of the size of the family's models times factors. "By benchmarks": a
+model's own factors are integrated out first, then what a run and what a family have in common, which are systems of
+the size of capabilities plus benchmarks. Both are exact; a bucket of families takes the one that is cheaper for it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from csvjax.law.groups import Bucket, Groups
+from csvjax.law.nested import in_run, nested
+from csvjax.law.small import inverse
+
+__all__ = ["Prior", "Solved", "per_lm", "solve"]
+
+
+class Prior(NamedTuple):
+    """Mean and covariance of the field, in logits. own [m, b, k]: loadings of each model. Its first columns are
+    `loading`, which all models share; the others are factors that are a model's alone (covariates that are not known of
+    it).
+
+    spread: standard deviation of the residual. family, run: of what models of a family and of a run share of each
+    capability; without elements where there are no such effects. family_habit, run_habit: of what they share on one
+    benchmark, relative to its spread. tail: 1 / degrees of freedom of the residual; 0: normal.
+    """
+
+    trend: Float[Array, "lm benchmark"]
+    own: Float[Array, "lm benchmark factor"]
+    loading: Float[Array, "benchmark capability"]
+    spread: Float[Array, " benchmark"]
+    family: Float[Array, " capability_or_none"]
+    run: Float[Array, " capability_or_none"]
+    family_habit: Float[Array, " one_or_none"]
+    run_habit: Float[Array, " one_or_none"]
+    groups: Groups
+    tail: float = 0.0
+
+
+class Solved(NamedTuple):
+    """Means given the pseudo-observations. common: own t + spread (h + g). factor: t. log_det: of the family's factors
+    and habits, log det (I + covariance precision).
+    """
+
+    common: Float[Array, "lm benchmark"]
+    factor: Float[Array, "lm factor"]
+    log_det: Float[Array, " family"]
+
+
+class _Table(NamedTuple):
+    """The arrays of one bucket, [family, slot, ...]."""
+
+    own: Array
+    weight: Array
+    pull: Array
+    there: Array  # 1 where there is a model
+
+
+def per_family(rows: Array, bucket: Bucket) -> Array:
+    """[lm, ...] -> [family, slot, ...], 0 in empty slots."""
+    return jnp.take(rows, bucket.lm, axis=0, mode="fill", fill_value=0)
+
+
+def per_lm(parts: list[Array], groups: Groups) -> Array:
+    """The inverse of `per_family` over all buckets."""
+    return jnp.concatenate([part.reshape(-1, *part.shape[2:]) for part in parts])[groups.slot]
+
+
+def solve(prior: Prior, precision: Float[Array, "lm benchmark"], pull: Float[Array, "lm benchmark"]) -> Solved:
+    """Mean of the normal field, from the precision R of each cell's pseudo-observation d, its residual e included, and
+    pull = R (d - trend).
+    """
+    common, factor, log_det = [], [], []
+    for bucket in prior.groups.buckets:
+        table = _Table(
+            *(per_family(a, bucket) for a in (prior.own, precision, pull)),
+            (bucket.lm < len(prior.trend)).astype(precision.dtype),
+        )
+        found = (_by_models if _models_are_fewer(prior, bucket) else _by_benchmarks)(prior, bucket, table)
+        common.append(found[0])
+        factor.append(found[1])
+        log_det.append(found[2])
+    return Solved(per_lm(common, prior.groups), per_lm(factor, prior.groups), jnp.concatenate(log_det))
+
+
+def _models_are_fewer(prior: Prior, bucket: Bucket) -> bool:
+    slots, (_, benchmarks, factors) = bucket.lm.shape[1], prior.own.shape
+    levels = len(prior.family_habit) + slots * len(prior.run_habit)
+    by_benchmarks = slots * (factors**3 + factors * benchmarks**2) + levels * (prior.loading.shape[1] + benchmarks) ** 3
+    by_models = (slots * factors) ** 3 + benchmarks * (slots * factors) ** 2
+    return by_models <= by_benchmarks
+
+
+def _variances(prior: Prior) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """Of factors and of habits, of runs and of families; 0 where there are no such effects."""
+    count, capabilities = prior.own.shape[2], prior.loading.shape[1]
+
+    def of_factors(scale: Array) -> Array:
+        found = scale if len(scale) else jnp.zeros(capabilities)
+        return jnp.pad(found**2, (0, count - capabilities))
+
+    def of_habits(scale: Array) -> Array:
+        return (prior.spread * scale[0]) ** 2 if len(scale) else jnp.zeros_like(prior.spread)
+
+    return (of_factors(prior.run), of_factors(prior.family)), (
+        of_habits(prior.run_habit),
+        of_habits(prior.family_habit),
+    )
+
+
+def _by_models(prior: Prior, bucket: Bucket, table: _Table) -> tuple[Array, Array, Array]:
+    of_factors, of_habits = _variances(prior)
+    same = bucket.run[:, :, None] == bucket.run[:, None, :]
+    families, slots, _, factors = table.own.shape
+    noise = nested(same, table.weight, *of_habits)
+    there = table.there[:, :, None]
+    alike = nested(same, jnp.broadcast_to(there, (families, slots, factors)), *of_factors)
+    between_lms = alike.matrix() + ((1 - there) * jnp.eye(slots))[..., None]
+    whole = noise.between(table.own) + jnp.einsum("fmnk,kl->fmknl", between_lms, jnp.eye(factors))
+    size = slots * factors
+    covariance, log_whole = inverse(whole.reshape(families, size, size))
+    right = jnp.einsum("fmbk,fmb->fmk", table.own, noise.apply(table.pull)).reshape(families, size)
+    t = jnp.einsum("fij,fj->fi", covariance, right).reshape(families, slots, factors)
+    explained = jnp.einsum("fmbk,fmk->fmb", table.own, t)
+    alpha = noise.apply(table.pull - table.weight * explained)
+    habit = of_habits[0] * in_run(same, alpha) + of_habits[1] * jnp.sum(alpha, axis=1, keepdims=True)
+    return explained + habit, t, noise.log_det + alike.log_det + log_whole
+
+
+class _Level(NamedTuple):
+    """What is left of precision and pull when the common factors of a group are integrated out."""
+
+    precision: Array  # [..., benchmark, benchmark]
+    pull: Array  # [..., benchmark]
+    gain: Array  # [..., factor, benchmark]: factors = gain (pull - precision s), s what is common beyond the group
+    log_det: Array  # [...]
+
+
+def _integrated(precision: Array, pull: Array, loading: Array) -> _Level:
+    towards = jnp.einsum("bc,...bd->...cd", loading, precision)
+    inner, log_det = inverse(jnp.eye(loading.shape[1]) + towards @ loading)
+    gain = inner @ jnp.broadcast_to(loading.T, towards.shape)
+    left = precision - jnp.swapaxes(towards, -1, -2) @ (inner @ towards)
+    rest = pull - jnp.einsum("...cb,...c->...b", towards, jnp.einsum("...cb,...b->...c", gain, pull))
+    return _Level(left, rest, gain, log_det)
+
+
+def _by_benchmarks(prior: Prior, bucket: Bucket, table: _Table) -> tuple[Array, Array, Array]:
+    families, slots, benchmarks, factors = table.own.shape
+    capabilities = prior.loading.shape[1]
+    reach = jnp.swapaxes(table.own, 2, 3) * table.weight[:, :, None, :]
+    own, log_own = inverse(jnp.eye(factors) + reach @ table.own)
+    half = own @ reach
+    precision = table.weight[..., None] * jnp.eye(benchmarks) - jnp.swapaxes(reach, 2, 3) @ half
+    pull = table.pull - jnp.einsum("fmkb,fmk->fmb", half, jnp.einsum("fmbk,fmb->fmk", table.own, table.pull))
+    log_det = jnp.sum(log_own, axis=1)
+
+    def loading_of(scale: Array, habit: Array) -> Array:
+        return jnp.hstack([prior.loading * scale, habit[0] * jnp.diag(prior.spread)])
+
+    s = jnp.zeros((families, slots, benchmarks))
+    shared = jnp.zeros((families, slots, capabilities))
+    run = None
+    in_slot = jax.nn.one_hot(bucket.run, slots, dtype=pull.dtype)  # [family, slot, run]
+    if len(prior.run_habit):
+        of_run = jnp.einsum("fmr,fmbc->frbc", in_slot, precision), jnp.einsum("fmr,fmb->frb", in_slot, pull)
+        run = _integrated(*of_run, loading_of(prior.run, prior.run_habit))
+        log_det += jnp.sum(run.log_det, axis=1)
+        precision, pull = run.precision, run.pull
+    if len(prior.family_habit):
+        loading = loading_of(prior.family, prior.family_habit)
+        family = _integrated(jnp.sum(precision, axis=1), jnp.sum(pull, axis=1), loading)
+        log_det += family.log_det
+        a = jnp.einsum("fcb,fb->fc", family.gain, jnp.sum(pull, axis=1))
+        s += (a @ loading.T)[:, None]
+        shared += (prior.family * a[:, :capabilities])[:, None]
+    if run is not None:
+        loading = loading_of(prior.run, prior.run_habit)
+        left = of_run[1] - jnp.einsum("frbc,fc->frb", of_run[0], s[:, 0])
+        b = jnp.einsum("frcb,frb->frc", run.gain, left)
+        s += jnp.einsum("fmr,frb->fmb", in_slot, b @ loading.T)
+        shared += jnp.einsum("fmr,frk->fmk", in_slot, prior.run * b[..., :capabilities])
+    r = jnp.einsum("fmkl,fmbl,fmb->fmk", own, table.own, table.pull - table.weight * s)
+    common = s + jnp.einsum("fmbk,fmk->fmb", table.own, r)
+    return common, r + jnp.pad(shared, ((0, 0), (0, 0), (0, factors - capabilities))), log_det
