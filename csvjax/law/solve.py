@@ -81,7 +81,8 @@ def solve(prior: Prior, precision: Float[Array, "lm benchmark"], pull: Float[Arr
     common, factor, log_det = [], [], []
     for bucket in prior.groups.buckets:
         own, weight, towards = (per_family(a, bucket) for a in (prior.own, precision, pull))
-        table = _Table(own, weight, towards, (bucket.lm < len(prior.trend)).astype(precision.dtype))
+        there = jnp.asarray(bucket.lm < len(prior.trend), precision.dtype)
+        table = _Table(own, weight, towards, there)
         found = (_by_models if _models_are_fewer(prior, bucket) else _by_benchmarks)(prior, bucket, table)
         common.append(found[0])
         factor.append(found[1])
