@@ -54,9 +54,9 @@ from csvjax.errors import FitWarning
 from csvjax.evaluate.sbc import Verdict, judge, positions
 from csvjax.evaluate.sbc_figure import write_positions
 from csvjax.infer import Fit, Laplace, Method, Nuts, Svi, fit
-from csvjax.fitting import joint_density, solved
-from csvjax.law.model import Evidence, Priors
-from csvjax.law.predictive import predict_joint
+from csvjax.laws.fit_joint import joint_density, solved
+from csvjax.laws.joint_model import JointEvidence, JointPriors
+from csvjax.laws.joint_predictive import predict_joint
 from csvjax.precision import float64
 
 LMS, FAMILIES = 12, 4
@@ -81,23 +81,23 @@ PARAMETERS = {
 }
 PREDICTED = ("mean score of a held-out cell", "held-out score", "mean score of a new model", "score of a new model")
 QUANTITIES = (*PARAMETERS, *PREDICTED)
-PRIORS = Priors(ceiling=float("inf"))  # `simulate` has ceilings of 1
+PRIORS = JointPriors(ceiling=float("inf"))  # `simulate` has ceilings of 1
 DENSITY = joint_density(1, PRIORS)
 
 
 class Simulated(NamedTuple):
     """Data sets and what is true of them: `truth` [sim, quantity], parameters unconstrained, predictions fractions."""
 
-    evidence: Evidence  # `score` is stacked
+    evidence: JointEvidence  # `score` is stacked
     truth: np.ndarray
 
 
-def blank() -> Evidence:
+def blank() -> JointEvidence:
     """What is known before any score: one covariate, families, items and floors."""
     seen = np.ones((LMS, BENCHMARKS), bool)
     seen[CELL] = False
     seen[NEW[0]] = False
-    return Evidence(
+    return JointEvidence(
         score=np.zeros((LMS, BENCHMARKS)),
         seen=seen,
         weight=np.ones(LMS),
@@ -140,7 +140,7 @@ def simulate(first: int, sims: int, seed: int) -> Simulated:
     return Simulated(e._replace(score=shown), np.column_stack([parameters_of(x), *predicted]))
 
 
-def fits_of(method: Method, evidence: Evidence, key: jax.Array) -> list[Fit]:
+def fits_of(method: Method, evidence: JointEvidence, key: jax.Array) -> list[Fit]:
     """One fit for each data set, in one compiled program; under a vmap all would wait for the slowest search."""
     each = (evidence._replace(score=score) for score in evidence.score)
     with warnings.catch_warnings():
@@ -149,7 +149,7 @@ def fits_of(method: Method, evidence: Evidence, key: jax.Array) -> list[Fit]:
         return [fit(DENSITY, one, method, key) for one, key in zip(each, keys, strict=True)]
 
 
-def drawn(found: Fit, evidence: Evidence, key: jax.Array, thin: int) -> np.ndarray:
+def drawn(found: Fit, evidence: JointEvidence, key: jax.Array, thin: int) -> np.ndarray:
     """Draws [draw, quantity] of what is true of one data set."""
     x = found.draws[::thin]
     predicted = predict_joint(DENSITY, evidence, jnp.asarray(x), key)

@@ -34,8 +34,8 @@ from csvjax.atomic import replacing
 from csvjax.evaluate.protocols.observational import emergent
 from csvjax.evaluate.protocols.problem import Problem
 from csvjax.infer import Nuts
-from csvjax.fitting import Law, fit_joint
-from csvjax.result.draws import convergence, joint_draws
+from csvjax.joint.posterior import convergence, joint_draws
+from csvjax.laws.fit_joint import JointSettings, fit_joint
 from experiments.running import begin, data_folder, start
 from experiments.sloth_families import settings
 
@@ -49,12 +49,12 @@ def tables(folder: Path) -> dict[str, Problem]:
 
 
 def agreement(problem: Problem, covariates: tuple[str, ...], method: Nuts, seed: int, chains: Path) -> pd.DataFrame:
-    """The table of `csvjax.result.draws.convergence` for a fit of what the training rows show of the targets."""
+    """The table of `csvjax.joint.posterior.convergence` for a fit of what the training rows show of the targets."""
     scores = problem.dataset.scores
     assert scores is not None
     seen = np.isfinite(scores.score)
     seen[np.ix_(~problem.fold.train, [scores.benchmarks.index(name) for name in problem.targets])] = False
-    found = fit_joint(problem.dataset, seen, Law(3, covariates), method, seed, chains)
+    found = fit_joint(problem.dataset, seen, JointSettings(3, covariates), method, seed, chains)
     typer.echo(f"{problem.name}: {found.status}", err=True)
     return convergence(found, joint_draws(found, seed))
 

@@ -54,7 +54,7 @@ import typer
 from csvjax import runs
 from csvjax.atomic import replacing
 from csvjax.baselines import find_methods, hide
-from csvjax.baselines.law import JointMethod
+from csvjax.baselines.joint import JointMethod
 from csvjax.baselines.least_squares import Solver
 from csvjax.baselines.observational import observational_pca
 from csvjax.evaluate.protocols.observational import AGENTS, EMERGENT, POST_TRAINING, agents, emergent, post_training

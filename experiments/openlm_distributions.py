@@ -57,20 +57,20 @@ from csvjax.evaluate.protocols.openlm import corpus_problems
 from csvjax.evaluate.protocols.problem import Problem
 from csvjax.evaluate.splits import Fold
 from csvjax.infer import Laplace
-from csvjax.fitting import Law, fit_joint, solved
-from csvjax.law.predictive import predict_joint
+from csvjax.laws.fit_joint import JointSettings, fit_joint, solved
 from csvjax.laws.fit_salience import Settings, fit_salience
+from csvjax.laws.joint_predictive import predict_joint
+from csvjax.laws.predict import predict_cells
 from csvjax.laws.salience_law import Priors
 from csvjax.precision import float64
-from csvjax.laws.predict import predict_cells
 from experiments.running import LEVELS, begin, data_folder, intervals, once, start
 
-LAWS: dict[str, Settings | Law] = {
+LAWS: dict[str, Settings | JointSettings] = {
     "salience": Settings(strengths=(0.0, 0.3, 1.0, 3.0), priors=Priors(family_sd=0.1)),
     "mean loss": Settings(strengths=(0.0,), priors=Priors(family_sd=0.1)),
-    "joint law, K = 1": Law(1, covariates=(), features=8),
-    "joint law, K = 2": Law(2, covariates=(), features=8),
-    "with compute, K = 1": Law(1, covariates=("params", "tokens"), features=8),
+    "joint law, K = 1": JointSettings(1, covariates=(), features=8),
+    "joint law, K = 2": JointSettings(2, covariates=(), features=8),
+    "with compute, K = 1": JointSettings(1, covariates=("params", "tokens"), features=8),
 }
 
 HEADLINE = "joint law, K = 1"
@@ -90,7 +90,7 @@ def task_by_task(problem: Problem, settings: Settings, seed: int) -> np.ndarray:
 
 
 @float64
-def together(problem: Problem, settings: Law, seed: int) -> np.ndarray:
+def together(problem: Problem, settings: JointSettings, seed: int) -> np.ndarray:
     """Draws [draw, lm, task] of the joint law, all tasks in one fit."""
     seen = np.repeat(problem.fold.train[:, None], len(problem.targets), axis=1)
     found = fit_joint(problem.dataset, seen, settings, Laplace(draws=400), seed)
@@ -98,9 +98,9 @@ def together(problem: Problem, settings: Law, seed: int) -> np.ndarray:
     return solved(drawn, drawn)
 
 
-def answers(problem: Problem, law: Settings | Law, seed: int) -> list[dict[str, Any]]:
+def answers(problem: Problem, law: Settings | JointSettings, seed: int) -> list[dict[str, Any]]:
     """R2 of the mean of the draws, and intervals, of every task on the held-out corpus; and every score."""
-    drawn = together(problem, law, seed) if isinstance(law, Law) else task_by_task(problem, law, seed)
+    drawn = together(problem, law, seed) if isinstance(law, JointSettings) else task_by_task(problem, law, seed)
     test, rows = problem.fold.test, []
     for task, draws, y in zip(
         problem.targets, np.moveaxis(drawn[:, test], 2, 0), problem.observed[test].T, strict=True

@@ -22,7 +22,7 @@ Measured (mean over groups of the mean absolute error, points; share of the cell
 One column falls short, v1 with two models seen, where a trained link with two dimensions has 4.10: Falcon, Qwen1.5 and
 Qwen2, whose larger models leave the line of the smaller two. What made the difference are inferred ceilings: with
 ceilings of 1 the errors were 4.33, 3.38, 4.40, 4.90, 7.06 (all n=2 was not run; scores of 0 had densities then). Their
-prior was chosen by the evidence of training rows (`Priors`); with Beta(10, 1) v1 n=1 had 3.86 and v2 n=1 2.89;
+prior was chosen by the evidence of training rows (`JointPriors`); with Beta(10, 1) v1 n=1 had 3.86 and v2 n=1 2.89;
 sampled on the logit scale, and not as quantiles, the ceilings gave 3.80, 2.83, 3.49, 4.39, 2.66, 3.29. The 7.06 was a
 fault: scores of exactly 0 drove an unknown number of items to 1e8, which the evidence took for a better law. The shares
 of K are nearly always one number's. CPU: some 35 minutes, compilation included.
@@ -43,7 +43,7 @@ import typer
 from csvjax import runs
 from csvjax.atomic import replacing
 from csvjax.baselines import find_methods, hide
-from csvjax.baselines.law import JointMethod
+from csvjax.baselines.joint import JointMethod
 from csvjax.evaluate.protocols.problem import Problem
 from csvjax.evaluate.protocols.sloth import Leaderboard, sloth_problems
 from experiments.running import LEVELS, begin, data_folder, intervals, once, start

@@ -16,9 +16,9 @@ from scipy.special import expit, logsumexp
 from csvjax.data.dataset import Dataset
 from csvjax.data.losses import LossTable
 from csvjax.data.scores import ScoreTable
-from csvjax.laws.crossfit import Crossfit, crossfit
 from csvjax.evaluate.splits import Fold
 from csvjax.law.density import Sites
+from csvjax.laws.crossfit import Crossfit, crossfit
 from csvjax.laws.fit_salience import AXES, SalienceFit, Settings, density_of
 from csvjax.laws.salience_law import Priors
 from csvjax.precision import float64

@@ -17,8 +17,8 @@ from csvjax.cli import app
 from csvjax.data.dataset import Dataset
 from csvjax.data.losses import LossTable
 from csvjax.data.read_losses import write_losses
-from csvjax.fitting import Result, Law
-from csvjax.result.files import load_fit
+from csvjax.joint.files import load_fit
+from csvjax.laws.fit_joint import FittedJoint, JointSettings
 from csvjax.runs import write_json
 from tests.joint.conftest import INTERCEPT, written
 
@@ -109,13 +109,13 @@ def test_wrong_input_is_one_sentence_and_leaves_nothing(folder: Path, tmp_path: 
 def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     """A run whose parameters are written down; everything else is as `csvjax fit` does it."""
 
-    def fit(dataset: Dataset, seen: np.ndarray, settings: Law, *rest: object) -> Result:
+    def fit(dataset: Dataset, seen: np.ndarray, settings: JointSettings, *rest: object) -> FittedJoint:
         return written(dataset, seen, settings)
 
     out = tmp_path_factory.mktemp("joint") / "run"
     options = ("--holdout", "flops > 3e23", "--targets", "fair,hard", "--capabilities", "1", "--out", out)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("csvjax.fitting.fit_joint", fit)
+        patch.setattr("csvjax.laws.fit_joint.fit_joint", fit)
         return out, call(*fit_with(folder, *options))
 
 

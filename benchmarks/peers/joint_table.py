@@ -6,21 +6,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from csvjax.fitting import joint_density
 from csvjax.law.density import Density
-from csvjax.law.model import Evidence, Priors
+from csvjax.laws.fit_joint import joint_density
+from csvjax.laws.joint_model import JointEvidence, JointPriors
 
 __all__ = ["joint_table"]
 
 ITEMS, SEED = 500.0, 11
 
 
-def joint_table(lms: int, benchmarks: int, families: int, capabilities: int) -> tuple[Density, Evidence]:
+def joint_table(lms: int, benchmarks: int, families: int, capabilities: int) -> tuple[Density, JointEvidence]:
     """The density, and scores of 500 items of which every fifth is blank; 64-bit types have to be enabled.
 
     Parameters are half of a draw from their prior, the field is a draw from its own.
     """
-    e = Evidence(
+    e = JointEvidence(
         score=np.zeros((lms, benchmarks)),
         seen=np.arange(lms * benchmarks).reshape(lms, benchmarks) % 5 > 0,
         weight=np.ones(lms),
@@ -33,7 +33,7 @@ def joint_table(lms: int, benchmarks: int, families: int, capabilities: int) -> 
         families=np.zeros(families),
         loss=np.zeros((lms, 0)),
     )
-    density = joint_density(capabilities, Priors(ceiling=float("inf")))  # as the chances below
+    density = joint_density(capabilities, JointPriors(ceiling=float("inf")))  # as the chances below
     key_x, key_family, key_own, key_cell = jax.random.split(jax.random.key(SEED), 4)
     sites = jax.jit(density.constrain)(0.5 * density.start(key_x, e), e)
     shared = jax.random.normal(key_family, (families, sites["shared"].shape[1])) @ sites["shared"].T

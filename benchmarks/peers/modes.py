@@ -21,7 +21,7 @@ from scipy.optimize import minimize
 from benchmarks.peers.joint_table import joint_table
 from csvjax.infer import Map, fit
 from csvjax.law.density import Density
-from csvjax.law.model import Evidence
+from csvjax.laws.joint_model import JointEvidence
 
 PLAIN = Map(starts=1, finalists=1, curved=0)  # no Hessian: what scipy's gives, and no more
 
@@ -30,7 +30,7 @@ def solver(density: Density, method: Map) -> Any:
     return jax.jit(lambda e, x: method.solve_from(density, e, x[None]))
 
 
-def against_scipy(density: Density, e: Evidence, starts: int) -> dict[str, Any]:
+def against_scipy(density: Density, e: JointEvidence, starts: int) -> dict[str, Any]:
     """Both end where no component of the gradient exceeds 1e-4, with a memory of 20 steps."""
     slope = jax.jit(jax.value_and_grad(density.potential))
     ours = solver(density, PLAIN)
@@ -71,7 +71,7 @@ def against_scipy(density: Density, e: Evidence, starts: int) -> dict[str, Any]:
     }
 
 
-def many_starts(density: Density, e: Evidence, starts: int) -> dict[str, Any]:
+def many_starts(density: Density, e: JointEvidence, starts: int) -> dict[str, Any]:
     """CPU seconds of `Map` with one start and with many, the second of two fits each; three keys."""
     found: dict[str, Any] = {}
     for count in (1, starts):
@@ -85,7 +85,7 @@ def many_starts(density: Density, e: Evidence, starts: int) -> dict[str, Any]:
     return found | {"cost": found[f"cpu_seconds_{starts}"] / found["cpu_seconds_1"]}
 
 
-def growth(density: Density, e: Evidence, starts: int) -> dict[str, Any]:
+def growth(density: Density, e: JointEvidence, starts: int) -> dict[str, Any]:
     """Milliseconds of a gradient, and seconds of a mode without and with its curvature."""
     slope = jax.jit(jax.value_and_grad(density.potential))
     x = 0.5 * density.start(jax.random.key(0), e)

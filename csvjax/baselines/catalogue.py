@@ -8,7 +8,7 @@ from csvjax.baselines.compute import compute_law
 from csvjax.baselines.compute_components import compute_components
 from csvjax.baselines.family import family_mean, last_of_family
 from csvjax.baselines.item_response import item_response
-from csvjax.baselines.law import joint, joint_compute
+from csvjax.baselines.joint import joint, joint_compute
 from csvjax.baselines.mean_loss import mean_loss
 from csvjax.baselines.method import Method
 from csvjax.baselines.observational import observational_compute, observational_pca

@@ -94,7 +94,7 @@ Prior = Annotated[
         "--prior",
         metavar="NAME=NUMBER",
         show_default=False,
-        help="Joint law: another prior setting, by its name in csvjax.law.model.Priors, such as loading=2.",
+        help="Joint law: another prior setting, by its name in csvjax.laws.joint_model.JointPriors, such as loading=2.",
     ),
 ]
 KeepOutliers = Annotated[

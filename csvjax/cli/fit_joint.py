@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from csvjax.data.dataset import Dataset
     from csvjax.infer import Method
-    from csvjax.infer.choose import Choice
-    from csvjax.law.model import Law, Priors
+    from csvjax.joint.choose import Choice
+    from csvjax.laws.fit_joint import JointSettings
+    from csvjax.laws.joint_model import JointPriors
 
 __all__ = ["JointOptions", "fit_joint_law", "method_of", "seen_cells"]
 
@@ -59,9 +60,10 @@ def fit_joint_law(
     import warnings
 
     from csvjax import runs
-    from csvjax.fitting import fit
-    from csvjax.prediction import unseen
-    from csvjax.result.draws import convergence
+    from csvjax.joint.files import save_fit
+    from csvjax.joint.posterior import convergence, joint_draws
+    from csvjax.joint.predict import unseen
+    from csvjax.laws.fit_joint import fit_joint
 
     method = method_of(options.method or "laplace", quick)
     if options.chains is not None and options.method != "nuts":
@@ -95,9 +97,10 @@ def fit_joint_law(
         tell(
             f"fitting {int(seen.sum())} scores of {int(seen.any(axis=1).sum())} models by {options.method or 'laplace'}"
         )
-        found = fit(dataset, settings, method=method, seen=seen, seed=seed, chains=options.chains)
+        found = fit_joint(dataset, seen, settings, method, seed, options.chains)
         tell("drawing capabilities")
-        found.save(run.folder)
+        draws = joint_draws(found, seed)
+        save_fit(found, draws, run.folder)
         tell("predicting")
         cells = unseen(found, seed)
         cells = cells[cells["benchmark"].isin(wanted)]
@@ -108,12 +111,8 @@ def fit_joint_law(
             chosen.table.to_csv(run.folder / "choice.csv", index=False, lineterminator="\n")
         fitted = found.evidence.seen
         counts = {"fitted models": int(fitted.any(axis=1).sum()), "fitted scores": int(fitted.sum())}
-        run.write_config(
-            settings=settings, assumed=found.assumed, status=str(found.status), outliers=list(found.outliers), **counts
-        )
-        table = convergence(found, found.labelled)
-    for sentence in found.assumed:
-        typer.echo(sentence)
+        run.write_config(settings=settings, status=str(found.status), outliers=list(found.outliers), **counts)
+        table = convergence(found, draws)
     typer.echo(str(found.status))
     worst = table.loc[table["quantity"] != "parameters", "rhat"].max() if len(table) else 1.0
     if worst > 1.01:
@@ -194,11 +193,10 @@ def seen_cells(dataset: Dataset, holdout: Sequence[str], targets: np.ndarray) ->
     return seen
 
 
-def _settings(dataset: Dataset, options: JointOptions) -> tuple[Law, bool]:
+def _settings(dataset: Dataset, options: JointOptions) -> tuple[JointSettings, bool]:
     """The settings, and whether their number of capabilities is still to be chosen."""
-    from csvjax.fitting import default_law
-    from csvjax.law.covariates import find_columns
-    from csvjax.law.model import Law
+    from csvjax.laws.fit_joint import JointSettings
+    from csvjax.laws.joint_evidence import covariate_scale
 
     assert dataset.scores is not None
     benchmarks = len(dataset.scores.benchmarks)
@@ -214,22 +212,24 @@ def _settings(dataset: Dataset, options: JointOptions) -> tuple[Law, bool]:
         covariates = ()
     else:
         covariates = tuple(name.strip() for name in options.covariates.split(","))
-    find_columns(dataset.lms, covariates)  # says what is wrong before anything is fitted
+    covariate_scale(dataset, covariates)  # says what is wrong before anything is fitted
+    families = bool(dataset.lms["family"].duplicated().any())
     count = 1 if text == "auto" else int(text)
-    effects, priors = default_law(dataset).effects, _priors(options.prior)
-    settings = Law(capabilities=count, covariates=covariates, effects=effects, priors=priors)
-    return replace(settings, outliers=0.0) if options.keep_outliers else settings, text == "auto"
+    settings = JointSettings(
+        capabilities=count, covariates=covariates, families=families, priors=_priors(options.prior)
+    )
+    return settings._replace(outliers=0.0) if options.keep_outliers else settings, text == "auto"
 
 
-def _priors(given: list[str] | None) -> Priors:
+def _priors(given: list[str] | None) -> JointPriors:
     """The default priors with what was given in place of the default.
 
     Raises: InputError for a name that is none, and a value that no prior setting can have.
     """
-    from csvjax.law.model import Priors
+    from csvjax.laws.joint_model import JointPriors
     from csvjax.names import hint
 
-    default = Priors()
+    default = JointPriors()
     chosen = inputs.by_name(given, "--prior", "NAME=NUMBER")
     for name, value in chosen.items():
         if name not in default._fields:
@@ -248,7 +248,7 @@ def _priors(given: list[str] | None) -> Priors:
 def _choose(
     dataset: Dataset,
     seen: np.ndarray,
-    settings: Law,
+    settings: JointSettings,
     inner: str | None,
     targets: np.ndarray,
     seed: int,
@@ -257,12 +257,12 @@ def _choose(
     import numpy as np
 
     from csvjax.evaluate import splits
-    from csvjax.infer.choose import choose
+    from csvjax.joint.choose import choose
 
     train = np.asarray(seen[:, targets].any(axis=1))
     folds = () if inner is None else splits.inner(inner, dataset.lms, train).folds
     most = min(_MOST, seen.shape[1])
-    among = [replace(settings, capabilities=k) for k in range(1, most + 1)]
+    among = [settings._replace(capabilities=k) for k in range(1, most + 1)]
     return choose(dataset, seen, among, folds, targets, seed, begin(most * (1 + len(folds))))
 
 

@@ -23,9 +23,9 @@ def inspect(
 ) -> None:
     """A verdict on a fit of the joint law, and tables: convergence, coverage, capabilities, loadings."""
     from csvjax import runs
-    from csvjax.result.files import load_convergence, load_status, load_tree
-    from csvjax.result.result import told_outliers
-    from csvjax.result.tables import capability_table, loading_table, verdict
+    from csvjax.joint.files import load_convergence, load_status, load_tree
+    from csvjax.joint.tables import capability_table, loading_table, verdict
+    from csvjax.laws.fit_joint import told_outliers
 
     config = runs.read_config(run)
     if config.get("law") != "joint":

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from csvjax.data.dataset import Dataset
-    from csvjax.fitting import Result
+    from csvjax.laws.fit_joint import FittedJoint
 
 __all__ = ["JointQuestion", "predict_joint_run"]
 
@@ -48,7 +48,7 @@ def predict_joint_run(
 
     Raises: InputError for options that do not go together, and what the fit does not have.
     """
-    from csvjax.result.files import load_fit
+    from csvjax.joint.files import load_fit
 
     tables = [f"--{n}" for n, path in (("scores", question.scores), ("losses", losses), ("lms", lms)) if path]
     alone = [name for name in question.given if name not in ("--scores", "--interval")]
@@ -65,15 +65,15 @@ def predict_joint_run(
     for text in question.reach or ():
         _say_reach(fit, text, question, seed)
     if question.amounts and not (question.reach and "flops" not in question.amounts):
-        from csvjax.target import predict_target
+        from csvjax.joint.target import predict_target
 
         return predict_target(fit, question.amounts, question.family, seed, question.interval or "equal-tailed")
     return _unseen(fit, run, question, seed)
 
 
-def _unseen(fit: Result, run: Path, question: JointQuestion, seed: int) -> pd.DataFrame:
+def _unseen(fit: FittedJoint, run: Path, question: JointQuestion, seed: int) -> pd.DataFrame:
     from csvjax import runs
-    from csvjax.prediction import unseen
+    from csvjax.joint.predict import unseen
 
     found = unseen(fit, seed, question.interval or "equal-tailed")
     if targets := runs.read_config(run).get("targets"):
@@ -89,11 +89,11 @@ def _unseen(fit: Result, run: Path, question: JointQuestion, seed: int) -> pd.Da
 
 
 def _new(
-    fit: Result, run: Path, question: JointQuestion, losses: Path | None, lms: Path | None, seed: int
+    fit: FittedJoint, run: Path, question: JointQuestion, losses: Path | None, lms: Path | None, seed: int
 ) -> pd.DataFrame:
     from csvjax.data.files import read_lms
     from csvjax.data.read_losses import read_losses
-    from csvjax.prediction import predict
+    from csvjax.joint.predict import predict_lms
 
     told = None if lms is None else read_lms(lms)
     table = None
@@ -101,12 +101,10 @@ def _new(
         read = _read_like_the_fit(fit, run, question.scores)
         table, told = read.scores, read.lms if told is None else told
     found = None if losses is None else read_losses(losses)
-    from csvjax.data.dataset import align
-
-    return predict(fit, align(told, table, found), seed=seed, kind=question.interval or "equal-tailed").table()
+    return predict_lms(fit, told, table, found, seed, question.interval or "equal-tailed")
 
 
-def _read_like_the_fit(fit: Result, run: Path, path: Path) -> Dataset:
+def _read_like_the_fit(fit: FittedJoint, run: Path, path: Path) -> Dataset:
     """Scores of new models, with the names of columns and the units that the table of the fit was read with."""
     from dataclasses import fields
 
@@ -130,9 +128,9 @@ def _read_like_the_fit(fit: Result, run: Path, path: Path) -> Dataset:
     return read_score_table(Source(**{**blank, "common": False, **said}), path, wanted)
 
 
-def _say_reach(fit: Result, text: str, question: JointQuestion, seed: int) -> None:
+def _say_reach(fit: FittedJoint, text: str, question: JointQuestion, seed: int) -> None:
     from csvjax.cli.inputs import by_name
-    from csvjax.target import reach
+    from csvjax.joint.target import reach
 
     ((benchmark, score),) = by_name([text], "--reach", "BENCHMARK=SCORE").items()
     others = {name: value for name, value in question.amounts.items() if name != "flops"}

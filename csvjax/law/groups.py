@@ -16,7 +16,7 @@ from csvjax.types import AnyArray
 
 __all__ = ["Bucket", "Groups", "make_groups"]
 
-_TIDY = 20
+_TIDY, _ONE_BUCKET = 20, 1000
 
 
 class Bucket(NamedTuple):
@@ -36,21 +36,25 @@ class Groups(NamedTuple):
     slot: Int[AnyArray, " lm"]
 
 
-def make_groups(family: Sequence[object], run: Sequence[object] | None = None, tidy: bool = False) -> Groups:
+def make_groups(
+    family: Sequence[object] | AnyArray, run: Sequence[object] | AnyArray | None = None, tidy: bool = False
+) -> Groups:
     """Groups of models by their family, and by their run within the family. Without `run` each model is its own run.
 
-    Slots are powers of two. tidy: powers of four, and as many families in a bucket as a multiple of 20, filled up with
-    empty ones, so that problems of like size share what was compiled.
+    Slots are powers of two. Small tables have one bucket, since every further one costs as much compilation. tidy: one
+    bucket, its slots a power of four and its families filled up to a multiple of 20 with empty ones, so that problems
+    of like size share what was compiled.
     """
     rows: dict[object, list[int]] = {}
     for row, name in enumerate(family):
         rows.setdefault(name, []).append(row)
     empty = len(family)
     needed = {_slots(len(members), tidy) for members in rows.values()}
-    sizes = [4**i for i in range(20) if 4**i <= max(needed, default=1)] if tidy else sorted(needed)
+    together = tidy or len(rows) * max(needed, default=1) <= _ONE_BUCKET
+    sizes = [max(needed, default=1)] if together else sorted(needed)
     buckets, slot, offset = [], np.zeros(empty, int), 0
     for size in sizes:
-        families = [members for members in rows.values() if _slots(len(members), tidy) == size]
+        families = [members for members in rows.values() if together or _slots(len(members), tidy) == size]
         count = -(-max(len(families), 1) // _TIDY) * _TIDY if tidy else len(families)
         lm, number = np.full((count, size), empty), np.tile(np.arange(size), (count, 1))
         for f, members in enumerate(families):

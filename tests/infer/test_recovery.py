@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from csvjax.laws.crossfit import unit_salience
 from csvjax.evaluate.table import score_table
+from csvjax.laws.crossfit import unit_salience
 from csvjax.laws.fit_salience import SalienceFit, fit_salience
 from tests import simulated
 

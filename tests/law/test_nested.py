@@ -28,7 +28,7 @@ class Case:
         return nested(*map(jnp.asarray, (self.same, self.weight, self.run, self.family)))
 
     def dense(self) -> tuple[np.ndarray, np.ndarray]:
-        """N^-1 [family, slot, slot, column] = W (I + K W)^-1 and log det (I + K W) [family], K = run R + family 1 1'."""
+        """N^-1 [family, slot, slot, column] = W (I + K W)^-1 and log det (I + K W), K = run R + family 1 1'."""
         inverse, log_det = np.zeros((FAMILIES, SLOTS, SLOTS, COLUMNS)), np.zeros(FAMILIES)
         for f in range(FAMILIES):
             for c in range(COLUMNS):

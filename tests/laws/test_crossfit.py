@@ -6,9 +6,9 @@ import pytest
 
 from csvjax.evaluate import crossfit as module
 from csvjax.evaluate import metrics, splits
-from csvjax.laws.crossfit import Crossfit, cells, crossfit, unit_salience
 from csvjax.evaluate.splits import Fold
 from csvjax.evaluate.table import score_table
+from csvjax.laws.crossfit import Crossfit, cells, crossfit, unit_salience
 from csvjax.laws.fit_salience import SalienceFit, fit_salience
 from tests import simulated
 

@@ -12,8 +12,8 @@ from csvjax.evaluate.splits import Fold
 from csvjax.laws import fit_salience as salience
 from csvjax.laws.fit_optimise import Mode
 from csvjax.laws.fit_salience import SalienceFit, Settings, fit_salience
-from csvjax.laws.salience_law import Priors
 from csvjax.laws.predict import predict_cells
+from csvjax.laws.salience_law import Priors
 from tests import simulated
 
 MODELS = simulated.lms()

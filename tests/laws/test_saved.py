@@ -16,8 +16,8 @@ from csvjax.law.units import group_units
 from csvjax.laws.evidence import evidence, group_names
 from csvjax.laws.fit_optimise import Mode
 from csvjax.laws.fit_salience import SalienceFit, Settings
-from csvjax.laws.salience_law import Priors
 from csvjax.laws.posterior import load_fit, save_fit, to_tree
+from csvjax.laws.salience_law import Priors
 from csvjax.laws.unseen import predict_new, unseen_cells
 
 LMS = tuple(f"m{i}" for i in range(6))

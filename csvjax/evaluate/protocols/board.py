@@ -13,7 +13,7 @@ import pandas as pd
 
 from csvjax.baselines.compute import compute_law
 from csvjax.baselines.compute_components import compute_components
-from csvjax.baselines.law import joint_compute
+from csvjax.baselines.joint import joint_compute
 from csvjax.baselines.least_squares import Solver
 from csvjax.baselines.method import Method
 from csvjax.baselines.observational import observational_compute, observational_pca

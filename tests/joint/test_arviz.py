@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
-from csvjax.fitting import Result
-from csvjax.result.files import save_fit
-from csvjax.result.draws import joint_draws
+from csvjax.joint.files import save_fit
+from csvjax.joint.posterior import joint_draws
+from csvjax.laws.fit_joint import FittedJoint
 
 # The last ArviZ with an InferenceData of its own, and ArviZ 1, for which a DataTree is one; it needs Python 3.12, the
 # modules that it is made of do not.
@@ -44,7 +44,7 @@ print(json.dumps([elpd, int(found.n_data_points), list(rows.index), [float(r) fo
 
 @pytest.mark.slow
 def test_arviz_reads_the_draws_and_leaves_cells_out(
-    fit: Result, seen: np.ndarray, tmp_path_factory: pytest.TempPathFactory
+    fit: FittedJoint, seen: np.ndarray, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("arviz")
     draws = joint_draws(fit)

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from csvjax.infer.result import Status
-from csvjax.result.tables import capability_table, loading_table, verdict
+from csvjax.joint.tables import capability_table, loading_table, verdict
 
 GOOD = Status(True, "converged after 9 steps")
 EMPTY = pd.DataFrame()

@@ -10,13 +10,13 @@ import xarray as xr
 from scipy.special import expit
 
 from csvjax.data.dataset import Dataset
-from csvjax.fitting import Result
-from csvjax.result.draws import JointDraws, convergence, joint_draws, to_tree
+from csvjax.joint.posterior import JointDraws, convergence, joint_draws, to_tree
+from csvjax.laws.fit_joint import FittedJoint
 from tests.joint.conftest import BENCHMARKS, LMS, SETTINGS, written
 
 
 @pytest.fixture(scope="module")
-def chains(dataset: Dataset, seen: np.ndarray) -> Result:
+def chains(dataset: Dataset, seen: np.ndarray) -> FittedJoint:
     """Two chains with two capabilities, of which the second has the other sign in the second chain."""
     fit = written(dataset, seen, SETTINGS._replace(capabilities=2))
     rng = np.random.default_rng(0)
@@ -29,16 +29,16 @@ def chains(dataset: Dataset, seen: np.ndarray) -> Result:
 
 
 @pytest.fixture(scope="module")
-def draws(chains: Result) -> JointDraws:
+def draws(chains: FittedJoint) -> JointDraws:
     return joint_draws(chains)
 
 
 @pytest.fixture(scope="module")
-def tree(chains: Result, draws: JointDraws) -> xr.DataTree:
+def tree(chains: FittedJoint, draws: JointDraws) -> xr.DataTree:
     return to_tree(chains, draws)
 
 
-def test_everything_has_a_name(tree: xr.DataTree, chains: Result, seen: np.ndarray) -> None:
+def test_everything_has_a_name(tree: xr.DataTree, chains: FittedJoint, seen: np.ndarray) -> None:
     posterior = tree["posterior"]
     assert dict(posterior.sizes) == {
         **{"chain": 2, "draw": 200, "lm": LMS, "family": 3, "benchmark": 3, "capability": 2, "covariate": 1}
@@ -57,7 +57,7 @@ def test_everything_has_a_name(tree: xr.DataTree, chains: Result, seen: np.ndarr
     assert not tree["sample_stats"]["diverging"].any()
 
 
-def test_contrasts_of_the_two_chains_are_turned_alike(chains: Result, draws: JointDraws) -> None:
+def test_contrasts_of_the_two_chains_are_turned_alike(chains: FittedJoint, draws: JointDraws) -> None:
     assert np.sign(draws.sites["loading"][0, :, 0, 1].mean()) != np.sign(draws.sites["loading"][1, :, 0, 1].mean())
     one, two = draws.aligned.loading[..., 1].mean(axis=1)
     np.testing.assert_allclose(one, two, atol=0.1)
@@ -90,7 +90,7 @@ def test_likelihoods_are_of_the_cells_seen_and_near_what_the_items_say(
     assert (log_p.values < most.max()).all()
 
 
-def test_a_draw_without_a_solution_gives_way_to_another(fit: Result) -> None:
+def test_a_draw_without_a_solution_gives_way_to_another(fit: FittedJoint) -> None:
     x = fit.x.copy()
     x[0, 5] = np.nan
     found = joint_draws(replace(fit, x=x))
@@ -98,7 +98,7 @@ def test_a_draw_without_a_solution_gives_way_to_another(fit: Result) -> None:
         assert np.isfinite(draws).all()
 
 
-def test_a_mode_is_one_chain_of_repeated_parameters(fit: Result) -> None:
+def test_a_mode_is_one_chain_of_repeated_parameters(fit: FittedJoint) -> None:
     mode = replace(fit, x=fit.x[:, :1], method="map")
     found = joint_draws(mode)
     assert found.logit.shape == (1, 400, LMS, 3)

@@ -15,17 +15,17 @@ from csvjax.data.losses import LossTable
 from csvjax.data.scores import ScoreTable
 from csvjax.errors import InputError
 from csvjax.infer import Fit, Laplace, Map
-from csvjax.fitting import (
-    Law,
+from csvjax.infer.result import Status
+from csvjax.laws.fit_joint import (
+    JointSettings,
     evidence_for,
     fit_joint,
     joint_density,
     joint_log_evidence,
     one_order,
 )
-from csvjax.infer.outliers import Cleaned
-from csvjax.infer.result import Status
-from csvjax.law.model import Priors
+from csvjax.laws.joint_model import JointPriors
+from csvjax.laws.outliers import Cleaned
 from csvjax.precision import float64
 
 LMS = 10
@@ -49,14 +49,14 @@ def with_losses(dataset: Dataset) -> Dataset:
 
 
 def test_the_same_settings_have_the_same_density() -> None:
-    assert joint_density(2, Priors()) is joint_density(2, Priors())
-    assert joint_density(2, Priors()) is not joint_density(2, Priors(gain_sd=1.0))
+    assert joint_density(2, JointPriors()) is joint_density(2, JointPriors())
+    assert joint_density(2, JointPriors()) is not joint_density(2, JointPriors(gain_sd=1.0))
 
 
 def test_losses_are_grouped_by_the_models_whose_scores_are_seen(dataset: Dataset) -> None:
     given = with_losses(dataset)
     seen = np.arange(LMS)[:, None] < np.array([7, 7, 5])
-    settings = Law(covariates=(), per_domain=3, features=2)
+    settings = JointSettings(covariates=(), per_domain=3, features=2)
     evidence, units = evidence_for(given, seen, settings)
     assert units is not None
     assert evidence.loss.shape == (LMS, 6)
@@ -73,7 +73,7 @@ def test_losses_are_grouped_by_the_models_whose_scores_are_seen(dataset: Dataset
 
 
 def test_families_are_named_in_the_order_of_their_numbers(dataset: Dataset) -> None:
-    evidence, _ = evidence_for(dataset, np.ones((LMS, 3), bool), Law())
+    evidence, _ = evidence_for(dataset, np.ones((LMS, 3), bool), JointSettings())
     names = dataset.lms["family"].to_numpy(str)
     np.testing.assert_array_equal(np.unique(names)[evidence.family], names)
 
@@ -81,9 +81,9 @@ def test_families_are_named_in_the_order_of_their_numbers(dataset: Dataset) -> N
 @float64
 def test_signs_and_order_of_contrasts_are_symmetries_that_are_undone(dataset: Dataset) -> None:
     given = with_losses(dataset)
-    settings = Law(capabilities=3, per_domain=3, features=2)
+    settings = JointSettings(capabilities=3, per_domain=3, features=2)
     evidence, _ = evidence_for(given, np.ones((LMS, 3), bool), settings)
-    density = joint_density(3, Priors())
+    density = joint_density(3, JointPriors())
     shapes = jax.eval_shape(lambda: density.sites(jax.random.key(0), evidence))
     rng = np.random.default_rng(5)
     one = {name: rng.normal(0, 0.5, shape.shape) for name, shape in shapes.items()}
@@ -111,15 +111,15 @@ def test_signs_and_order_of_contrasts_are_symmetries_that_are_undone(dataset: Da
 
 def test_what_is_not_there_is_told(dataset: Dataset) -> None:
     with pytest.raises(InputError, match="different values of tokens, found 0"):
-        fit_joint(dataset, np.ones((LMS, 3), bool), Law(covariates=("tokens",)), Map())
+        fit_joint(dataset, np.ones((LMS, 3), bool), JointSettings(covariates=("tokens",)), Map())
     with pytest.raises(InputError, match="a dataset with scores"):
-        fit_joint(replace(dataset, scores=None), np.ones((LMS, 3), bool), Law(), Map())
+        fit_joint(replace(dataset, scores=None), np.ones((LMS, 3), bool), JointSettings(), Map())
 
 
 @pytest.mark.slow
 def test_hidden_scores_have_no_influence_and_draws_surround_the_mode(dataset: Dataset) -> None:
     seen = np.arange(LMS)[:, None] < np.array([7, 7, 10])
-    settings = Law(capabilities=1)
+    settings = JointSettings(capabilities=1)
     scores = dataset.scores
     assert scores is not None
     other = replace(dataset, scores=replace(scores, score=np.where(seen, scores.score, 0.99)))
@@ -138,6 +138,6 @@ def test_hidden_scores_have_no_influence_and_draws_surround_the_mode(dataset: Da
 def test_the_evidence_counts_every_turn_of_the_contrasts(dataset: Dataset, capabilities: int, modes: int) -> None:
     facts = {"potential": np.asarray(3.0), "log_volume": np.asarray(1.0)}
     fit = Fit(Laplace(), np.zeros((1, 1, 1)), np.zeros(1), Status(True, "written"), facts)
-    evidence, _ = evidence_for(dataset, np.ones((LMS, 3), bool), Law())
+    evidence, _ = evidence_for(dataset, np.ones((LMS, 3), bool), JointSettings())
     found = Cleaned(fit, evidence, np.zeros(LMS, bool), -0.5)
     assert joint_log_evidence(found, capabilities) == pytest.approx(-2.5 + np.log(modes))

@@ -10,12 +10,12 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from csvjax.infer import Bootstrap, Fit, Laplace, Map, Nuts, Svi, fit
-from csvjax.fitting import joint_density
-from csvjax.infer.outliers import fit_without_outliers
 from csvjax.law.density import Density
 from csvjax.law.links import link
-from csvjax.law.model import Evidence, Priors
-from csvjax.law.predictive import predict_joint
+from csvjax.laws.fit_joint import joint_density
+from csvjax.laws.joint_model import JointEvidence, JointPriors
+from csvjax.laws.joint_predictive import predict_joint
+from csvjax.laws.outliers import fit_without_outliers
 from csvjax.precision import float64
 
 KEY = jax.random.key(0)
@@ -30,10 +30,10 @@ def evidence(
     covariates: int = 1,
     units: int = 0,
     n_items: float = 100.0,
-) -> Evidence:
+) -> JointEvidence:
     """Nothing seen; whole numbers of models in each family."""
     rng = np.random.default_rng(3)
-    return Evidence(
+    return JointEvidence(
         score=np.zeros((lms, benchmarks)),
         seen=np.zeros((lms, benchmarks), bool),
         weight=np.ones(lms),
@@ -52,7 +52,7 @@ def evidence(
     )
 
 
-def planted(seed: int) -> Evidence:
+def planted(seed: int) -> JointEvidence:
     """Scores that rise with the covariate, of some 100 items, two cells not seen; unknown floor and number of items."""
     e, rng = evidence(), np.random.default_rng(seed)
     ability = e.covariate + rng.normal(0, 0.5, (LMS, 1)) + rng.normal(0, 0.2, (LMS, BENCHMARKS))
@@ -69,16 +69,16 @@ class Slopes:
     """Value and gradient of one density, compiled once for all tests of this module."""
 
     def __init__(self, capabilities: int):
-        self.density = joint_density(capabilities, Priors())
+        self.density = joint_density(capabilities, JointPriors())
         self._of = jax.jit(jax.value_and_grad(self.density.potential))
 
     @float64
-    def __call__(self, x: np.ndarray, e: Evidence) -> tuple[float, np.ndarray]:
+    def __call__(self, x: np.ndarray, e: JointEvidence) -> tuple[float, np.ndarray]:
         value, slope = self._of(jnp.asarray(x), e)
         return float(value), np.asarray(slope)
 
     @float64
-    def start(self, seed: int, e: Evidence) -> np.ndarray:
+    def start(self, seed: int, e: JointEvidence) -> np.ndarray:
         return np.asarray(0.5 * self.density.start(jax.random.key(seed), e))
 
 
@@ -157,7 +157,7 @@ def test_with_any_subset_of_the_evidence_it_is_a_density_of_the_scores(
     """
     n = 12
     e = evidence(2, 1, families, covariates, units, n)
-    density = joint_density(1, Priors())
+    density = joint_density(1, JointPriors())
     tables = np.array([(0, 0), *product(range(n + 1), repeat=2)])[:, :, None] / n
     seen = np.ones(tables.shape, bool)
     seen[0] = False
@@ -177,7 +177,7 @@ def test_a_covariate_that_is_not_known_widens_what_is_predicted_by_what_it_would
     known = e.known.copy()
     known[1] = False
     e = e._replace(covariate=np.zeros((LMS, 1)), known=known)
-    density = joint_density(1, Priors())
+    density = joint_density(1, JointPriors())
     x = 0.5 * density.start(KEY, e)
     sites = density.constrain(x, e)
     logit = np.asarray(predict_joint(density, e, jnp.tile(x, (DRAWS, 1)), KEY).logit)
@@ -194,7 +194,7 @@ def test_a_covariate_that_is_not_known_widens_what_is_predicted_by_what_it_would
 @float64
 def test_the_prior_predictive_is_sane() -> None:
     e = evidence(families=LMS)._replace(family=np.arange(LMS) % FAMILIES)
-    density = joint_density(1, Priors())
+    density = joint_density(1, JointPriors())
     x = jax.jit(jax.vmap(lambda key: density.start(key, e)))(jax.random.split(KEY, DRAWS))
     found = predict_joint(density, e, x, jax.random.key(1))
     mean, score = np.asarray(found.mean), np.asarray(found.score)
@@ -213,7 +213,7 @@ def test_the_prior_predictive_is_sane() -> None:
     assert np.median(np.abs(score - mean)) < np.median(scatter)
 
 
-def _predicted(density: Density, found: Fit, e: Evidence) -> np.ndarray:
+def _predicted(density: Density, found: Fit, e: JointEvidence) -> np.ndarray:
     """Draws of the mean score [chain, draw, cell]."""
     with jax.enable_x64(True):
         mean = np.asarray(predict_joint(density, e, jnp.asarray(found.draws), KEY).mean)
@@ -223,14 +223,14 @@ def _predicted(density: Density, found: Fit, e: Evidence) -> np.ndarray:
 class Drawn(NamedTuple):
     """A table that the law itself made, with its parameters, unconstrained, and the chances of a correct answer."""
 
-    evidence: Evidence
+    evidence: JointEvidence
     x: np.ndarray
     chance: np.ndarray
 
 
 @float64
 def drawn(lms: int = 60, benchmarks: int = 5, families: int = 12) -> Drawn:
-    e, density = evidence(lms, benchmarks, families, n_items=500.0), joint_density(1, Priors())
+    e, density = evidence(lms, benchmarks, families, n_items=500.0), joint_density(1, JointPriors())
     x = 0.5 * density.start(jax.random.key(11), e)
     sites = density.constrain(x, e)
     keys = jax.random.split(jax.random.key(12), 3)
@@ -249,7 +249,7 @@ def drawn(lms: int = 60, benchmarks: int = 5, families: int = 12) -> Drawn:
 @pytest.mark.slow
 def test_laplace_svi_and_nuts_agree_on_the_mean_scores() -> None:
     e = drawn().evidence
-    density = joint_density(1, Priors())
+    density = joint_density(1, JointPriors())
     nuts = fit(density, e, Nuts(warmup=300, draws=800, chains=2, map=Map(starts=2)), KEY)
     assert nuts.diagnostics["rhat"].max() < 1.03
     exact = _predicted(density, nuts, e)
@@ -272,7 +272,7 @@ def test_laplace_svi_and_nuts_agree_on_the_mean_scores() -> None:
 @pytest.mark.slow
 def test_planted_parameters_and_hidden_scores_are_recovered_and_an_outlier_does_little() -> None:
     e, x, chance = drawn()
-    density = joint_density(1, Priors())
+    density = joint_density(1, JointPriors())
     found = fit(density, e, Laplace(draws=1000), KEY)
     assert found.status.ok, found.status
     error = (found.draws.mean(axis=0) - x) / found.draws.std(axis=0)
@@ -326,7 +326,7 @@ METHODS: dict[str, Any] = {
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_ends_on_the_joint_law(name: str) -> None:
     e, method = planted(6), METHODS[name]
-    density = joint_density(2, Priors())
+    density = joint_density(2, JointPriors())
     found = fit(density, e, method, KEY)
     assert found.method == method
     assert len(found.draws) == {"map": 1, "nuts": 100, "case": 10, "family": 10}.get(name, 50)

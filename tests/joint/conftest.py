@@ -11,13 +11,13 @@ from scipy.special import expit
 
 from csvjax.data.dataset import Dataset
 from csvjax.data.scores import ScoreTable
-from csvjax.fitting import Result, Law, evidence_for
 from csvjax.infer.result import Status
+from csvjax.laws.fit_joint import FittedJoint, JointSettings, evidence_for
 from csvjax.precision import float64
 
 LMS, BENCHMARKS = 15, ("easy", "fair", "hard")
 INTERCEPT = np.array([1.0, 0.0, -1.0])
-SETTINGS = Law(capabilities=1)
+SETTINGS = JointSettings(capabilities=1)
 
 
 def frame(names: list[str], families: list[str], flops: np.ndarray | list[float]) -> pd.DataFrame:
@@ -46,13 +46,13 @@ def seen() -> np.ndarray:
 
 
 @float64
-def written(dataset: Dataset, seen: np.ndarray, settings: Law = SETTINGS, draws: int = 400) -> Result:
+def written(dataset: Dataset, seen: np.ndarray, settings: JointSettings = SETTINGS, draws: int = 400) -> FittedJoint:
     """Loadings of 1 logit, intercepts as they are, ceilings near 1; 1.3 logits for a standard deviation of log
     compute.
     """
     evidence, units = evidence_for(dataset, seen, settings)
     rng = np.random.default_rng(1)
-    fit = Result(
+    fit = FittedJoint(
         settings,
         dataset,
         evidence,
@@ -79,11 +79,11 @@ def written(dataset: Dataset, seen: np.ndarray, settings: Law = SETTINGS, draws:
         sites["gain"] = np.where(first, 1.3, 0.0) * np.ones_like(sites["gain"])
     flat = np.asarray(ravel_pytree(sites)[0])
     x = flat + 0.05 * rng.standard_normal((1, draws, len(flat)))
-    return Result(
+    return FittedJoint(
         settings, dataset, evidence, units, "laplace", x, fit.status, {"potential": np.asarray(1.0)}, fit.left_out
     )
 
 
 @pytest.fixture(scope="session")
-def fit(dataset: Dataset, seen: np.ndarray) -> Result:
+def fit(dataset: Dataset, seen: np.ndarray) -> FittedJoint:
     return written(dataset, seen)

@@ -12,21 +12,21 @@ import pytest
 import xarray as xr
 
 from csvjax.errors import InputError
-from csvjax.fitting import Result
-from csvjax.result.files import load_fit, load_tree, save_fit
-from csvjax.result.draws import joint_draws
-from csvjax.prediction import draw_fitted
-from csvjax.law.model import Priors
+from csvjax.joint.files import load_fit, load_tree, save_fit
+from csvjax.joint.posterior import joint_draws
+from csvjax.joint.predict import draw_fitted
+from csvjax.laws.fit_joint import FittedJoint
+from csvjax.laws.joint_model import JointPriors
 
 
 @pytest.fixture(scope="module")
-def saved(fit: Result, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def saved(fit: FittedJoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fit")
     save_fit(fit, joint_draws(fit), folder)
     return folder
 
 
-def test_what_is_saved_is_loaded(saved: Path, fit: Result) -> None:
+def test_what_is_saved_is_loaded(saved: Path, fit: FittedJoint) -> None:
     found = load_fit(saved)
     assert {field.name for field in fields(found)} == {field.name for field in fields(fit)}
     assert found.settings == fit.settings
@@ -40,8 +40,8 @@ def test_what_is_saved_is_loaded(saved: Path, fit: Result) -> None:
     np.testing.assert_array_equal(draw_fitted(found).score, draw_fitted(fit).score)
 
 
-def test_priors_that_are_infinite_survive(fit: Result, tmp_path: Path) -> None:
-    priors = Priors(gain_sd=0.5, ceiling=float("inf"))
+def test_priors_that_are_infinite_survive(fit: FittedJoint, tmp_path: Path) -> None:
+    priors = JointPriors(gain_sd=0.5, ceiling=float("inf"))
     changed = replace(fit, settings=fit.settings._replace(priors=priors, covariates=("flops",)))
     save_fit(changed, joint_draws(fit), tmp_path)
     assert load_fit(tmp_path).settings == changed.settings

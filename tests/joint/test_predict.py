@@ -12,13 +12,13 @@ from csvjax.data.dataset import Dataset, align
 from csvjax.data.losses import LossTable
 from csvjax.data.scores import ScoreTable
 from csvjax.errors import InputError
-from csvjax.fitting import Result
-from csvjax.prediction import bounds, draw_fitted, draw_new, new_evidence, predict_lms, unseen
-from csvjax.target import predict_target
+from csvjax.joint.predict import bounds, draw_fitted, draw_new, new_evidence, predict_lms, unseen
+from csvjax.joint.target import predict_target
+from csvjax.laws.fit_joint import FittedJoint
 from tests.joint.conftest import BENCHMARKS, LMS, SETTINGS, frame, written
 
 
-def test_unseen_cells_are_those_that_the_fit_has_not_seen(fit: Result, seen: np.ndarray) -> None:
+def test_unseen_cells_are_those_that_the_fit_has_not_seen(fit: FittedJoint, seen: np.ndarray) -> None:
     found = unseen(fit)
     assert list(zip(found["benchmark"], found["lm"], strict=True)) == [
         (benchmark, f"m{m:02d}") for b, benchmark in enumerate(BENCHMARKS) for m in np.flatnonzero(~seen[:, b])
@@ -33,7 +33,7 @@ def test_unseen_cells_are_those_that_the_fit_has_not_seen(fit: Result, seen: np.
     np.testing.assert_allclose(200 * drawn.score, np.round(200 * drawn.score), atol=2e-3)
 
 
-def test_scores_of_outliers_are_not_asked_for(fit: Result, seen: np.ndarray) -> None:
+def test_scores_of_outliers_are_not_asked_for(fit: FittedJoint, seen: np.ndarray) -> None:
     outlier = np.arange(LMS) == 3
     shown = fit.evidence.seen & ~outlier[:, None]
     without = replace(fit, evidence=fit.evidence._replace(seen=shown), left_out=seen & outlier[:, None])
@@ -41,7 +41,7 @@ def test_scores_of_outliers_are_not_asked_for(fit: Result, seen: np.ndarray) -> 
     assert set(unseen(without)["lm"]) == set(unseen(fit)["lm"])
 
 
-def test_hidden_scores_change_nothing(fit: Result, seen: np.ndarray) -> None:
+def test_hidden_scores_change_nothing(fit: FittedJoint, seen: np.ndarray) -> None:
     scores = fit.dataset.scores
     assert scores is not None
     other = Dataset(fit.dataset.lms, replace(scores, score=np.where(seen, scores.score, 0.5)))
@@ -49,7 +49,7 @@ def test_hidden_scores_change_nothing(fit: Result, seen: np.ndarray) -> None:
     np.testing.assert_array_equal(draw_fitted(again).score, draw_fitted(fit).score)
 
 
-def test_a_model_without_scores_is_predicted_alike_inside_and_outside_of_the_fit(fit: Result) -> None:
+def test_a_model_without_scores_is_predicted_alike_inside_and_outside_of_the_fit(fit: FittedJoint) -> None:
     inside = draw_fitted(fit)
     lms = fit.dataset.lms.iloc[-2:].set_axis(["x", "y"])
     evidence, _ = new_evidence(fit, Dataset(lms))
@@ -62,7 +62,7 @@ def test_a_model_without_scores_is_predicted_alike_inside_and_outside_of_the_fit
         assert (np.abs(np.log(one.std(axis=0) / two.std(axis=0))) < 0.2).all()
 
 
-def test_a_prediction_depends_on_its_own_model_alone(fit: Result) -> None:
+def test_a_prediction_depends_on_its_own_model_alone(fit: FittedJoint) -> None:
     lms = frame(["x", "y"], ["f1", "new"], [1e22, 1e25])
     both = predict_lms(fit, lms)
     alone = predict_lms(fit, lms.iloc[:1])
@@ -70,7 +70,7 @@ def test_a_prediction_depends_on_its_own_model_alone(fit: Result) -> None:
     assert (both[both["lm"] == "y"]["mean"].to_numpy() > alone["mean"].to_numpy()).all()
 
 
-def test_a_draw_without_a_solution_gives_way_to_another(fit: Result) -> None:
+def test_a_draw_without_a_solution_gives_way_to_another(fit: FittedJoint) -> None:
     x = fit.x.copy()
     x[0, 5] = np.nan
     found, before = draw_fitted(replace(fit, x=x)), draw_fitted(fit)
@@ -82,14 +82,14 @@ def test_a_draw_without_a_solution_gives_way_to_another(fit: Result) -> None:
         draw_fitted(replace(fit, x=np.full_like(x, np.nan)))
 
 
-def test_alike_means_the_same_random_numbers(fit: Result) -> None:
+def test_alike_means_the_same_random_numbers(fit: FittedJoint) -> None:
     evidence, _ = new_evidence(fit, Dataset(frame(["x", "y"], ["f1", "f1"], [1e22, 1e22])))
     same, other = (draw_new(fit, evidence, alike=alike).mean for alike in (True, False))
     np.testing.assert_array_equal(same[:, 0], same[:, 1])
     assert (other[:, 0] != other[:, 1]).any()
 
 
-def test_scores_of_a_new_model_narrow_its_other_scores(fit: Result) -> None:
+def test_scores_of_a_new_model_narrow_its_other_scores(fit: FittedJoint) -> None:
     lms = frame(["x"], ["new"], [np.nan])
     blind = predict_lms(fit, lms)
     shown = predict_lms(fit, lms, ScoreTable(("x",), ("fair", "easy"), np.array([[0.9, 0.96]])))
@@ -128,7 +128,7 @@ def test_losses_of_a_new_model_are_grouped_as_those_of_the_fit(dataset: Dataset,
         predict_target(fit, {"flops": 1e25})
 
 
-def test_what_does_not_fit_is_told(fit: Result) -> None:
+def test_what_does_not_fit_is_told(fit: FittedJoint) -> None:
     with pytest.raises(InputError, match="found 'm03'; leave them out"):
         predict_lms(fit, frame(["m03"], ["f0"], [1e21]))
     with pytest.raises(InputError, match="the nearest is 'hard'"):

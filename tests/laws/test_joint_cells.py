@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy.special import expit, gammaln, logsumexp
 
-from csvjax.law import cells as joint_cells
-from csvjax.law.cells import draw_cells
 from csvjax.law.density import Density
-from csvjax.law.field import Cells
-from csvjax.law.model import Evidence, joint_law
+from csvjax.laws import joint_cells
+from csvjax.laws.joint_cells import draw_cells
+from csvjax.laws.joint_field import Cells
+from csvjax.laws.joint_model import JointEvidence, joint_law
 
 log_score_given_logit = jax.jit(joint_cells.log_score_given_logit)
 
@@ -45,11 +45,11 @@ def test_the_likelihood_of_a_cell_is_that_of_dense_integration(floor: float, ite
     np.testing.assert_allclose(np.maximum(found, -1000), np.maximum(exact, -1000), rtol=1e-5, atol=2e-4)
 
 
-def evidence(families: int, covariates: int, seen_share: float = 0.7) -> Evidence:
+def evidence(families: int, covariates: int, seen_share: float = 0.7) -> JointEvidence:
     rng = np.random.default_rng(3)
     lms, benchmarks = 8, 5
     known = rng.random((lms, covariates)) < 0.7
-    return Evidence(
+    return JointEvidence(
         score=rng.integers(0, 41, (lms, benchmarks)) / 40,
         seen=rng.random((lms, benchmarks)) < seen_share,
         weight=np.ones(lms),

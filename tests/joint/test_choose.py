@@ -11,16 +11,16 @@ import pytest
 from csvjax.data.dataset import Dataset
 from csvjax.errors import InputError
 from csvjax.evaluate.splits import Fold
-from csvjax.infer.outliers import Cleaned
 from csvjax.infer.result import Fit, Status
 from csvjax.joint import choose as module
-from csvjax.infer.choose import candidates, choose
-from csvjax.law.model import Evidence, Priors
+from csvjax.joint.choose import candidates, choose
+from csvjax.laws.joint_model import JointEvidence, JointPriors
+from csvjax.laws.outliers import Cleaned
 from tests.joint.conftest import LMS, written
 
 
 def test_candidates_are_every_combination() -> None:
-    found = candidates((1, 2), [("flops",), ()], [Priors(), Priors(gain_sd=1.0)], families=False)
+    found = candidates((1, 2), [("flops",), ()], [JointPriors(), JointPriors(gain_sd=1.0)], families=False)
     assert len(set(found)) == 8
     assert {s.families for s in found} == {False}
 
@@ -34,7 +34,7 @@ def fold(first: int, last: int) -> Fold:
 def no_search(monkeypatch: pytest.MonkeyPatch, dataset: Dataset) -> None:
     """Draws that are written down in place of those of a search: with half the gain, all else alike."""
 
-    def fit(density: object, evidence: Evidence, method: object, key: jax.Array, *more: object) -> Cleaned:
+    def fit(density: object, evidence: JointEvidence, method: object, key: jax.Array, *more: object) -> Cleaned:
         number = len(made)
         made.append(0)
         one = written(dataset, np.ones((LMS, 3), bool))
@@ -51,7 +51,7 @@ def no_search(monkeypatch: pytest.MonkeyPatch, dataset: Dataset) -> None:
 
 @pytest.mark.usefixtures("no_search")
 def test_the_better_forecast_is_chosen_and_hidden_scores_do_not_matter(dataset: Dataset, seen: np.ndarray) -> None:
-    among = candidates((1,), priors=[Priors(), Priors()])
+    among = candidates((1,), priors=[JointPriors(), JointPriors()])
     told: list[str] = []
     best, table = choose(dataset, seen, among, [fold(8, 13)], tell=told.append)
     assert best == among[0]
@@ -63,7 +63,7 @@ def test_the_better_forecast_is_chosen_and_hidden_scores_do_not_matter(dataset: 
 
 @pytest.mark.usefixtures("no_search")
 def test_without_folds_the_evidence_decides(dataset: Dataset, seen: np.ndarray) -> None:
-    among = candidates((1,), priors=[Priors(), Priors(gain_sd=1.0)])
+    among = candidates((1,), priors=[JointPriors(), JointPriors(gain_sd=1.0)])
     best, table = choose(dataset, seen, among)
     assert best == among[0]
     assert table["log_score"].isna().all()

@@ -9,13 +9,13 @@ import pytest
 from scipy.special import logit
 
 from csvjax.errors import InputError
-from csvjax.fitting import Result
-from csvjax.prediction import predict_lms
-from csvjax.target import Reach, predict_target, reach
+from csvjax.joint.predict import predict_lms
+from csvjax.joint.target import Reach, predict_target, reach
+from csvjax.laws.fit_joint import FittedJoint
 from tests.joint.conftest import BENCHMARKS, frame
 
 
-def test_a_target_is_a_new_model_with_that_compute(fit: Result) -> None:
+def test_a_target_is_a_new_model_with_that_compute(fit: FittedJoint) -> None:
     found = predict_target(fit, {"flops": 3e25}, "f1")
     same = predict_lms(fit, frame(["f1, 3e+25 flops"], ["f1"], [3e25]))
     assert list(found["benchmark"]) == list(BENCHMARKS)
@@ -25,7 +25,7 @@ def test_a_target_is_a_new_model_with_that_compute(fit: Result) -> None:
     assert (width[0] < width[1]).all()  # nothing is known of a new family
 
 
-def test_the_inverse_undoes_the_prediction(fit: Result) -> None:
+def test_the_inverse_undoes_the_prediction(fit: FittedJoint) -> None:
     # Logits of a model are a line in log compute, so the median compute at which 0.7 is reached has a median score of
     # 0.7; the error of a median of 400 draws is 1.25 sd / sqrt(400).
     found = reach(fit, "fair", 0.7, "f1")
@@ -39,7 +39,7 @@ def test_the_inverse_undoes_the_prediction(fit: Result) -> None:
     assert reach(fit, "easy", 0.7, "f1").median < found.median
 
 
-def test_intervals_of_the_inverse_hold_what_they_say(fit: Result) -> None:
+def test_intervals_of_the_inverse_hold_what_they_say(fit: FittedJoint) -> None:
     both = [reach(fit, "fair", 0.7, "f1", kind=kind) for kind in ("equal-tailed", "highest-density")]
     spans = []
     for found in both:
@@ -68,7 +68,7 @@ def test_what_is_beyond_is_said() -> None:
         np.testing.assert_allclose(some(draws, "highest-density").interval, ends)
 
 
-def test_a_score_out_of_reach_is_told(fit: Result) -> None:
+def test_a_score_out_of_reach_is_told(fit: FittedJoint) -> None:
     x = fit.x.copy()
     # The gain, which was written as 1.3: without it compute changes nothing.
     at = int(np.argmin(np.abs(fit.x.mean(axis=(0, 1)) - 1.3)))
@@ -78,7 +78,7 @@ def test_a_score_out_of_reach_is_told(fit: Result) -> None:
     assert "at no compute up to" in str(found)
 
 
-def test_what_the_fit_does_not_have_is_told(fit: Result) -> None:
+def test_what_the_fit_does_not_have_is_told(fit: FittedJoint) -> None:
     for call, says in (
         (lambda: reach(fit, "hrd", 0.5), "the nearest is 'hard'"),
         (lambda: reach(fit, "hard", 50), "a score between 0 and 1 to reach, found 50"),

@@ -11,10 +11,10 @@ import pytest
 
 from csvjax.infer import Laplace, Map, Nuts
 from csvjax.infer import outliers as module
-from csvjax.infer.outliers import fit_without_outliers, log_either, outliers
 from csvjax.infer.result import Fit, Status
 from csvjax.law.density import Density, Sites
-from csvjax.law.model import Evidence
+from csvjax.laws.joint_model import JointEvidence
+from csvjax.laws.outliers import fit_without_outliers, log_either, outliers
 
 KEY = jax.random.key(0)
 LMS, BENCHMARKS = 12, 3
@@ -24,20 +24,20 @@ LMS, BENCHMARKS = 12, 3
 class Rows(Density):
     """A density whose parameters are the log densities of the rows."""
 
-    def constrain(self, x: jax.Array, data: Evidence) -> Sites:
+    def constrain(self, x: jax.Array, data: JointEvidence) -> Sites:
         return {"log_lm": jnp.asarray(x)}
 
 
 ROWS = Rows(lambda: None)
 
 
-def evidence() -> Evidence:
+def evidence() -> JointEvidence:
     """Two full rows, one with both 0 and 1; a row without scores; one with a blank; then plain ones."""
     score = np.full((LMS, BENCHMARKS), 0.5)
     score[:4] = [[0.2, 0.3, 0.4], [0.0, 1.0, 0.5], [0.0, 0.0, 0.0], [0.6, 0.7, 0.0]]
     seen = np.ones((LMS, BENCHMARKS), bool)
     seen[2] = seen[3, 2] = False
-    return Evidence(
+    return JointEvidence(
         score=score,
         seen=seen,
         weight=np.ones(LMS),
@@ -68,7 +68,7 @@ def test_a_model_without_scores_is_none_and_a_prior_of_zero_keeps_everyone() -> 
     assert not outliers(ROWS, evidence(), np.full(LMS, -1e9), prior=0.0).any()
 
 
-Fits = list[tuple[object, Evidence]]
+Fits = list[tuple[object, JointEvidence]]
 
 
 class Search:
@@ -78,7 +78,7 @@ class Search:
         self.absurd, self.ok = absurd, ok
         self.made: Fits = []
 
-    def __call__(self, density: Density, e: Evidence, method: object, key: jax.Array, *folder: object) -> Fit:
+    def __call__(self, density: Density, e: JointEvidence, method: object, key: jax.Array, *folder: object) -> Fit:
         self.made.append((method, e))
         mode = np.zeros(LMS)
         for rows in self.absurd:

@@ -1,0 +1,124 @@
+"""Models that no law describes, such as those whose evaluation broke, are found and left out of the fit.
+
+With a prior probability of 1 % the scores of a model are anything: exactly 0 or 1 with probability 1/2, otherwise
+uniform between. A model is left out where that is more probable, at the mode, than what the law says of its row. This
+is the classification likelihood of a mixture with uniform noise (Banfield and Raftery 1993, Biometrics 49, 803, sec.
+5), so that one absurd row costs nothing but itself, and a row that is only surprising stays.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from csvjax.infer.api import Method, fit
+from csvjax.infer.laplace import Laplace
+from csvjax.infer.map import Map
+from csvjax.infer.result import Fit
+from csvjax.law.density import Density
+from csvjax.laws.joint_field import between
+from csvjax.laws.joint_model import JointEvidence
+from csvjax.precision import float64
+
+__all__ = ["OUTLIERS", "Cleaned", "fit_without_outliers", "log_either", "outliers"]
+
+OUTLIERS = 0.01
+"""Default of the prior probability that a model is an outlier."""
+
+_ROUNDS = 4
+_MOST = 0.2  # share of the models
+
+
+class Cleaned(NamedTuple):
+    """A fit, the evidence that it was made from, in which no score of an outlier is seen, and which models these are.
+
+    log_labels: log of the probability of who is an outlier and of what these have scored, in nats; with it fits that
+    left out different models can be compared by their evidence. refused: a sentence, where there were too many.
+    """
+
+    fit: Fit
+    evidence: JointEvidence
+    outlier: Bool[np.ndarray, " lm"]
+    log_labels: float
+    refused: str | None = None
+
+
+@partial(jax.jit, static_argnames=("density",))
+def _log_rows(density: Density, e: JointEvidence, x: Float[Array, " n"]) -> Float[Array, " lm"]:
+    return density.constrain(x, e)["log_lm"]
+
+
+def _log_anything(score: Float[np.ndarray, "*cell"]) -> Float[np.ndarray, "*cell"]:
+    """log of the probability of an outlier's score: 0 or 1, with 1/4 each, or uniform between."""
+    return -np.log(2) * (2 - between(score))
+
+
+def _log_row_of_anything(e: JointEvidence) -> Float[np.ndarray, " lm"]:
+    return np.sum(np.asarray(e.seen) * _log_anything(np.asarray(e.score)), axis=1)
+
+
+@float64
+def outliers(
+    density: Density, e: JointEvidence, mode: Float[np.ndarray, " n"], prior: float = OUTLIERS
+) -> Bool[np.ndarray, " lm"]:
+    """Models whose scores are more probably anything than what the law says of them at the mode."""
+    law = np.asarray(_log_rows(density, e, jnp.asarray(mode)))
+    with np.errstate(divide="ignore"):
+        return np.log1p(-prior) + law < np.log(prior) + _log_row_of_anything(e)
+
+
+def fit_without_outliers(
+    density: Density,
+    e: JointEvidence,
+    method: Method,
+    key: Array,
+    folder: Path | None = None,
+    prior: float = OUTLIERS,
+) -> Cleaned:
+    """`csvjax.infer.fit` of all models but outliers, which are looked for at the mode, again after each fit without
+    those found before. prior: 0 leaves nobody out.
+
+    Where more than a fifth of the models, or all that were scored on a benchmark, look like outliers nobody is left
+    out: it is the law that does not describe such a table.
+    """
+    search = method if isinstance(method, Map | Laplace) else method.map
+    first, judged = e, np.asarray(e.seen).any(axis=1)
+    outlier, refused = np.zeros_like(judged), None
+    found = fit(density, e, search, key) if prior > 0 else None
+    for _ in range(_ROUNDS):
+        if found is None or found.mode is None or not found.status.ok:
+            break  # nothing is to be judged by
+        absurd = outlier | outliers(density, e, found.mode, prior)
+        kept = np.asarray(first.seen) & ~absurd[:, None]
+        lost = np.asarray(first.seen).any(axis=0) & ~kept.any(axis=0)
+        if absurd.sum() > _MOST * judged.sum() or lost.any():
+            refused = (
+                f"{absurd.sum()} of {judged.sum()} models look like outliers, too many to leave out: the law does not "
+                f"describe such scores"
+            )
+            absurd, kept = np.zeros_like(judged), np.asarray(first.seen)
+        if np.array_equal(absurd, outlier):
+            break
+        outlier = absurd
+        e = first._replace(seen=kept, score=np.where(kept, first.score, 0.0))
+        found = fit(density, e, search, key)
+        if not outlier.any():
+            break
+    if found is None or search is not method:
+        found = fit(density, e, method, key, folder)
+    labels = np.log1p(-prior) * (judged & ~outlier).sum()
+    if outlier.any():
+        labels += np.sum(np.log(prior) + _log_row_of_anything(first)[outlier])
+    return Cleaned(found, e, outlier, float(labels), refused)
+
+
+def log_either(log_p: Float[np.ndarray, "*cell"], score: Float[np.ndarray, "*cell"], prior: float) -> np.ndarray:
+    """log probability of a score of a model that may be an outlier, where the law's is `log_p`."""
+    with np.errstate(divide="ignore"):
+        return np.logaddexp(np.log1p(-prior) + log_p, np.log(prior) + _log_anything(score))
