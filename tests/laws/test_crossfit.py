@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from csvjax.evaluate import crossfit as module
+from csvjax.laws import crossfit as module
 from csvjax.evaluate import metrics, splits
 from csvjax.evaluate.splits import Fold
 from csvjax.evaluate.table import score_table
