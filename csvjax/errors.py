@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-__all__ = ["CsvjaxError", "FitWarning", "InputError", "installed"]
+__all__ = ["ArgumentError", "CsvjaxError", "FitWarning", "InputError", "Remedy", "installed"]
 
 
 class CsvjaxError(Exception):
@@ -14,6 +15,38 @@ class CsvjaxError(Exception):
 
 class InputError(CsvjaxError):
     """A file, table, column, name or option is not what was expected."""
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """Something to do with an argument of the function that raised: `text` has {} in the place of the argument.
+
+    `example`: a value, as Python writes it. `otherwise`: what to do where there is no such argument.
+    """
+
+    text: str
+    argument: str
+    example: str = "..."
+    otherwise: str = ""
+
+
+class ArgumentError(InputError):
+    """An InputError whose remedies may name arguments, so that a command line can name its own options instead."""
+
+    def __init__(self, problem: str, *remedies: str | Remedy) -> None:
+        self.problem, self.remedies = problem, remedies
+        super().__init__(self.sentence(lambda remedy: f"{remedy.argument}={remedy.example}"))
+
+    def sentence(self, spelling: Callable[[Remedy], str | None]) -> str:
+        """The error in one sentence; `spelling` writes the argument of a remedy, None if there is none to give."""
+        found = []
+        for remedy in self.remedies:
+            if isinstance(remedy, str):
+                found.append(remedy)
+                continue
+            argument = spelling(remedy)
+            found.append(remedy.otherwise if argument is None else remedy.text.format(argument))
+        return "; ".join([self.problem, ", or ".join(part for part in found if part)])
 
 
 class FitWarning(UserWarning):

@@ -122,11 +122,28 @@ BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
             "--scores",
             change(f, "scores.csv", "m00,f0,1e+20,", "m00,f0,1e+20,3"),
         ),
-        "--score-unit (percent if it is one), or name the columns that are scores with --benchmarks A,B",
+        "use --score-unit percent for percentages (or a number for another scale), or name the columns that are scores "
+        "with --benchmarks A,B",
     ),
     "no names": (
         lambda f: ("fit", "--losses", f / "losses.csv", "--scores", change(f, "scores.csv", "lm,", "x,")),
         "name it with --lm-column NAME",
+    ),
+    "two columns of names": (
+        lambda f: ("compare", "--scores", change(f, "scores.csv", "family", "LM"), "--split", "cells"),
+        "choose one with --lm-column NAME",
+    ),
+    "unit of a column": (
+        lambda f: fit_with(f, "--params-column", "easy", "--params-unit", "-1"),
+        "say what one unit of the file is worth with --params-unit NUMBER",
+    ),
+    "unit in a name": (
+        lambda f: ("compare", "--scores", change(f, "scores.csv", "flops", "flops (many)"), "--split", "cells"),
+        "say what it is worth with --flops-unit NUMBER",
+    ),
+    "score of a comparison": (
+        lambda f: ("compare", "--scores", change(f, "scores.csv", "1e+20,", "1e+20,3"), "--split", "cells"),
+        "use --score-unit percent",
     ),
     "all": (
         lambda f: ("fit", "--losses", f / "losses.csv", "--scores", change(f, "scores.csv", "easy", "all")),

@@ -97,3 +97,10 @@ def test_nothing_but_a_run_is_written_into(table: Path, tmp_path: Path) -> None:
     done = call("--scores", table, "--split", "cells", "--out", tmp_path / "mine")
     assert done.exit_code == 2
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
+def test_names_are_shown_as_they_are(table: Path, tmp_path: Path) -> None:
+    """The title of a split by a column "family" holds what rich would take for an emoji."""
+    done = call("--scores", table, "--methods", "family-mean", "--split", "corpus:family", "--out", tmp_path / "run")
+    assert done.exit_code == 0, done.output
+    assert "corpus:family: " in done.stdout

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from csvjax.baselines.method import generator
+from csvjax.baselines.method import NotApplicable, generator
 from csvjax.baselines.view import Need, View
 from csvjax.errors import InputError
 
@@ -40,6 +40,7 @@ class PointMethod:
     """A `Method` that gives points; its draws are those of the family bootstrap.
 
     `learn` and the law that it returns see views without what `needs` does not name. `refits`: how many resamples.
+    `amounts`: the kinds of compute (params, tokens, flops) without which it has no answer for a row.
     """
 
     name: str
@@ -48,6 +49,7 @@ class PointMethod:
     learn: Learn
     refit: Refit | None = None
     refits: int = 25
+    amounts: tuple[str, ...] = ()
 
     def fit(self, view: View, key: jax.Array) -> PointFit:
         """Fit the training rows of `view`."""
@@ -123,7 +125,10 @@ class PointFit:
 
     def _again(self, view: View, key: jax.Array) -> Law:
         refit = self.method.refit
-        return self.method.learn(view, key) if refit is None else refit(self.law, view, key)
+        try:
+            return self.method.learn(view, key) if refit is None else refit(self.law, view, key)
+        except NotApplicable as error:  # a part of the view lacks what the whole of it had: a failure
+            raise InputError(f"a resample of the training rows is too small: {error}") from error
 
     def _errors(
         self, train: np.ndarray, part: Int[np.ndarray, " train"], key: jax.Array

@@ -39,6 +39,7 @@ def compute_law(
         needs=needs,
         learn=partial(_learn, amount=amount, slope=slope, intercept=intercept, learn_floor=floor == "learned"),
         refit=partial(_refit, learn_floor=floor == "learned"),
+        amounts=tuple(amount.split(" and ")),
     )
 
 

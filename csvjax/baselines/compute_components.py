@@ -31,6 +31,7 @@ def compute_components(count: int = 3, slope: Shared = "shared") -> PointMethod:
         source="Ruan et al. 2024, arXiv 2405.10938, eqs. 4, 5; Maia Polo et al. 2024, arXiv 2412.06540, section 4",
         needs=frozenset({"compute", "family"}),
         learn=partial(_learn, count=count, slope=slope),
+        amounts=("flops",),
     )
 
 

@@ -19,6 +19,7 @@ from scipy.optimize import least_squares
 from scipy.special import expit
 
 from csvjax.baselines.bootstrap import Law, PointMethod
+from csvjax.baselines.method import NotApplicable
 from csvjax.baselines.view import View
 
 __all__ = ["Items", "capability", "fit_items", "item_response"]
@@ -47,6 +48,8 @@ def item_response() -> PointMethod:
 
 
 def _learn(view: View, key: jax.Array) -> Law:
+    if np.isnan(view.score[view.train]).all():
+        raise NotApplicable("expected scores on benchmarks that are not predicted, found none; give more benchmarks")
     items = fit_items(np.hstack([view.score, view.target])[view.train])
     return partial(_predict, items)
 

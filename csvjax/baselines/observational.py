@@ -46,6 +46,7 @@ def observational_compute(amount: Amount, widest_floor: float = 0.0, solver: Sol
         source=f"{_SOURCE}, eqs. 2, 6 with one slope and intercept for all families",
         needs=frozenset({"compute"}),
         learn=partial(_learn_compute, amount=amount, widest_floor=widest_floor, solver=solver),
+        amounts=(amount,),
     )
 
 
@@ -59,6 +60,8 @@ def observational_index(fitted: PointFit, view: View) -> Float[np.ndarray, "row 
 
 
 def _learn_pca(view: View, key: jax.Array, count: int, widest_floor: float, solver: Solver) -> Law:
+    if np.isnan(view.score[view.train]).all():
+        raise NotApplicable("expected scores on benchmarks that are not predicted, found none; give more benchmarks")
     fits = []
     for y in _rescaled(view).T:
         seen = ~np.isnan(y)

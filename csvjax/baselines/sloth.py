@@ -35,6 +35,7 @@ def sloth(rank: int = 3, starts: int = 4) -> PointMethod:
         learn=partial(_learn, rank=rank, starts=starts),
         refit=_refit,
         refits=20,
+        amounts=("params", "tokens"),
     )
 
 

@@ -46,6 +46,7 @@ def sloth_link(rank: int = 3, steps: int = 20_000) -> PointMethod:
         learn=partial(_learn, rank=rank, steps=steps),
         refit=_refit,
         refits=10,
+        amounts=("params", "tokens"),
     )
 
 

@@ -52,6 +52,7 @@ def two_step_ladder() -> PointMethod:
         needs=frozenset({"compute"}),
         learn=partial(_learn, starts=_STARTS),
         refit=_refit,
+        amounts=("params", "tokens"),
     )
 
 

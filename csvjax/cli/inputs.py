@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from csvjax.errors import InputError
+from csvjax.errors import ArgumentError, InputError, Remedy
 
 if TYPE_CHECKING:
     from csvjax.data.dataset import Dataset
@@ -83,13 +84,7 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random c
 Quick = Annotated[bool, _option("--quick", "A first look: fewer strengths, groups of tokens and draws.")]
 Out = Annotated[Path, _option("--out", "Folder of the run, which is made; an older run there is replaced.", "RUN")]
 
-# What the readers call their arguments, and what a command line calls them.
-_OPTIONS = {
-    "lm_column=...": "--lm-column NAME",
-    "benchmarks=[...]": "--benchmarks A,B",
-    "score_unit (score_unit='percent' if it is one)": "--score-unit (percent if it is one)",
-    "name the columns of losses with columns=[...]": "leave such columns out of the table",
-}
+_VALUES = {"benchmarks": "A,B", "score_unit": "percent"}  # what errors show after an option, if not NAME or NUMBER
 
 
 @dataclass(frozen=True)
@@ -160,21 +155,35 @@ def _read(source: Source, with_losses: bool) -> Dataset:
     if source.losses is None or source.scores is None:
         found = " ".join(_flag(name) for name in ("losses", "scores") if getattr(source, name)) or "neither"
         raise InputError(f"expected --data, or --losses and --scores, found {found}; say where the data are")
-    try:
-        return _read_tables(source, source.losses, source.scores, wanted)
-    except InputError as error:
-        sentence = str(error)
-        for argument, option in _OPTIONS.items():
-            sentence = sentence.replace(argument, option)
-        raise InputError(sentence) from None
+    return _read_tables(source, source.losses, source.scores, wanted)
 
 
 def _flag(name: str) -> str:
     return f"--{name[:-1] if name in ('floors', 'ceilings') else name.replace('_', '-')}"
 
 
+@contextmanager
+def _options_named() -> Iterator[None]:
+    """Errors of the readers name the options of a command line in place of arguments of Python."""
+    try:
+        yield
+    except ArgumentError as error:
+        raise InputError(error.sentence(_option_of)) from None
+
+
+def _option_of(remedy: Remedy) -> str | None:
+    name = remedy.argument
+    if name not in {field.name for field in fields(Source)}:
+        return None
+    return f"{_flag(name)} {_VALUES.get(name, 'NUMBER' if name.endswith('_unit') else 'NAME')}"
+
+
+@_options_named()
 def read_score_table(source: Source, scores: Path, wanted: Sequence[str] | None) -> Dataset:
-    """Scores and what their table says of the models."""
+    """Scores and what their table says of the models.
+
+    Raises: InputError for what `csvjax.data.read_scores.read_scores` refuses.
+    """
     from csvjax.data.dataset import Dataset
     from csvjax.data.read_scores import read_scores
 
@@ -199,6 +208,7 @@ def read_score_table(source: Source, scores: Path, wanted: Sequence[str] | None)
     return Dataset(lms, table)
 
 
+@_options_named()
 def _read_tables(source: Source, losses: Path, scores: Path, wanted: Sequence[str] | None) -> Dataset:
     import numpy as np
     import pandas as pd

@@ -30,13 +30,13 @@ def bar() -> Iterator[Progress]:
     console = Console(stderr=True)
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         TextColumn("{task.percentage:>3.0f} %"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(compact=True),
-        TextColumn("[dim]{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", style="dim", markup=False),
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield progress
@@ -70,11 +70,12 @@ def table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) ->
     from rich.text import Text
 
     console = Console()
-    grid = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    # A name may hold what rich would take for markup or for an emoji: everything is text.
+    grid = Table(title=Text(title, style="table.title"), title_justify="left", box=None, pad_edge=False)
     for i, heading in enumerate(headings):
-        grid.add_column(heading, justify="right" if i else "left", overflow="fold")
+        grid.add_column(Text(heading), justify="right" if i else "left", overflow="fold")
     for row in rows:
-        grid.add_row(*map(Text, row))  # a name may hold what rich would take for markup
+        grid.add_row(*map(Text, row))
     console.print(grid)
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from csvjax import names
 from csvjax.data.raw import RawTable
-from csvjax.errors import InputError
+from csvjax.errors import ArgumentError, Remedy
 
 __all__ = ["covariates", "find_columns", "lm_names", "one_each", "per_name", "positive_unit", "spelled_as"]
 
@@ -50,8 +50,8 @@ def spelled_as(raw: RawTable, role: str, taken: Iterable[str] = ()) -> str | Non
     for spelling in _SPELLINGS[role]:
         found = [column for column in free if _plain(column) == spelling]
         if len(found) > 1:
-            remedy = "rename all but one" if role in _LONG else f"choose one with {role}_column=..."
-            raise InputError(f"{raw.path}: expected one column of {role}, found {names.some(found)}; {remedy}")
+            remedy = "rename all but one" if role in _LONG else Remedy("choose one with {}", f"{role}_column")
+            raise ArgumentError(f"{raw.path}: expected one column of {role}, found {names.some(found)}", remedy)
         if found:
             return found[0]
     return None
@@ -70,9 +70,9 @@ def find_columns(raw: RawTable, given: Mapping[str, str | None], taken: Iterable
     if "lm" in found and found["lm"] is None:
         if raw.columns[0]:
             usual = ", ".join(_SPELLINGS["lm"])
-            raise InputError(
-                f"{raw.path}: expected a column of model names ({usual}), found {names.some(raw.columns, 5)}; "
-                f"name it with lm_column=..."
+            raise ArgumentError(
+                f"{raw.path}: expected a column of model names ({usual}), found {names.some(raw.columns, 5)}",
+                Remedy("name it with {}", "lm_column"),
             )
         found["lm"] = raw.columns[0]
     return found
@@ -111,8 +111,9 @@ def one_each(raw: RawTable, keys: Sequence[str], column: str, values: Sequence[T
 def positive_unit(value: float, name: str) -> float:
     """Raises: InputError for a unit that is not a finite number above 0."""
     if not 0 < value < np.inf:
-        raise InputError(
-            f"expected {name} to be a number above 0, found {value}; give what one unit of the file is worth"
+        raise ArgumentError(
+            f"expected a unit that is a number above 0, found {value}",
+            Remedy("say what one unit of the file is worth with {}", name),
         )
     return float(value)
 
@@ -128,9 +129,9 @@ def _unit(raw: RawTable, column: str, role: str, given: float | None) -> float:
     try:
         return _PREFIX[written] if written in _PREFIX else positive_unit(float(written), f"{role}_unit")
     except ValueError:
-        raise InputError(
-            f"{raw.path}, column {column!r}: expected a unit such as (M), (B) or (1E21), found ({match.group(1)}); "
-            f"say what it is worth with {role}_unit=..."
+        raise ArgumentError(
+            f"{raw.path}, column {column!r}: expected a unit such as (M), (B) or (1E21), found ({match.group(1)})",
+            Remedy("say what it is worth with {}", f"{role}_unit"),
         ) from None
 
 

@@ -19,7 +19,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from csvjax import names
-from csvjax.errors import InputError
+from csvjax.errors import ArgumentError, InputError, Remedy
 
 __all__ = ["RawTable", "read_raw"]
 
@@ -40,12 +40,11 @@ class RawTable:
     where: tuple[str, ...]
     comma: bool = False
 
-    def fail(self, row: int, column: str, expected: str, remedy: str) -> NoReturn:
+    def fail(self, row: int, column: str, expected: str, *remedies: str | Remedy) -> NoReturn:
         """Raise the InputError of one cell."""
         found = self.text(column)[row] or "a blank"
-        raise InputError(
-            f"{self.path}, {self.where[row]}, column {column!r}: expected {expected}, found {found}; {remedy}"
-        )
+        where = f"{self.path}, {self.where[row]}, column {column!r}"
+        raise ArgumentError(f"{where}: expected {expected}, found {found}", *remedies)
 
     def rows(self, chosen: Sequence[int]) -> RawTable:
         """The table of the chosen rows."""
@@ -76,8 +75,8 @@ class RawTable:
         """Whether any cell is a number or seems meant as one, as `45.1%` and `0.4 (0.1)` do."""
         return any(_STARTS_AS_NUMBER.match(cell) for cell in self.text(column))
 
-    def numbers(self, column: str, otherwise: str = "") -> Float[np.ndarray, " row"]:
-        """The column as float64, NaN for blank cells; `otherwise` is one more remedy that the error offers.
+    def numbers(self, column: str, *otherwise: str | Remedy) -> Float[np.ndarray, " row"]:
+        """The column as float64, NaN for blank cells; `otherwise` are more remedies that the error offers.
 
         Raises: InputError for text that is not a number and for infinite values.
         """
@@ -88,10 +87,10 @@ class RawTable:
             try:
                 found[row] = float(self._point(cell).replace("_", "?"))
             except ValueError:
-                remedy = f"write a plain number, or leave the cell blank if it is unknown{otherwise}"
-                self.fail(row, column, "a number or a blank", remedy)
+                remedy = "write a plain number, or leave the cell blank if it is unknown"
+                self.fail(row, column, "a number or a blank", remedy, *otherwise)
             if not math.isfinite(found[row]):
-                self.fail(row, column, "a finite number", f"leave the cell blank if it is unknown{otherwise}")
+                self.fail(row, column, "a finite number", "leave the cell blank if it is unknown", *otherwise)
         return found
 
     def _point(self, cell: str) -> str:

@@ -18,7 +18,7 @@ from csvjax.data.columns import lm_names, spelled_as
 from csvjax.data.loss_format import FORMAT, VERSION, create_array, decode_units, encode_units, merge_empty
 from csvjax.data.losses import LossTable
 from csvjax.data.raw import RawTable, read_raw
-from csvjax.errors import InputError
+from csvjax.errors import ArgumentError, InputError, Remedy
 
 __all__ = ["read_losses", "write_losses"]
 
@@ -130,9 +130,12 @@ def _from_table(raw: RawTable, lm_column: str, columns: Sequence[str] | None) ->
         other = {spelled_as(raw, role) for role in ("lm", "family", "params", "tokens", "flops")}
         for column in columns:
             if column in other or not raw.is_numeric(column):
-                raise InputError(
+                raise ArgumentError(
                     f"{raw.path}: expected losses in every column but {lm_column!r}, found the column {column!r}, "
-                    f"which seems to hold something else; name the columns of losses with columns=[...]"
+                    f"which seems to hold something else",
+                    Remedy(
+                        "name the columns of losses with {}", "columns", "[...]", "leave such columns out of the table"
+                    ),
                 )
         if not columns:
             raise InputError(f"{raw.path}: expected a column for each unit beside {lm_column!r}, found none; add them")

@@ -22,7 +22,7 @@ from csvjax.data.columns import (
 )
 from csvjax.data.raw import RawTable, read_raw
 from csvjax.data.scores import ScoreTable
-from csvjax.errors import InputError
+from csvjax.errors import ArgumentError, InputError, Remedy
 
 __all__ = ["read_scores"]
 
@@ -97,9 +97,9 @@ def _numeric(raw: RawTable, used: set[str | None]) -> tuple[str, ...]:
     """The columns that hold numbers and are not `used` for anything else."""
     found = tuple(column for column in raw.columns if column not in used and raw.is_numeric(column))
     if not found:
-        raise InputError(
-            f"{raw.path}: expected at least one column of scores, found none among {names.some(raw.columns, 5)}; "
-            f"name them with benchmarks=[...]"
+        raise ArgumentError(
+            f"{raw.path}: expected at least one column of scores, found none among {names.some(raw.columns, 5)}",
+            Remedy("name them with {}", "benchmarks", "[...]"),
         )
     return found
 
@@ -108,12 +108,12 @@ def _fractions(raw: RawTable, column: str, unit: float | Literal["percent"], nam
     """A column of scores as fractions; `named` says that the user chose the column."""
     if isinstance(unit, str) and unit != "percent":
         raise InputError(f"expected score_unit to be a number or 'percent', found {unit!r}; give one of the two")
-    choose = "" if named else ", or name the columns that are scores with benchmarks=[...]"
-    values = raw.numbers(column, choose)
+    choose = () if named else (Remedy("name the columns that are scores with {}", "benchmarks", "[...]"),)
+    values = raw.numbers(column, *choose)
     values = values / 100 if unit == "percent" else values * positive_unit(unit, "score_unit")
     for row in np.flatnonzero((values < 0) | (values > 1 + _ROUNDING)):
-        remedy = "say how it is scaled with score_unit (score_unit='percent' if it is one)"
-        raw.fail(int(row), column, "a score between 0 and 1", remedy + (choose or ", or leave the benchmark out"))
+        scale = Remedy("use {} for percentages (or a number for another scale)", "score_unit", "'percent'")
+        raw.fail(int(row), column, "a score between 0 and 1", scale, *(choose or ("leave the benchmark out",)))
     return np.minimum(values, 1.0)
 
 

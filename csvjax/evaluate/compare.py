@@ -199,18 +199,31 @@ def _answer(task: Task) -> tuple[Outcome, pd.DataFrame | None]:
         task.seed,
     )
     answered = int(cells["crps"].notna().sum())
-    if not answered and _unknown(task):
-        return _outcome(task, "not applicable", "needs compute, which is not known of the models to predict"), None
+    if not answered and (unknown := _unknown(task)):
+        return _outcome(task, "not applicable", f"needs {unknown}, unknown for all models to predict"), None
     if not answered:
         return _outcome(task, "failed", "gave no answer for any cell that was asked", seconds=seconds), None
     return _outcome(task, "ok", answered=answered, seconds=seconds), cells
 
 
-def _unknown(task: Task) -> bool:
-    """Whether the method needs compute and some kind of it is unknown of every model that is asked."""
+def _unknown(task: Task) -> str:
+    """What the method needs and the view shows for none of the models that are asked; "" if there is no such thing.
+
+    Compute is unknown if all its amounts are. A method may name, as `amounts`, those that it cannot do without: then
+    one of them is enough.
+    """
     rows = task.asked.any(axis=1)
-    amounts = (task.view.params, task.view.tokens, task.view.flops)
-    return "compute" in task.method.needs and any(np.isnan(amount[rows]).all() for amount in amounts)
+    view = task.view
+    amounts = {name: np.isnan(getattr(view, name)[rows]).all() for name in ("params", "tokens", "flops")}
+    unknown = {
+        **{name: amounts[name] for name in getattr(task.method, "amounts", ())},
+        "compute": all(amounts.values()),
+        "scores": np.isnan(view.score[rows]).all(),
+        "losses": np.isnan(view.loss[rows]).all(),
+        "family": (view.family[rows] == "").all(),
+    }
+    needed = {*getattr(task.method, "amounts", ()), *task.method.needs}
+    return next((name for name, nothing in unknown.items() if nothing and name in needed), "")
 
 
 def key_of(task: Task) -> str:

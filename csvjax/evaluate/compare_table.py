@@ -18,16 +18,17 @@ _NEARLY_ALL = 0.9
 def comparison_table(found: Comparison, resamples: int = 1000) -> pd.DataFrame:
     """Columns split, method, status, reason, asked, answered, seconds, clusters, against; `FIGURES` with _low, _high.
 
-    `status`: "ok" if every question was answered, "partly" if some were, else "failed" or "not applicable" with the
-    first reason. `against`: of the method with the lowest CRPS among those that answered nearly all cells that any did,
-    "best"; of any other one "worse" if the paired interval of the CRPS excludes zero, "better" (possible on common
-    cells alone), or "not decided". Methods with the lowest CRPS come first.
+    `status`: "ok" if every question was answered, "partly" if some were, else "failed" if the method failed on any of
+    them, else "not applicable"; with the first reason, that of a failure if there is one. `against`: of the method with
+    the lowest CRPS among those that answered nearly all cells that any did, "best"; of any other one "worse" if the
+    paired interval of the CRPS excludes zero, "better" (possible on common cells alone), or "not decided". Methods with
+    the lowest CRPS come first.
     """
     rows = []
     for (split, method), outcomes in found.outcomes.groupby(["split", "method"], sort=False):
         cells = _cells(found, split, method)
         good = (outcomes["status"] == "ok").sum()
-        wrong = outcomes[outcomes["status"] != "ok"]
+        wrong = outcomes[outcomes["status"] != "ok"].sort_values("status", kind="stable")  # "failed" comes first
         status = "ok" if not len(wrong) else "partly" if good else wrong["status"].iloc[0]
         row: dict[str, object] = {
             "split": split,

@@ -158,11 +158,9 @@ def _named_folds(text: str, lms: pd.DataFrame, rows: Mask, inside: bool) -> tupl
         text = f"day>{(limit - pd.Timestamp(0)).total_seconds():.0f}"
     try:
         return splits.inner(text, lms, rows).folds if inside else splits.parse_split(text, lms).folds
-    except InputError as error:
-        if "is written" in str(error):
-            forms = "cells, models, families, benchmarks, compute:NUMBER, date:DAY, corpus, mixtures"
-            raise InputError(f"{error}; nor is it one of {forms}") from None
-        raise
+    except splits.UnknownSplit as error:
+        forms = "cells, models, families, benchmarks, compute:NUMBER, date:DAY, corpus, mixtures"
+        raise splits.UnknownSplit(f"{error}; nor is it one of {forms}") from None
 
 
 def _column(lms: pd.DataFrame, kind: str, given: str | None) -> str:

@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 from csvjax.errors import InputError
 from csvjax.names import hint
 
-__all__ = ["Fold", "Split", "inner", "leave_one_out", "parse_split", "threshold", "weak_to_strong"]
+__all__ = ["Fold", "Split", "UnknownSplit", "inner", "leave_one_out", "parse_split", "threshold", "weak_to_strong"]
 
 Mask = NDArray[np.bool_]
 
 FORMS = "leave-one-out:COLUMN, weak-to-strong:COLUMN, weak-to-strong:COLUMN:TOP or COLUMN>NUMBER"
+
+
+class UnknownSplit(InputError):
+    """A text that is none of the `FORMS` of a split."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +117,7 @@ def _parse(text: str) -> tuple[str, str, float]:
             return "threshold", match[1].strip(), float(match[2])
         except ValueError:
             pass
-    raise InputError(f"a split is written {FORMS}, and '{text}' is none of them")
+    raise UnknownSplit(f"a split is written {FORMS}, and '{text}' is none of them")
 
 
 def parse_split(text: str, lms: pd.DataFrame) -> Split:

@@ -7,7 +7,9 @@ import pytest
 from scipy.stats import binom
 
 from csvjax.baselines.bootstrap import Law, PointMethod
+from csvjax.baselines.compute import compute_law
 from csvjax.baselines.family import family_mean
+from csvjax.baselines.method import NotApplicable
 from csvjax.baselines.observational import observational_compute
 from csvjax.baselines.view import View, hide
 from csvjax.data.dataset import Dataset
@@ -95,6 +97,16 @@ def test_too_few_rows_are_one_sentence(make: Callable[..., Dataset]) -> None:
     view = hide(make(), np.arange(20) % 4 < 3, ("x",)).take(np.array([0, 1, 3]))
     with pytest.raises(InputError, match="at least 3 training rows to resample, found 2"):
         grand_mean().fit(view, KEY).draws(view, KEY, 5)
+
+
+def test_a_resample_without_compute_is_a_failure_of_the_method(make: Callable[..., Dataset]) -> None:
+    """Two models have FLOPs, so that the law is fitted and most resamples are not: it does apply to the data."""
+    view = hide(make(), np.arange(20) % 4 < 3, ("x",))
+    view = replace(view, flops=np.where(np.arange(20) < 2, view.flops, np.nan))
+    fitted = compute_law("flops").fit(view, KEY)
+    with pytest.raises(InputError, match="resample") as caught:
+        fitted.draws(view, KEY, 50)
+    assert not isinstance(caught.value, NotApplicable)
 
 
 def test_a_target_with_one_score_cannot_be_resampled(make: Callable[..., Dataset]) -> None:

@@ -94,7 +94,7 @@ def test_units_are_those_given_then_those_of_the_name(write: Any) -> None:
     assert (lms["params"].item(), table.score.item()) == (7e9, pytest.approx(0.553))
     _, lms = read_scores(path, params_unit=1e6, score_unit=0.01)
     assert lms["params"].item() == 7e6
-    with pytest.raises(InputError, match=r"between 0 and 1, found 55.3; say how it is scaled"):
+    with pytest.raises(InputError, match=r"between 0 and 1, found 55.3; use score_unit=.percent."):
         read_scores(path)
     with pytest.raises(InputError, match=r"unit such as \(M\), \(B\) or \(1E21\), found \(weights\).*params_unit"):
         read_scores(write("model,params (weights),x\na,7,0.5\n"))
@@ -148,7 +148,7 @@ def test_floors_and_ceilings_that_are_not_known_are_nan(write: Any) -> None:
         ("Model,x\na,0.5\n", {"benchmarks": ["X"]}, "expected a column 'X', which is not there: the nearest is 'x'"),
         ("Model,x\na,0.5\n", {"benchmarks": []}, "list of at least one name"),
         ("Model,x\na,0.5\n", {"benchmarks": ["x", "x"]}, "each benchmark once"),
-        ("Model,x\na,0.5\n", {"score_unit": 0.0}, "score_unit to be a number above 0, found 0.0"),
+        ("Model,x\na,0.5\n", {"score_unit": 0.0}, "above 0, found 0.0; say what .* with score_unit=..."),
         ("Model,x\na,0.5\n", {"n_items": {"x": 0}}, "at least 1 test item, found 0 for benchmark 'x'"),
         ("Model,note\na,good\n", {}, "at least one column of scores, found none among 'Model', 'note'"),
         ("Model,Params (B),params,x\na,1,1,1\n", {}, r"one column of params, found .*; choose one with params_column"),

@@ -10,7 +10,7 @@ from csvjax.baselines import Fitted, Method, Need, View, find_methods
 from csvjax.data.dataset import Dataset
 from csvjax.data.scores import ScoreTable
 from csvjax.errors import InputError
-from csvjax.evaluate.compare import Comparison, compare, key_of, tasks
+from csvjax.evaluate.compare import Comparison, Outcome, compare, key_of, tasks
 from csvjax.evaluate.compare_table import comparison_table, pair_table
 from csvjax.evaluate.questions import parse_sees, questions
 
@@ -93,6 +93,40 @@ def test_compute_that_nobody_knows_is_no_failure() -> None:
     unknown = replace(dataset, lms=dataset.lms.assign(flops=np.nan, tokens=np.nan))
     found = run(METHODS, dataset=unknown).outcomes.set_index("method")["status"]
     assert list(found) == ["ok", "not applicable", "not applicable"]
+    known = dataset.lms["params"] < 1e11
+    of_training = replace(dataset, lms=dataset.lms.assign(flops=dataset.lms["flops"].where(known)))
+    found = run(METHODS, dataset=of_training).outcomes.set_index("method")
+    assert found.loc["log-flops", "reason"] == "needs flops, unknown for all models to predict"
+    assert list(found["status"]) == ["ok", "not applicable", "not applicable"]
+
+
+def test_a_single_benchmark_has_no_others_to_predict_it_from() -> None:
+    dataset = made()
+    assert dataset.scores is not None
+    alone = replace(dataset, scores=dataset.scores.select(benchmarks=["x"]))
+    asked = questions("weak-to-strong:params", alone, parse_sees("all"))
+    found = compare(list(tasks(alone, asked, find_methods(["pca-1", "item-response"]), 50))).outcomes
+    assert set(found["status"]) == {"not applicable"}
+
+
+@pytest.mark.parametrize("how", ["silent", "bug"])
+def test_a_failure_beside_unknown_tokens_is_a_failure_and_tried_again(tmp_path: Path, how: str) -> None:
+    """Size and FLOPs are there, so the method had what it needs."""
+    dataset = made()
+    unknown = replace(dataset, lms=dataset.lms.assign(tokens=np.nan))
+    broken: dict[str, Method] = {how: Breaks(how, needs=frozenset({"compute"}))}
+    for _ in range(2):
+        (outcome,) = run(broken, tmp_path, unknown).outcomes.itertuples()
+        assert (outcome.status, outcome.again) == ("failed", False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_failure_among_questions_that_do_not_apply_is_a_failure() -> None:
+    none = Outcome("s", "q1", "m", "not applicable", "needs losses", 1, 0, 0.0)
+    failed = none._replace(question="q2", status="failed", reason="division by zero")
+    found = Comparison(run({}).cells, pd.DataFrame([none, failed]))
+    (row,) = comparison_table(found, 50).itertuples()
+    assert (row.status, row.reason) == ("failed", "division by zero")
 
 
 def test_what_is_known_is_not_computed_again(tmp_path: Path) -> None:
