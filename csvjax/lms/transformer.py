@@ -114,9 +114,8 @@ class Block(nnx.Module):
         value = self._heads(value, None)
         if turned is not None:
             query, key = rotate(query, *turned), rotate(key, *turned)
-        mixed = attend(
-            query * self.layer.scale, key, value, self.layer.window, self.shape.attention_cap, valid, self.dtype
-        )
+        layer, cap = self.layer, self.shape.attention_cap
+        mixed = attend(query, key, value, layer.scale, layer.window, cap, valid, self.dtype)
         return self.out(mixed.reshape(*x.shape[:2], -1))
 
     def mlp(self, x: Float[Array, "b t d"]) -> Float[Array, "b t d"]:
