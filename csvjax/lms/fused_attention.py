@@ -1,13 +1,12 @@
 """Attention that never writes its scores to memory (FlashAttention, arXiv 2205.14135), as each platform offers it.
 
-    platform   kernel                   of the families                      not for
-    cuda       cuDNN, `__cudnn$fmha`    all but Gemma-2                      float32, a cap on the scores (Gemma-2), heads
-                                                                             wider than 128 (256 from Hopper on) or not a
-                                                                             multiple of 8, padding on the left
-    tpu        Splash, a Pallas call    all                                  float32, texts that are not a multiple of 128
-                                                                             tokens, padding on the left
+    platform   kernel                  not for
+    cuda       cuDNN, `__cudnn$fmha`   float32; a cap on the scores (Gemma-2); heads wider than 128 (from Hopper on 256) or
+                                       not a multiple of 8; padding on the left
+    tpu        Splash, a Pallas call   float32 and float16; texts that are not a multiple of 128 tokens; padding on the left
     others     none
 
+Every family but Gemma-2 thus has the fused kernel on both platforms, Gemma-2 on a TPU alone.
 What is left out goes by in blocks (`csvjax.lms.blocked_attention`). Float32 stays float32: both kernels multiply in 16
 bits.
 """
