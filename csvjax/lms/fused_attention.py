@@ -1,9 +1,9 @@
 """Attention that never writes its scores to memory (FlashAttention, arXiv 2205.14135), as each platform offers it.
 
     platform   kernel                  not for
-    cuda       cuDNN, `__cudnn$fmha`   float32; a cap on the scores (Gemma-2); heads wider than 128 (from Hopper on 256) or
-                                       not a multiple of 8; padding on the left
-    tpu        Splash, a Pallas call   float32 and float16; texts that are not a multiple of 128 tokens; padding on the left
+    cuda       cuDNN, `__cudnn$fmha`   float32; a cap on the scores (Gemma-2); padding on the left; heads wider than 256
+                                       (before Hopper 128) or not a multiple of 8
+    tpu        Splash, a Pallas call   float32 and float16; padding on the left; other than 128 n tokens
     others     none
 
 Every family but Gemma-2 thus has the fused kernel on both platforms, Gemma-2 on a TPU alone.
