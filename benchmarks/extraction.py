@@ -3,6 +3,7 @@
     python -m benchmarks.extraction --out runs/extraction
     python -m benchmarks.extraction --quick --out runs/quick
     python -m benchmarks.extraction --only torch        or --only curves
+    python -m benchmarks.extraction --device gpu [--choices]
 
 The peer is the forward pass of PyTorch `transformers` (its default attention) with cross-entropy, in an environment
 of its own (`benchmarks/torch_environment.py`). Both read one random checkpoint, in float32, and 4 rows of 512 tokens,
@@ -42,6 +43,15 @@ open keeps what it has read, and the largest tensors read last are held twice at
 each tensor and reading the largest first brought Pythia from 0.84 to 0.58.
 
 What falls short. Pythia, at 1.04 to 1.09: ours runs at 76 % of the fastest plain product, PyTorch at 73 % (the ratio).
+
+On a GPU (`--device gpu`, five minutes at most, no network): the rows of `benchmarks.gpu_shapes` with tokens/s, model
+FLOP/s and its share of the measured bfloat16 product of 8192^3, seconds to compile and run once, memory as XLA plans
+it, and how far losses with the fused kernel are from those with blocks. Weights are drawn on the device. Each figure is
+said and written to `$OUT/extraction_gpu.json` (without OUT, to `--out`) as soon as it is there. It needs jax with CUDA
+and csvjax's own dependencies (flax, transformers, safetensors, tokenizers, typer and so on), which the interpreter must
+be able to import; PyTorch with CUDA too, or the table compares with figures of an H200. `--choices` goes on to other
+sizes of head blocks, options of XLA, and a profile, and may take two minutes more. `--quick`: almost empty models, to
+try it without a GPU.
 """
 
 from __future__ import annotations
@@ -59,6 +69,7 @@ from typing import Any
 import numpy as np
 import typer
 
+from benchmarks import gpu_table
 from benchmarks.torch_environment import torch_python
 from csvjax.atomic import replacing
 
@@ -184,7 +195,18 @@ def curves(folder: Path, rounds: int, quick: bool) -> dict[str, Any]:
     }
 
 
-def main(out: Path = Path("runs/extraction"), quick: bool = False, only: str = "") -> None:
+def main(
+    out: Path = Path("runs/extraction"),
+    quick: bool = False,
+    only: str = "",
+    device: str = "cpu",
+    choices: bool = False,
+) -> None:
+    if device not in ("cpu", "gpu"):
+        raise typer.BadParameter("cpu or gpu")
+    if device == "gpu":
+        gpu_table.run(out, quick, choices)
+        return
     if only not in ("", "torch", "curves"):
         raise typer.BadParameter("torch or curves")
     rounds = 3 if quick else 6

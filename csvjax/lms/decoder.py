@@ -11,6 +11,9 @@ from jaxtyping import Array, Float, Int
 
 __all__ = ["Decoder", "DecoderConfig"]
 
+# The platform's own choice for float32 is TF32 on a GPU and bfloat16 on a TPU: 10 and 7 bits.
+_FLOAT32 = jax.lax.Precision.HIGHEST
+
 
 @dataclass(frozen=True)
 class DecoderConfig:
@@ -63,6 +66,10 @@ def rotate(x: Float[Array, "b t n h"], cos: Float[Array, "t g"], sin: Float[Arra
     return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
 
 
+def _product(x: Float[Array, "b t i"], kernel: nnx.Param) -> Float[Array, "b t o"]:
+    return jnp.matmul(x, kernel[...], precision=_FLOAT32)
+
+
 class Block(nnx.Module):
     """x + attention(norm(x)), then x + mlp(norm(x))."""
 
@@ -82,15 +89,15 @@ class Block(nnx.Module):
 
     def attention(self, x: Float[Array, "b t d"], cos: Array, sin: Array, mask: Array) -> Float[Array, "b t d"]:
         batch, length, width = x.shape
-        q, k, v = jnp.split((x @ self.qkv[...]).reshape(batch, length, 3 * self.heads, -1), 3, axis=2)
+        q, k, v = jnp.split(_product(x, self.qkv).reshape(batch, length, 3 * self.heads, -1), 3, axis=2)
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
-        scores = jnp.einsum("bqnh,bknh->bnqk", q, k) * q.shape[-1] ** -0.5 + mask
-        mixed = jnp.einsum("bnqk,bknh->bqnh", jax.nn.softmax(scores, axis=-1), v)
-        return mixed.reshape(batch, length, width) @ self.out[...]
+        scores = jnp.einsum("bqnh,bknh->bnqk", q, k, precision=_FLOAT32) * q.shape[-1] ** -0.5 + mask
+        mixed = jnp.einsum("bnqk,bknh->bqnh", jax.nn.softmax(scores, axis=-1), v, precision=_FLOAT32)
+        return _product(mixed.reshape(batch, length, width), self.out)
 
     def __call__(self, x: Float[Array, "b t d"], cos: Array, sin: Array, mask: Array) -> Float[Array, "b t d"]:
         x = x + self.attention(self.norm_attention(x), cos, sin, mask)
-        return x + jax.nn.gelu(self.norm_mlp(x) @ self.up[...]) @ self.down[...]
+        return x + _product(jax.nn.gelu(_product(self.norm_mlp(x), self.up)), self.down)
 
 
 class Decoder(nnx.Module):

@@ -17,8 +17,11 @@ from csvjax.types import AnyArray
 
 __all__ = ["LanguageModel", "blocked_nll", "document_nll", "scorer", "token_nll"]
 
+_BLOCK = 512  # tokens at a time
 _COLUMNS = 4096  # of the vocabulary at a time, where it is several times larger
 _ROWS = 2048  # tokens at a time there: with the columns, 32 MB of logits
+_GPU_SHARE = 1 / 32  # of a GPU's memory for logits: products of a few hundred rows would leave most of it idle
+_GPU_TILE = 128  # rows and columns of the tiles that a GPU's products are made of
 
 
 @runtime_checkable
@@ -63,8 +66,11 @@ def _wide(states: Array, target: Array, rows: Array, cap: float | None, columns:
         part = jax.lax.dynamic_slice_in_dim(rows, i * columns, columns)
         return add(carry, _products(states, part, cap)), None
 
-    start = jnp.full(len(states), -jnp.inf), jnp.zeros(len(states))
-    carry, _ = jax.lax.scan(step, start, jnp.arange(blocks))
+    carry = jnp.full(len(states), -jnp.inf), jnp.zeros(len(states))
+    if blocks == 1:
+        carry = add(carry, _products(states, rows[:columns], cap))
+    else:
+        carry, _ = jax.lax.scan(step, carry, jnp.arange(blocks))
     if blocks * columns < len(rows):
         carry = add(carry, _products(states, rows[blocks * columns :], cap))
     most, total = carry
@@ -78,23 +84,38 @@ def _wide(states: Array, target: Array, rows: Array, cap: float | None, columns:
     return most + jnp.log(total) - _capped(chosen, cap)
 
 
+def _gpu_block(count: int, vocabulary: int) -> int:
+    """Positions at a time on a GPU, with the logits of all of the vocabulary: few blocks, all of one size."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    room = stats.get("bytes_limit", 1 << 34) * _GPU_SHARE
+    blocks = -(-4 * count * vocabulary // int(room))
+    return -(-count // blocks // _GPU_TILE) * _GPU_TILE
+
+
 def blocked_nll(
     hidden: Float[Array, "p d"],
     head: Float[Array, "d v"],
     targets: Int[Array, " p"],
-    block: int = 512,
+    block: int | None = None,
     cap: float | None = None,
-    columns: int = _COLUMNS,
+    columns: int | None = None,
 ) -> Float[Array, " p"]:
     """-log softmax(cap(hidden @ head))[target] in nats, in float32, over blocks of positions one after the other.
 
     Up to 4 `columns` of vocabulary, the largest array is [block, v]; beyond, the vocabulary goes by in blocks too, and
-    the largest is [max(block, 2048), columns], whatever v is. Method: levanter, `models/loss.py`.
+    the largest is [max(block, 2048), columns], whatever v is. Without `block` and `columns` they are 512 and 4096; on a
+    GPU the largest array then has all of the vocabulary and takes up to a 32nd of the memory. Method: levanter,
+    `models/loss.py`.
     """
     count, width = hidden.shape
     rows = head.T
-    wide = len(rows) > 4 * columns
-    block = min(max(block, _ROWS) if wide else block, count)
+    if block is None and columns is None and jax.default_backend() == "gpu" and len(rows) >= _GPU_TILE:
+        # Whole tiles first: a product with 50,257 columns is far slower than one with 50,176 and one with 81.
+        wide, columns, block = True, len(rows) // _GPU_TILE * _GPU_TILE, min(_gpu_block(count, len(rows)), count)
+    else:
+        block, columns = block or _BLOCK, columns or _COLUMNS
+        wide = len(rows) > 4 * columns
+        block = min(max(block, _ROWS) if wide else block, count)
     padding = -count % block
 
     def one(part: tuple[Array, Array]) -> Array:
@@ -107,7 +128,7 @@ def blocked_nll(
 
 
 @partial(jax.jit, static_argnames=("graph", "block"))
-def _token_nll(graph: nnx.GraphDef, params: nnx.State, tokens: Array, targets: Array, block: int) -> Array:
+def _token_nll(graph: nnx.GraphDef, params: nnx.State, tokens: Array, targets: Array, block: int | None) -> Array:
     model = nnx.merge(graph, params)
     hidden = model.hidden_states(tokens)
     flat = hidden.reshape(-1, hidden.shape[-1])
@@ -115,7 +136,7 @@ def _token_nll(graph: nnx.GraphDef, params: nnx.State, tokens: Array, targets: A
     return blocked_nll(flat, model.head, targets.reshape(-1), block, cap).reshape(targets.shape)
 
 
-def scorer(model: LanguageModel, block: int = 512) -> Callable[[AnyArray, AnyArray], Array]:
+def scorer(model: LanguageModel, block: int | None = None) -> Callable[[AnyArray, AnyArray], Array]:
     """`token_nll` of one model: a function of (tokens, targets) that does not take the model apart at every call."""
     graph, params = nnx.split(model)
     return lambda tokens, targets: _token_nll(graph, params, tokens, targets, block)
@@ -125,14 +146,14 @@ def token_nll(
     model: LanguageModel,
     tokens: Int[Array | np.ndarray, "b t"],
     targets: Int[Array | np.ndarray, "b t"],
-    block: int = 512,
+    block: int | None = None,
 ) -> Float[Array, "b t"]:
     """Loss in nats of each target given the tokens up to its position; compiled once per shape and architecture."""
     return scorer(model, block)(tokens, targets)
 
 
 def document_nll(
-    model: LanguageModel, windows: Windows, batch: int = 16, block: int = 512
+    model: LanguageModel, windows: Windows, batch: int = 16, block: int | None = None
 ) -> Float[np.ndarray, " unit"]:
     """Loss in nats of every scored token of the windows' documents, in their order; `batch` windows at a time."""
     losses = np.full(windows.count, np.nan, np.float32)

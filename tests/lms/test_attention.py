@@ -1,4 +1,4 @@
-"""Attention in blocks of queries against the plain square."""
+"""Attention in blocks of queries, and by the kernels of other platforms, against the plain square."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from csvjax.lms.attention import attend
+from csvjax.lms.blocked_attention import blocked
 
 
 def plain(
@@ -39,7 +39,17 @@ def test_blocks_give_what_the_square_gives(window: int | None, cap: float | None
     wanted = plain(query, key, value, window, cap, valid)
     given = [jnp.asarray(x, jnp.float32) for x in (query, key, value)]
     mask = jnp.asarray(valid) if padded else None
-    for block in (4, 64):
-        found = jax.jit(lambda *x, block=block: attend(*x, window, cap, mask, block=block))(*given)
+    for block in (1, 4, 64):  # eleven blocks in eight parts, three in three, and one
+        found = jax.jit(lambda *x, block=block: blocked(*x, window, cap, mask, block))(*given)
         rows = valid[..., None, None]
         np.testing.assert_allclose(found * rows, wanted * rows, atol=2e-6)
+
+
+def test_the_program_does_not_grow_with_the_text() -> None:
+    def size(length: int, window: int | None) -> int:
+        query, key = (jax.ShapeDtypeStruct((1, length, n, 8), jnp.float32) for n in (4, 2))
+        lowered = jax.jit(lambda q, k: blocked(q, k, k, window)).lower(query, key)
+        return lowered.as_text().count("stablehlo.")
+
+    assert size(32_768, None) <= 1.02 * size(8_192, None)
+    assert size(32_768, 512) <= 1.02 * size(2_048, 512)
