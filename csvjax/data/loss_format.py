@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import zarr
 from jaxtyping import Float
 from zarr.codecs import Crc32cCodec, ZstdCodec
-
-from csvjax import names
 
 __all__ = ["FORMAT", "VERSION", "create_array", "decode_units", "encode_units", "merge_empty"]
 
@@ -34,56 +34,69 @@ FORMAT = "csvjax losses"
 VERSION = 1
 
 
-def _pack(parts: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
+def _pack(parts: Sequence[str | None] | pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """All texts as one run of bytes, and the length of each, -1 for None."""
-    encoded = [None if part is None else part.encode() for part in parts]
-    sizes = np.array([-1 if part is None else len(part) for part in encoded], dtype=np.int64)
-    return np.frombuffer(b"".join(part or b"" for part in encoded), dtype=np.uint8), sizes
+    array = pa.array(parts, pa.large_string())
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    _, borders, data = array.buffers()
+    if not len(array):
+        return np.zeros(0, np.uint8), np.zeros(0, np.int64)
+    places = np.frombuffer(borders, np.int64, len(array) + 1, 8 * array.offset)
+    run = np.frombuffer(data or b"", np.uint8)[places[0] : places[-1]]
+    return run, np.where(array.is_null().to_numpy(zero_copy_only=False), -1, np.diff(places))
 
 
-def _unpack(run: np.ndarray, sizes: np.ndarray) -> list[str | None]:
-    ends = np.cumsum(np.maximum(sizes, 0))
-    if len(run) != (ends[-1] if len(ends) else 0):
-        raise ValueError(f"{len(run)} bytes of text, expected {ends[-1]}")
-    data = run.tobytes()
-    return [
-        None if size < 0 else data[end - size : end].decode()
-        for end, size in zip(ends.tolist(), sizes.tolist(), strict=True)
-    ]
+def _unpack(run: np.ndarray, sizes: np.ndarray) -> pa.LargeStringArray:
+    """The texts of such a run, null where the size is -1. Raises: ValueError for sizes of another run, or no UTF-8."""
+    borders = np.append(0, np.cumsum(np.maximum(sizes, 0), dtype=np.int64))
+    if len(run) != borders[-1]:
+        raise ValueError(f"{len(run)} bytes of text, expected {borders[-1]}")
+    known = pa.array(sizes >= 0)
+    array = pa.LargeStringArray.from_buffers(len(sizes), pa.py_buffer(borders), pa.py_buffer(run.tobytes()))
+    array.validate(full=True)
+    return pc.if_else(known, array, None)
+
+
+def _numbered(column: pd.Series) -> tuple[np.ndarray, list[str]]:
+    """The place of each name in the list of different names, which are in the order that they come in."""
+    codes, names = pd.factorize(column)
+    return codes.astype(np.int32), list(names)
 
 
 def encode_units(units: pd.DataFrame, texts: Mapping[str, str]) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
     """Every array but `loss`, and the attributes `documents` and `domains`."""
-    documents, domains = (tuple(dict.fromkeys(units[column])) for column in ("document", "domain"))
-    token, token_bytes = _pack(list(units["token"]))
+    document, documents = _numbered(units["document"])
+    domain, domains = _numbered(units["domain"])
+    token, token_bytes = _pack(units["token"])
     text, text_bytes = _pack([texts.get(name) for name in documents])
     arrays = {
         "start": units["start"].to_numpy(np.int64),
         "bytes": units["bytes"].to_numpy(np.int64),
-        "document": names.positions(list(units["document"]), documents, "document").astype(np.int32),
-        "domain": names.positions(list(units["domain"]), domains, "domain").astype(np.int32),
+        "document": document,
+        "domain": domain,
         "token": token,
         "token_bytes": token_bytes,
         "text": text,
         "text_bytes": text_bytes,
     }
-    return arrays, {"documents": list(documents), "domains": list(domains)}
+    return arrays, {"documents": documents, "domains": domains}
 
 
 def decode_units(
     attributes: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> tuple[pd.DataFrame, dict[str, str]]:
     """The units and the known texts of documents. Raises ValueError, KeyError, UnicodeError for arrays at odds."""
-    documents, domains = np.array(attributes["documents"], object), np.array(attributes["domains"], object)
+    documents, domains = (pa.array(attributes[name], pa.large_string()) for name in ("documents", "domains"))
     units = {
-        "token": _unpack(arrays["token"], arrays["token_bytes"]),
-        "document": documents[arrays["document"]],
-        "domain": domains[arrays["domain"]],
+        "token": _unpack(arrays["token"], arrays["token_bytes"]).to_pandas(),
+        "document": documents.take(pa.array(arrays["document"])).to_pandas(),
+        "domain": domains.take(pa.array(arrays["domain"])).to_pandas(),
         "start": arrays["start"],
         "bytes": arrays["bytes"],
     }
-    texts = dict(zip(documents, _unpack(arrays["text"], arrays["text_bytes"]), strict=True))
-    return pd.DataFrame(units), {name: text for name, text in texts.items() if text is not None}
+    texts = zip(attributes["documents"], _unpack(arrays["text"], arrays["text_bytes"]).to_pylist(), strict=True)
+    return pd.DataFrame(units), {name: text for name, text in texts if text is not None}
 
 
 def create_array(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import importlib.metadata
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,8 +74,10 @@ def open_store(
     """
     scoring = "every token" if first_scored else "all but the first token of a document"
     fixed = {"corpus": text.corpus, "tokenizer": text.tokenizer, "scoring": scoring}
-    if not path.exists():
-        _create(path, models, text, fixed, chunk)
+    arrays, named = encode_units(text.units, text.texts)
+    new = not path.exists()
+    if new:
+        _create(path, models, {**named, **fixed}, arrays, chunk)
     elif not (path / "zarr.json").is_file():
         raise InputError(
             f"expected a store of csvjax losses or nothing at {path}, found something else; choose another"
@@ -91,26 +94,53 @@ def open_store(
                 f"expected a store of the same {name} ({value[:40]}) at {path}, found {found[:40]}; "
                 "choose another path, or delete this store"
             )
-    _mend_units(group, text)
+    if not new:
+        _mend_units(group, arrays)
     _join(group, path, models, len(text.units))
     return group
 
 
-def _create(path: Path, models: Mapping[str, Settings], text: EncodedText, fixed: Settings, chunk: int) -> None:
-    arrays, named = encode_units(text.units, text.texts)
-    attributes = {"format": FORMAT, "version": VERSION, "lms": list(models), **named, **fixed}
-    attributes |= {"chunk": chunk, "code": importlib.metadata.version("csvjax")}
+def _create(
+    path: Path, models: Mapping[str, Settings], named: Settings, arrays: Mapping[str, np.ndarray], chunk: int
+) -> None:
+    attributes = {
+        "format": FORMAT,
+        "version": VERSION,
+        "lms": list(models),
+        **named,
+        "chunk": chunk,
+        "code": _version(),
+    }
     attributes["models"] = {lm: dict(settings) for lm, settings in models.items()}
     with replacing(path) as part:
         group = zarr.create_group(part, attributes=attributes)
-        create_array(group, "loss", shape=(len(models), len(text.units)), chunks=(1, chunk), dtype=np.float32)
+        shape = len(models), len(arrays["start"])
+        create_array(group, "loss", shape=shape, chunks=(1, chunk), dtype=np.float32)
+        written: list[str] = []
         for name, array in arrays.items():
-            create_array(group, name, array)
+            # Where tokens are bytes of the text as they are, two pairs of arrays are the same, and compressing is slow.
+            same = next((n for n in written if _equal(arrays[n], array)), None)
+            if same is None:
+                create_array(group, name, array)
+            else:
+                shutil.copytree(part / same, part / name)
+            written.append(name)
 
 
-def _mend_units(group: zarr.Group, text: EncodedText) -> None:
+def _equal(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.dtype == b.dtype and np.array_equal(a, b)
+
+
+def _version() -> str:
+    """The version of csvjax; a copy of its files that nobody installed has no metadata."""
+    try:
+        return importlib.metadata.version("csvjax")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _mend_units(group: zarr.Group, arrays: Mapping[str, np.ndarray]) -> None:
     """Write the arrays that describe the units again where they cannot be read."""
-    arrays, _ = encode_units(text.units, text.texts)
     for name, wanted in arrays.items():
         try:
             same = np.array_equal(_array(group, name)[...], wanted)

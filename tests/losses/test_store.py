@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,17 @@ def test_arrays_of_units_are_mended_when_the_store_is_opened(tmp_path: Path, tex
         look(path)
     stores.open_store(path, {"m0": SETTINGS}, text, True)
     assert files(path) == whole
+
+
+def test_a_copy_of_csvjax_that_nobody_installed_makes_a_store(
+    tmp_path: Path, text: EncodedText, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    store = stores.open_store(tmp_path / "s.zarr", {"m0": SETTINGS}, text, True)
+    assert stores.attribute(store, "code") == "unknown"
 
 
 def test_an_unfinished_store_is_no_table_of_losses(tmp_path: Path, text: EncodedText) -> None:

@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-from csvjax.data.loss_format import merge_empty
+from csvjax.data.loss_format import decode_units, encode_units, merge_empty
 from csvjax.errors import InputError
 from csvjax.losses.text import Document
 from csvjax.losses.units import encode_text
 from tests.lms.small import byte_level, sentencepiece
+from tests.losses import plain_units
 
 BYTE_LEVEL, SENTENCEPIECE = byte_level(), sentencepiece()
 COMPOSED = byte_level()
@@ -31,6 +32,30 @@ def test_units_are_the_bytes_of_the_document(text: str, name: str) -> None:
     assert units["bytes"].sum() == (len(raw) if len(units) else 0)
     for token, start, size in zip(units["token"], units["start"], units["bytes"], strict=True):
         assert token == raw[start : start + size].decode(errors="replace")
+
+
+BROKEN = b"caf\xe9 \xff\xfe \xf0\x9f\x98 end".decode(errors="replace")
+
+
+@given(st.lists(TEXT | st.sampled_from(["", " \n", AWKWARD, BROKEN]), max_size=4), st.booleans(), st.data())
+def test_units_and_their_arrays_are_those_of_the_stores_there_are(
+    texts: list[str], first_scored: bool, data: st.DataObject
+) -> None:
+    """A store that was begun string by string is resumed: the same values under the same types and names."""
+    documents = [Document("ab"[i % 2], f"d\x85{i}", text) for i, text in enumerate(texts)]
+    tokenizer = TOKENIZERS[data.draw(st.sampled_from(sorted(TOKENIZERS)))]
+    encoded = encode_text(documents, tokenizer, first_scored)
+    plain = plain_units.units(documents, tokenizer, first_scored)
+    assert encoded.units.to_dict("list") == plain.to_dict("list")
+    found, named = encode_units(encoded.units, encoded.texts)
+    wanted, wanted_names = plain_units.arrays(plain, encoded.texts)
+    assert named == wanted_names
+    assert list(found) == list(wanted)
+    for name, array in wanted.items():
+        assert (found[name].dtype, found[name].tolist()) == (array.dtype, array.tolist())
+    units, known = decode_units(named, found)
+    assert units.to_dict("list") == plain.to_dict("list")
+    assert known == {name: encoded.texts[name] for name in named["documents"]}
 
 
 @given(st.lists(TEXT, max_size=3), st.sampled_from(sorted(TOKENIZERS)))

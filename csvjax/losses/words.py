@@ -1,0 +1,189 @@
+"""Tokens of a text word by word: a tokenizer that never joins two words sees each different word once."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import count
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+from tokenizers import Tokenizer
+
+__all__ = ["Pieces", "encode_words", "has_words", "spelled_bytes"]
+
+_BLOCK = 512  # words that go through the tokenizer as one text
+
+Pieces = tuple[Int[np.ndarray, " token"], Int[np.ndarray, " token"]]
+
+# A word ends between a letter or digit and ASCII that is neither, between what is no white space and a space, and with
+# the text: no match of the patterns below goes over such a border, and nothing before it matters after it. The letters
+# are those that have been letters in every Unicode there was, as the tokenizer's may be another than Python's.
+_LETTER = (
+    r"A-Za-z0-9\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0400-\u0481\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fa5\uac00-\ud7a3"
+)
+_OTHER = rf"[^\s{_LETTER}]"
+_BORDER = r"[\x00-/:-@\[-`{-\x7f]"
+_WORD = re.compile(
+    rf"\s*(?:{_OTHER}+[^\S ]\s*)*(?:{_OTHER}*[{_LETTER}]+(?={_BORDER}|\Z)|{_OTHER}+(?= |\Z))"
+    rf"|(?s:.)+?(?:(?<=[{_LETTER}])(?={_BORDER})|(?<=\S)(?= )|\Z)"
+)
+
+# Patterns of which no match goes over the end of a word: those of GPT-4 and Llama 3, and of Qwen.
+_GPT4, _QWEN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
+    + digits
+    + r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    for digits in (r"\p{N}{1,3}", r"\p{N}")
+)
+
+
+@cache
+def _alphabet() -> dict[str, int]:
+    """The byte for each character of byte-level BPE: printable Latin-1 as it is, other bytes from U+0100 on (GPT-2)."""
+    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    shifted = [b for b in range(256) if b not in plain]
+    return {chr(b): b for b in plain} | {chr(256 + i): b for i, b in enumerate(shifted)}
+
+
+def spelled_bytes(token: str) -> bytes | None:
+    """The bytes that a token of byte-level BPE stands for, None where it is not written in that alphabet."""
+    alphabet = _alphabet()
+    try:
+        return bytes([alphabet[c] for c in token])
+    except KeyError:
+        return None
+
+
+def _keeps_words(step: dict[str, Any] | None) -> bool:
+    if step is None:
+        return False
+    if step["type"] == "Sequence":
+        return all(map(_keeps_words, step["pretokenizers"])) and step["pretokenizers"][-1]["type"] == "ByteLevel"
+    if step["type"] == "Split":
+        return step["pattern"].get("Regex") in (_GPT4, _QWEN) and step["behavior"] == "Isolated" and not step["invert"]
+    return step["type"] == "Digits" or (step["type"] == "ByteLevel" and not step["add_prefix_space"])
+
+
+def has_words(definition: Mapping[str, Any]) -> bool:
+    """Whether a tokenizer, by its definition, gives a text the tokens of its words one after the other.
+
+    So it is for byte-level BPE whose pattern is known.
+    """
+    split = definition["pre_tokenizer"]
+    steps = (split or {}).get("pretokenizers", [split])
+    return (
+        definition["model"]["type"] == "BPE"
+        and not definition["model"].get("dropout")
+        and definition["truncation"] is None
+        and definition["padding"] is None
+        and (definition["normalizer"] or {"type": "NFC"})["type"] == "NFC"
+        and _keeps_words(split)
+        # ByteLevel splits by GPT-2's pattern only where it is told to; without any pattern words would be joined.
+        and any(s["type"] == "Split" or (s["type"] == "ByteLevel" and s.get("use_regex", True)) for s in steps)
+    )
+
+
+def encode_words(texts: Sequence[str], tokenizer: Tokenizer, definition: Mapping[str, Any]) -> list[Pieces | None]:
+    """The tokens of each text, and how many of its bytes each token spells; None for a text that needs another way.
+
+    Such a text is one that its tokens do not spell, that holds an added token, or that the tokenizer would normalise.
+    The tokenizer must be one that `has_words`; `definition` is its own, from its JSON.
+    """
+    added = [token["content"] for token in definition["added_tokens"]]
+    heads = {content[:2] for content in added}
+    composed = definition["normalizer"] is not None
+
+    def plain(text: str) -> bool:
+        # The heads first: a tokenizer may have hundreds of added tokens with one beginning.
+        special = any(head in text for head in heads) and any(content in text for content in added)
+        return not special and (not composed or unicodedata.is_normalized("NFC", text))
+
+    number: defaultdict[str, int] = defaultdict(count().__next__)
+    places = [
+        np.fromiter(map(number.__getitem__, _WORD.findall(text)), np.int64) if plain(text) else None for text in texts
+    ]
+    words = _encode_each(list(number), tokenizer)
+    return [None if place is None else words.join(place) for place in places]
+
+
+@dataclass(frozen=True, eq=False)
+class _Words:
+    """Tokens of each word: `length` of them from `first` on in `run`; -1 where they do not spell the word."""
+
+    run: Int[np.ndarray, " token"]
+    size: Int[np.ndarray, " token"]
+    first: Int[np.ndarray, " word"]
+    length: Int[np.ndarray, " word"]
+
+    def join(self, place: Int[np.ndarray, " place"]) -> Pieces | None:
+        each = self.length[place]
+        if (each < 0).any():
+            return None
+        at = np.arange(each.sum()) + np.repeat(self.first[place] - np.cumsum(each) + each, each)
+        return self.run[at], self.size[at]
+
+
+def _blocks(words: Sequence[str]) -> list[tuple[list[int], str]]:
+    """Words that go through the tokenizer as one text, and what is put between them so that their borders stay borders.
+
+    A call of the tokenizer costs more than a word does. After a letter nothing is needed before a word that begins as a
+    border does; after anything else " a" has a border on both sides.
+    """
+    border, letter = re.compile(_BORDER), re.compile(f"[{_LETTER}]")
+    alone: list[int] = []
+    joined: dict[str, list[int]] = {"": [], " a": []}
+    for i, word in enumerate(words):
+        if not border.match(word) or word[-1].isspace():
+            alone.append(i)
+        else:
+            joined["" if letter.match(word, len(word) - 1) else " a"].append(i)
+    blocks = [([i], "") for i in alone]
+    for between, places in joined.items():
+        blocks += [(places[j : j + _BLOCK], between) for j in range(0, len(places), _BLOCK)]
+    return blocks
+
+
+def _encode_each(words: Sequence[str], tokenizer: Tokenizer) -> _Words:
+    spelling = _Spelling(tokenizer)
+    first, length = np.zeros(len(words), np.int64), np.full(len(words), -1, np.int64)
+    runs, sizes = [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
+    done, blocks = 0, _blocks(words)
+    while blocks:
+        texts = [between.join([words[i] for i in block]) for block, between in blocks]
+        encoded = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        again: list[tuple[list[int], str]] = []
+        for (block, between), text, ids in zip(blocks, texts, [e.ids for e in encoded], strict=True):
+            pieces = [piece for i in ids if (piece := spelling[i]) is not None]
+            if len(pieces) < len(ids) or b"".join(pieces) != text.encode():
+                again += [([i], "") for i in block] if len(block) > 1 else []
+                continue
+            size = np.fromiter(map(len, pieces), np.int64, len(ids))
+            borders = np.cumsum([0, *size])
+            end = np.cumsum([len(words[i].encode()) + len(between) for i in block]) - len(between)
+            start = np.append(0, end[:-1] + len(between))
+            left, right = np.searchsorted(borders, start), np.searchsorted(borders, end)
+            assert (borders[left] == start).all(), "a token across the border of two words"
+            first[block], length[block] = done + left, right - left
+            runs.append(np.asarray(ids, np.int32))
+            sizes.append(size)
+            done += len(ids)
+        blocks = again
+    return _Words(np.concatenate(runs), np.concatenate(sizes), first, length)
+
+
+class _Spelling(dict[int, bytes | None]):
+    """Bytes by token, worked out when first asked for."""
+
+    def __init__(self, tokenizer: Tokenizer):
+        super().__init__()
+        self.tokenizer = tokenizer
+
+    def __missing__(self, token: int) -> bytes | None:
+        self[token] = spelled_bytes(self.tokenizer.id_to_token(token) or "\0")
+        return self[token]
