@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from csvjax.law.density import Density, Sites
 from csvjax.law.field import Field, draw_field
@@ -16,6 +16,7 @@ from csvjax.law.likelihood import log_score_given_logit
 from csvjax.law.model import Evidence
 from csvjax.law.salience import salience
 from csvjax.law.solve import Prior
+from csvjax.types import AnyArray
 
 __all__ = ["Predictive", "draw_curve", "draw_law", "draw_salience", "field_of"]
 
@@ -80,7 +81,13 @@ def draw_law(
 
 @partial(jax.jit, static_argnames=("density", "tail"))
 def draw_curve(
-    density: Density, tail: float, e: Evidence, row: int, grid: Evidence, x: Float[Array, "draw n"], key: Array
+    density: Density,
+    tail: float,
+    e: Evidence,
+    row: int | Int[AnyArray, ""],
+    grid: Evidence,
+    x: Float[Array, "draw n"],
+    key: Array,
 ) -> Float[Array, "draw point benchmark"]:
     """Mean scores of one model, that of `row` in `e`, if its covariates were those of the rows of `grid`.
 

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from csvjax.laws import crossfit as module
 from csvjax.evaluate import metrics, splits
 from csvjax.evaluate.splits import Fold
 from csvjax.evaluate.table import score_table
+from csvjax.laws import crossfit as module
 from csvjax.laws.crossfit import Crossfit, cells, crossfit, unit_salience
 from csvjax.laws.fit_salience import SalienceFit, fit_salience
 from tests import simulated
