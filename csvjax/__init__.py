@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from csvjax.ladder.load import load_ladder
     from csvjax.law.model import Law, Priors
     from csvjax.prediction import Prediction, predict
-    from csvjax.result.files import load_fit as load
+    from csvjax.result.files import load
     from csvjax.result.result import Result
     from csvjax.target import Reach, reach
 
@@ -64,7 +64,7 @@ _HOME = {
     "Svi": "csvjax.infer.svi",
     "align": "csvjax.data.dataset",
     "fit": "csvjax.fitting",
-    "load": "csvjax.result.files:load_fit",
+    "load": "csvjax.result.files",
     "load_ladder": "csvjax.ladder.load",
     "predict": "csvjax.prediction",
     "reach": "csvjax.target",
@@ -76,8 +76,7 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'csvjax' has no attribute {name!r}")
-    module, _, own = _HOME[name].partition(":")
-    value = getattr(importlib.import_module(module), own or name)
+    value = getattr(importlib.import_module(_HOME[name]), name)
     globals()[name] = value
     return value
 

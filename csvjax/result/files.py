@@ -26,7 +26,7 @@ from csvjax.result.draws import convergence, to_tree
 from csvjax.result.result import Result
 from csvjax.runs import plain, write_json
 
-__all__ = ["load_convergence", "load_fit", "load_status", "load_tree", "save_fit"]
+__all__ = ["load", "load_convergence", "load_status", "load_tree", "save_fit"]
 
 _FORMAT = "csvjax fit 3"
 _KNOWN = ("features", "centre", "scale", "reference_loss", "reference_design")
@@ -34,7 +34,7 @@ _INFINITE = "Infinity"  # JSON has no word for it
 
 
 def save_fit(fit: Result, folder: str | os.PathLike[str]) -> None:
-    """Write a fit, its draws and its dataset into `folder`, for `load_fit`.
+    """Write a fit, its draws and its dataset into `folder`, for `load`.
 
     `posterior.zarr`: `csvjax.result.draws.to_tree`, for `xarray.open_datatree(path, engine="zarr")` and ArviZ.
     `convergence.csv`: whether the chains agree. `salience.parquet`: `Result.salience`, where there are losses.
@@ -80,7 +80,7 @@ def _check(folder: Path) -> None:
         )
 
 
-def load_fit(folder: str | os.PathLike[str]) -> Result:
+def load(folder: str | os.PathLike[str]) -> Result:
     """The fit that `save_fit` wrote.
 
     Raises: InputError for a folder without a fit that csvjax made, and for files that are damaged.
@@ -129,7 +129,7 @@ def load_convergence(folder: Path) -> pd.DataFrame:
 
 
 def load_status(folder: Path) -> Status:
-    """How the fit in `folder` ended. Raises: InputError as `load_fit` does."""
+    """How the fit in `folder` ended. Raises: InputError as `load` does."""
     return _status(_known(folder))
 
 
