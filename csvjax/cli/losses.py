@@ -160,6 +160,7 @@ def _extract(lms: Sequence[Checkpoint], documents: Sequence[Any], out: Path, opt
 
     with shown.bar() as progress:
         begun: dict[str, tuple[Any, float]] = {}
+        shown_at = 0.0
 
         def say(line: str) -> None:
             if progress.disable:
@@ -179,7 +180,9 @@ def _extract(lms: Sequence[Checkpoint], documents: Sequence[Any], out: Path, opt
             speed = done / (time.perf_counter() - start)
             note = f"{speed:,.0f} tokens/s"
             progress.update(task, completed=done, note=note)
-            if progress.disable:
+            nonlocal shown_at
+            if progress.disable and (done == total or time.perf_counter() - shown_at > 1):  # a log needs no more
+                shown_at = time.perf_counter()
                 left = _duration((total - done) / speed)
                 typer.echo(f"{lm}: {done:,} of {total:,} tokens, {note}, {left} left", err=True)
 
