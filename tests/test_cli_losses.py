@@ -94,6 +94,8 @@ def test_a_dry_run_says_what_it_would_take_and_writes_nothing(work: Path, tmp_pa
         (["--context", "300"], "context from 1 to the 256 tokens"),
         (["--dtype", "int8"], "--dtype to be float32 or bfloat16, found 'int8'"),
         (["--part", "3/2"], "--part as I/N"),
+        (["--memory", "much"], "--memory as a size like 8GiB or 500MB, found 'much'"),
+        (["--memory", "1kB"], "--memory of at least"),
         (["--first", "never"], "'bos' or 'unscored'"),
         (["--model-devices", "64"], "found 64"),
         (["--distributed", "here"], "--distributed as HOST:PORT,COUNT,INDEX"),

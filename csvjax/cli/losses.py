@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,11 +51,18 @@ def extract_losses(
         str, typer.Option("--first", metavar="bos|unscored", help="A document's first token: after BOS, or left out.")
     ] = "bos",
     dtype: Annotated[str, typer.Option("--dtype", metavar="float32|bfloat16", help="Type of the weights.")] = "float32",
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Tokens of a batch, on each device.")] = 2048,
+    batch: Annotated[
+        int | None,
+        typer.Option("--batch", min=1, help="Tokens of a batch, on each device (default: what the device gains from)."),
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option("--memory", metavar="SIZE", help="Memory of a device to stay within, as 8GiB (default: its own)."),
+    ] = None,
     chunk: Annotated[int, typer.Option("--chunk", min=1, help="Tokens of a chunk of the store.")] = 16_384,
     model_devices: Annotated[int, typer.Option("--model-devices", min=1, help="Devices that share each model.")] = 1,
     part: Annotated[
-        str, typer.Option("--part", metavar="I/N", help="Compute every N-th chunk from the I-th on; 1/2 beside 2/2.")
+        str, typer.Option("--part", metavar="I/N", help="Compute the I-th of N stretches of the text; 1/2 beside 2/2.")
     ] = "1/1",
     distributed: Annotated[
         str | None,
@@ -73,7 +81,7 @@ def extract_losses(
 
     if dtype not in ("float32", "bfloat16"):
         raise InputError(f"expected --dtype to be float32 or bfloat16, found {dtype!r}; choose one")
-    options = Options(window, stride, first, dtype, batch, chunk, model_devices, _part(part))
+    options = Options(window, stride, first, dtype, batch, chunk, model_devices, _part(part), _bytes(memory))
     documents = read_text(text)
     if replaced := sum(document.replaced for document in documents):
         typer.echo(f"{replaced} characters that are no UTF-8 are scored as U+FFFD", err=True)
@@ -90,6 +98,15 @@ def _part(part: str) -> tuple[int, int]:
     if not (i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n)):
         raise InputError(f"expected --part as I/N with I from 1 to N, found {part!r}; write 1/1 for everything")
     return int(i) - 1, int(n)
+
+
+def _bytes(size: str | None) -> int | None:
+    if size is None:
+        return None
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([KMGT]?)(I?)B\s*", size.upper())
+    if not found or not float(found[1]):
+        raise InputError(f"expected --memory as a size like 8GiB or 500MB, found {size!r}; write a number and a unit")
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** " KMGT".index(found[2] or " "))
 
 
 def _join_processes(distributed: str) -> None:
@@ -143,24 +160,33 @@ def _extract(lms: Sequence[Checkpoint], documents: Sequence[Any], out: Path, opt
 
     with shown.bar() as progress:
         begun: dict[str, tuple[Any, float]] = {}
+        shown_at = 0.0
+
+        def say(line: str) -> None:
+            if progress.disable:
+                typer.echo(line, err=True)
+            else:  # above the bar
+                progress.console.print(line, highlight=False, markup=False)
 
         def tell(lm: str, done: int, total: int) -> None:
             if lm not in begun:
                 for task in progress.task_ids:
                     progress.remove_task(task)
                 begun[lm] = progress.add_task(lm, total=total, note=""), time.perf_counter()
-                if progress.disable:
-                    typer.echo(f"{lm}: {total:,} tokens to score", err=True)
+                if not total:
+                    say(f"{lm}: 0 tokens to score")
                 return
             task, start = begun[lm]
             speed = done / (time.perf_counter() - start)
             note = f"{speed:,.0f} tokens/s"
             progress.update(task, completed=done, note=note)
-            if progress.disable:
+            nonlocal shown_at
+            if progress.disable and (done == total or time.perf_counter() - shown_at > 1):  # a log needs no more
+                shown_at = time.perf_counter()
                 left = _duration((total - done) / speed)
                 typer.echo(f"{lm}: {done:,} of {total:,} tokens, {note}, {left} left", err=True)
 
-        extract(lms, documents, out, options, tell)
+        extract(lms, documents, out, options, tell, say)
     _show(out)
 
 
@@ -192,6 +218,7 @@ def show_store(store: Annotated[Path, typer.Argument(metavar="STORE", help="What
 
 def _show(store: Path) -> None:
     from csvjax.losses.overview import look
+    from csvjax.losses.store import ACCURACY
 
     found = look(store)
     rows = [
@@ -200,7 +227,9 @@ def _show(store: Path) -> None:
     ]
     headings = ("model", "domain", "tokens", "done", "nats/token", "bits/byte")
     shown.table(f"{store}: {len(found.models)} models, {found.tokens:,} tokens", headings, rows)
-    for lm in found.models:
+    for lm, settings in found.models.items():
+        if accuracy := ACCURACY.get(str(settings.get("dtype"))):
+            typer.echo(f"{lm}: losses of {settings['dtype']} weights; how far they may be off: {accuracy}")
         if found.missing[lm]:
             typer.echo(f"{lm}: {found.missing[lm]} chunks are missing")
         for path in found.damaged[lm]:

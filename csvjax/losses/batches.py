@@ -1,4 +1,4 @@
-"""Windows as batches of few shapes: each of a power of two of tokens, and of about as many tokens in all."""
+"""Windows as batches of few shapes, each of about as many tokens."""
 
 from __future__ import annotations
 
@@ -8,32 +8,44 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-__all__ = ["Batch", "Shapes", "cut_batches"]
+__all__ = ["Batch", "Shapes", "choose_shapes", "cut_batches"]
 
 _SHORTEST = 64
+_WORTH = 16  # batches of padding that a program of its own must save: about what it takes to compile
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """Batches of about `tokens` tokens, in windows of `context` at most, whose rows are a multiple of `rows`."""
+    """Batches of about `tokens` tokens, whose rows are a multiple of `rows`, of one of the `shorter` lengths or of
+    `context`, the longest. See `choose_shapes`."""
 
     context: int
     tokens: int
     rows: int = 1
+    shorter: tuple[int, ...] = ()
 
     @property
     def lengths(self) -> tuple[int, ...]:
-        """64, 128, ... up to the context: at most half of a window is padding, and few programs are compiled."""
-        found = []
-        length = _SHORTEST
-        while length < self.context:
-            found.append(length)
-            length *= 2
-        return (*found, self.context)
+        return (*self.shorter, self.context)
 
     def height(self, length: int) -> int:
         """Windows of `length` in one batch."""
         return -(-max(1, self.tokens // length) // self.rows) * self.rows
+
+
+def choose_shapes(lengths: Int[np.ndarray, " w"], context: int, tokens: int, rows: int = 1) -> Shapes:
+    """Shapes for windows of these lengths: the context, and powers of two from 64 on where they save enough padding.
+
+    Each length is a program to compile, so most texts have one. It depends on the whole text and on nothing else:
+    a store that is resumed has the shapes it had.
+    """
+    shorter: list[int] = []
+    longer = context
+    for length in (2**i for i in range(30, 5, -1) if _SHORTEST <= 2**i < context):
+        if int((lengths <= length).sum()) * (longer - length) >= _WORTH * tokens:
+            shorter.insert(0, length)
+            longer = length
+    return Shapes(context, tokens, rows, tuple(shorter))
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,20 +72,30 @@ def cut_batches(
 ) -> Iterator[Batch]:
     """Batches of the windows (see `list_windows`) that score some of the units from bounds[0] to before bounds[1].
 
-    What fills no batch of its length joins the next longer one, so at most one batch has empty rows. The batches
-    depend on nothing outside the bounds: the same chunk gives the same losses to the last bit, whoever asks when.
+    A batch comes as soon as windows fill it, so units are done about in their order. What is left of a length at the
+    end joins the next longer one, so at most one batch has empty rows. The batches depend on nothing outside the
+    bounds: the same bounds give the same losses to the last bit, whoever asks when.
     """
     scored_end = windows[:, 4] + windows[:, 2] - windows[:, 3]
-    inside = windows[(windows[:, 4] < bounds[1]) & (scored_end > bounds[0])]
+    inside = windows[np.searchsorted(scored_end, bounds[0], "right") : np.searchsorted(windows[:, 4], bounds[1])]
+    if not len(inside):
+        return
     lengths = shapes.lengths
     bucket = np.searchsorted(lengths, inside[:, 2])
-    waiting: list[np.ndarray] = []
-    for i, length in enumerate(lengths):
-        waiting += list(inside[bucket == i])
-        height = shapes.height(length)
-        while len(waiting) >= height or (waiting and not (bucket > i).any()):
-            yield _batch(documents, waiting[:height], first, bounds, (height, length))
-            waiting = waiting[height:]
+    waiting: list[list[np.ndarray]] = [[] for _ in lengths]
+    for i, window in zip(bucket.tolist(), inside, strict=True):
+        waiting[i].append(window)
+        shape = shapes.height(lengths[i]), lengths[i]
+        if len(waiting[i]) == shape[0]:
+            yield _batch(documents, waiting[i], first, bounds, shape)
+            waiting[i] = []
+    left: list[np.ndarray] = []
+    for i, length in enumerate(lengths[: bucket.max() + 1]):
+        left += waiting[i]
+        shape = shapes.height(length), length
+        while len(left) >= shape[0] or (left and i == bucket.max()):
+            yield _batch(documents, left[: shape[0]], first, bounds, shape)
+            left = left[shape[0] :]
 
 
 def _batch(

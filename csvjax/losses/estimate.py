@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from csvjax.lms.architecture import Architecture
-from csvjax.losses.batches import Shapes
-from csvjax.losses.extract import Options, Task
+from csvjax.losses.batch_size import PLAIN, device_memory
+from csvjax.losses.batches import choose_shapes
+from csvjax.losses.plan import Options, Task
 
 __all__ = ["Estimate", "estimate", "matmul_speed"]
 
@@ -48,19 +49,10 @@ def _flops(shape: Architecture, read: int, context: int) -> float:
     return read * (2.0 * (shape.params + shape.head_params) + attention)
 
 
-def _memory(shape: Architecture, batch: int, context: int, dtype: str) -> int:
-    """Weights, and what lives in a block for one batch: states, the wide side of the MLP, a block of scores, logits."""
-    weights = shape.params + shape.head_params * (1 if shape.tied else 2) + shape.learned_positions * shape.width
-    rows = shape.heads * shape.head_width
-    states = batch * (3 * shape.width + 3 * rows + (3 if shape.gated else 2) * shape.hidden)
-    scores = 2 * max(1, batch // context) * shape.heads * min(256, context) * context
-    return weights * jnp.dtype(dtype).itemsize + 4 * (states + scores + 2 * 2048 * 4096)
-
-
 def estimate(task: Task, options: Options, speed: float) -> Estimate:
     """What a model's part of an extraction will take, from the first token on, at `speed` FLOP/s of one device."""
-    shapes = Shapes(task.context, options.batch)
-    lengths = np.asarray(shapes.lengths)
+    batch = options.batch or PLAIN
+    lengths = np.asarray(choose_shapes(task.windows[:, 2], task.context, batch).lengths)
     read = int(lengths[np.searchsorted(lengths, task.windows[:, 2])].sum())
     scored = int((task.windows[:, 2] - task.windows[:, 3]).sum())
     shape = task.lm.shape
@@ -69,6 +61,6 @@ def estimate(task: Task, options: Options, speed: float) -> Estimate:
         scored,
         len(task.windows),
         read,
-        _memory(shape, options.batch, task.context, options.dtype) // options.model,
+        device_memory(shape, batch, task.context, options.dtype) // options.model,
         seconds,
     )

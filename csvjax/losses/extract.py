@@ -4,215 +4,174 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float
 
 from csvjax.errors import InputError
 from csvjax.lms.checkpoint import Checkpoint
-from csvjax.lms.devices import gather, make_mesh, place_batch, place_weights
-from csvjax.lms.transformer import Transformer
+from csvjax.lms.devices import make_mesh, place_batch, place_weights
+from csvjax.losses import batch_size
 from csvjax.losses import store as stores
-from csvjax.losses.batches import Batch, Shapes, cut_batches
-from csvjax.losses.nll import LanguageModel, scorer
-from csvjax.losses.units import EncodedText, TextDocument, encode_text
-from csvjax.losses.windows import list_windows
+from csvjax.losses.batches import Shapes, choose_shapes, cut_batches
+from csvjax.losses.nll import scorer
+from csvjax.losses.plan import Options, Task, bytes_needed, check, plan
+from csvjax.losses.schedule import Score, chunk_losses, group_chunks
+from csvjax.losses.units import EncodedText, TextDocument
 
-__all__ = ["Options", "Task", "chunk_losses", "extract", "plan"]
+__all__ = ["Options", "Task", "extract", "plan"]
 
-_AHEAD = 2  # batches that are on their way to the devices while one is computed
-LONGEST = 4096  # tokens of a context, where none is asked for
+_BEHIND = 8  # chunks that wait to be stored, at most
 
-
-@dataclass(frozen=True)
-class Options:
-    """How losses are extracted. `context`: tokens that a window holds; None: what the model was made for, 4096 at most.
-
-    `stride`: tokens from one window to the next; None: half the context. `first`: "bos" to score the first token of a
-    document after the tokenizer's beginning of text, "unscored" to leave it out. `dtype`: of the weights. `batch`:
-    tokens of a batch, on each device along the data axis. `chunk`: tokens of a chunk of a new store. `model`: devices
-    that each model is spread over. `part`: (i, n) to compute every n-th chunk from the i-th on, for side by side work.
-    """
-
-    context: int | None = None
-    stride: int | None = None
-    first: str = "bos"
-    dtype: str = "float32"
-    batch: int = 2048
-    chunk: int = stores.CHUNK
-    model: int = 1
-    part: tuple[int, int] = (0, 1)
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """A model and the windows that it reads. `first`: the token before each document, None where none is."""
-
-    lm: Checkpoint
-    context: int
-    stride: int
-    first: int | None
-    windows: np.ndarray
-
-    def settings(self, dtype: str) -> dict[str, Any]:
-        """What the losses depend on, for the store."""
-        return {
-            "family": self.lm.shape.family,
-            "params": self.lm.shape.params,
-            "weights": self.lm.fingerprint,
-            "dtype": dtype,
-            "context": self.context,
-            "stride": self.stride,
-            "first": self.first,
-        }
-
-
-def plan(
-    lms: Sequence[Checkpoint], documents: Sequence[TextDocument], options: Options
-) -> tuple[EncodedText, tuple[Task, ...]]:
-    """The text as tokens, and what each model has to do.
-
-    Raises: InputError for models with different tokenizers, a context that a model does not have, a tokenizer that has
-    no token to begin with or more tokens than its model, and text without tokens.
-    """
-    if options.first not in ("bos", "unscored"):
-        raise InputError(f"expected the first token to be 'bos' or 'unscored', found {options.first!r}; choose one")
-    definition = lms[0].tokenizer.to_str()
-    for lm in lms[1:]:
-        if lm.tokenizer.to_str() != definition:
-            raise InputError(
-                f"expected models with one tokenizer in a store, found another in {lm.name!r} than in {lms[0].name!r}; "
-                "give each tokenizer a store, and bring the stores together with csvjax losses join"
-            )
-    text = encode_text(documents, lms[0].tokenizer, options.first == "bos")
-    if not len(text.units):
-        raise InputError("expected text with tokens to score, found none; give files with more text")
-    return text, tuple(_task(lm, text, options) for lm in lms)
-
-
-def _task(lm: Checkpoint, text: EncodedText, options: Options) -> Task:
-    longest = lm.shape.context
-    context = min(longest, LONGEST) if options.context is None else options.context
-    if not 1 <= context <= longest:
-        raise InputError(
-            f"expected a context from 1 to the {longest} tokens that {lm.name!r} was made for, found {context}; "
-            "choose a shorter one"
-        )
-    if options.first == "bos" and lm.first is None:
-        raise InputError(
-            f"expected a token that begins or ends a text in the tokenizer of {lm.name!r}, found none; "
-            "choose --first unscored"
-        )
-    largest = max([int(ids.max(initial=0)) for ids in text.ids] + [lm.first or 0])
-    if largest >= lm.shape.vocabulary:  # else JAX would read another token's embedding
-        raise InputError(
-            f"expected tokens below {lm.shape.vocabulary}, the vocabulary of {lm.name!r}, found {largest}; its "
-            "tokenizer is of another model"
-        )
-    stride = max(1, context // 2) if options.stride is None else options.stride
-    windows, _ = list_windows([len(ids) for ids in text.ids], context, stride, options.first == "bos")
-    return Task(lm, context, stride, lm.first if options.first == "bos" else None, windows)
-
-
-Score = Callable[[np.ndarray, np.ndarray], Array]
-
-
-def _scorer(model: LanguageModel, mesh: Mesh) -> Score:
-    place, score = place_batch(mesh), scorer(model)
-    return lambda tokens, targets: score(place(tokens), place(targets))
-
-
-def chunk_losses(
-    score: Score, batches: Sequence[tuple[int, int, Iterator[Batch]]]
-) -> Iterator[tuple[int, Float[np.ndarray, " token"]]]:
-    """The losses of each chunk, given as (its number, its tokens, its batches), in order.
-
-    Batches are sent ahead, so the host prepares one and stores another while the devices compute.
-    """
-    waiting: deque[tuple[int, Batch | None, Any]] = deque()
-    losses = {chunk: np.full(size, np.nan, np.float32) for chunk, size, _ in batches}
-
-    def take() -> Iterator[tuple[int, np.ndarray]]:
-        chunk, batch, found = waiting.popleft()
-        if batch is None:
-            yield chunk, losses.pop(chunk)
-        else:
-            batch.scatter(gather(found), losses[chunk])
-
-    for chunk, _, parts in batches:
-        for batch in parts:
-            waiting.append((chunk, batch, score(batch.tokens, batch.targets)))
-            while len(waiting) > _AHEAD:
-                yield from take()
-        waiting.append((chunk, None, None))
-    while waiting:
-        yield from take()
+Settle = Callable[[Shapes, int], None]
 
 
 def extract(
     lms: Sequence[Checkpoint],
     documents: Sequence[TextDocument],
     path: Path,
-    options: Options = Options(),
+    options: Options | None = None,
     tell: Callable[[str, int, int], None] = lambda lm, done, total: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Losses of each model on each token of the documents, in the store at `path`, which `read_losses` reads.
 
     What is there and whole is kept; chunks that are absent, or damaged, are computed. Processes of one
     `jax.distributed` call this together, and the first one writes. `tell`: called with a model, and its tokens that are
-    done and all to do, at its beginning and after each chunk.
+    done and all to do, at its beginning and after each chunk. `say`: called with a line on a model's batches.
     Raises: InputError for what `plan` refuses, a store of something else, and a loss that is not finite.
     """
-    text, tasks = plan(lms, documents, options)
-    mesh, leads = make_mesh(options.model), jax.process_index() == 0
-    names = [task.lm.name for task in tasks]
+    options = options or Options()
+    check(lms, options)
+    names = [lm.name for lm in lms]
     if len(set(names)) < len(names):
         raise InputError(f"expected models with names of their own, found {names}; name them with --lm NAME=PATH")
+    mesh = make_mesh(options.model)
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        opened: dict[str, Future[Score]] = {}
+        if not path.exists():  # all is to do, so the first weights are read while the text is prepared
+            opened[names[0]] = reader.submit(_open, lms[0], options, mesh)
+        text, tasks = plan(lms, documents, options)
+        run = _Run(text, options, mesh, opened)
+        if jax.process_index() == 0:
+            _lead(tasks, run, path, tell, say, writer)
+        else:
+            _follow(tasks, run)
+
+
+class _Run:
+    """What the models of one call share. `opened`: weights that are being read."""
+
+    def __init__(self, text: EncodedText, options: Options, mesh: Mesh, opened: dict[str, Future[Score]]):
+        self.text, self.options, self.mesh, self.opened = text, options, mesh, opened
+
+    def losses(
+        self, task: Task, bounds: np.ndarray, todo: np.ndarray, batch: int, settle: Settle
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """(chunk, losses) of the chunks to do. `batch`: that of a run before, or 0."""
+        mask = np.zeros(len(bounds) - 1, bool)
+        mask[todo] = True
+        todo = np.flatnonzero(_agreed(mask))
+        if not len(todo):
+            return
+        early = self.opened.pop(task.lm.name, None)
+        score = _open(task.lm, self.options, self.mesh) if early is None else early.result()
+        rows = self.mesh.shape["data"]
+        batch = self.options.batch or int(_agreed(batch)) or _choose_batch(task, self.options, rows, score)
+        shapes = choose_shapes(task.windows[:, 2], task.context, batch * rows, rows)
+        settle(shapes, batch)
+        groups = group_chunks(bounds, todo, shapes.tokens)
+        work = ((g, cut_batches(self.text.ids, task.windows, task.first, (g.start, g.end), shapes)) for g in groups)
+        yield from chunk_losses(score, work)
+
+
+def _open(lm: Checkpoint, options: Options, mesh: Mesh) -> Score:
+    """The losses of a batch, as a function, once the weights are read."""
+    place, score = place_batch(mesh), scorer(lm.load(jnp.dtype(options.dtype), place_weights(mesh)))
+    return lambda tokens, targets: score(place(tokens), place(targets))
+
+
+def _choose_batch(task: Task, options: Options, rows: int, score: Score) -> int:
+    """Tokens of a batch on each device, the same on every process."""
+    needed = partial(bytes_needed, task.lm, options)
+
+    def seconds(batch: int) -> float:
+        tokens = np.zeros((Shapes(task.context, batch * rows, rows).height(task.context), task.context), np.int32)
+        return float(_agreed(np.asarray(batch_size.seconds_of(lambda: score(tokens, tokens)))))
+
+    if jax.default_backend() == "cpu":
+        return batch_size.fit_memory(batch_size.PLAIN, task.context, options.memory, needed)
+    # At least eight batches, or a larger one is not worth its time to compile.
+    largest = max(task.context, int(task.windows[:, 2].sum()) // (8 * rows))
+    return batch_size.grow(seconds, batch_size.fit_memory(largest, task.context, options.memory, needed))
+
+
+def _lead(
+    tasks: Sequence[Task],
+    run: _Run,
+    path: Path,
+    tell: Callable[[str, int, int], None],
+    say: Callable[[str], None],
+    writer: ThreadPoolExecutor,
+) -> None:
+    options, text = run.options, run.text
     models = {task.lm.name: task.settings(options.dtype) for task in tasks}
-    if not leads:
-        _follow(tasks, text, options, mesh)
-        return
     store = stores.open_store(path, models, text, options.first == "bos", options.chunk)
     with stores.working(path):
         states, bounds = stores.chunk_states(store), stores.chunk_bounds(store)
         _agreed(int(bounds[1]))
         rows = stores.attribute(store, "lms")
-        mine = np.arange(states.shape[1]) % options.part[1] == options.part[0]
+        mine = np.array_split(np.arange(states.shape[1]), options.part[1])[options.part[0]]
         for task in tasks:
-            todo = np.flatnonzero(mine & (states[rows.index(task.lm.name)] != stores.WHOLE))
+            lm = task.lm.name
+            todo = mine[states[rows.index(lm), mine] != stores.WHOLE]
             done, total = 0, int(np.diff(bounds)[todo].sum())
-            tell(task.lm.name, done, total)
-            for chunk, losses in _run(task, text, options, mesh, bounds, todo):
-                stores.write_chunk(store, task.lm.name, chunk, losses, text)
-                done += len(losses)
-                tell(task.lm.name, done, total)
+
+            def settle(shapes: Shapes, batch: int, task: Task = task, total: int = total) -> None:
+                if options.batch is None and batch != batch_size.PLAIN:
+                    stores.keep_batch(store, task.lm.name, batch)
+                windows = f"{shapes.height(task.context)} windows of {task.context}"
+                say(f"{task.lm.name}: {total:,} tokens to score in batches of {batch:,} on each device ({windows})")
+
+            def write(chunk: int, losses: np.ndarray, lm: str = lm) -> None:
+                stores.write_chunk(store, lm, chunk, losses, text)
+
+            tell(lm, done, total)
+            for size in _store(writer, write, run.losses(task, bounds, todo, stores.kept_batch(store, lm), settle)):
+                done += size
+                tell(lm, done, total)
 
 
-def _run(
-    task: Task, text: EncodedText, options: Options, mesh: Mesh, bounds: np.ndarray, todo: np.ndarray
-) -> Iterator[tuple[int, np.ndarray]]:
-    mask = np.zeros(len(bounds) - 1, bool)
-    mask[todo] = True
-    todo = np.flatnonzero(_agreed(mask))
-    if not len(todo):
-        return
-    rows = mesh.shape["data"]
-    shapes = Shapes(task.context, options.batch * rows, rows)
-    model: Transformer = task.lm.load(jnp.dtype(options.dtype), place_weights(mesh))
+def _store(
+    writer: ThreadPoolExecutor,
+    write: Callable[[int, np.ndarray], None],
+    found: Iterator[tuple[int, np.ndarray]],
+) -> Iterator[int]:
+    """Write chunks in a thread of its own, while the next ones are computed; the tokens of each that is written."""
+    waiting: deque[tuple[Future[None], int]] = deque()
+    for chunk, losses in found:
+        waiting.append((writer.submit(write, chunk, losses), len(losses)))
+        while waiting and (len(waiting) > _BEHIND or waiting[0][0].done()):
+            future, size = waiting.popleft()
+            future.result()
+            yield size
+    for future, size in waiting:
+        future.result()
+        yield size
 
-    def batches(chunk: int) -> Iterator[Batch]:
-        borders = int(bounds[chunk]), int(bounds[chunk + 1])
-        return cut_batches(text.ids, task.windows, task.first, borders, shapes)
 
-    work = [(int(c), int(bounds[c + 1] - bounds[c]), batches(int(c))) for c in todo]
-    yield from chunk_losses(_scorer(model, mesh), work)
+def _follow(tasks: Sequence[Task], run: _Run) -> None:
+    """Compute along with the first process, which alone knows the store."""
+    units = len(run.text.units)
+    bounds = np.append(np.arange(0, units, int(_agreed(0))), units)
+    for task in tasks:
+        for _ in run.losses(task, bounds, np.array([], int), 0, lambda shapes, batch: None):
+            pass
 
 
 def _agreed(value: np.ndarray | int) -> np.ndarray:
@@ -222,11 +181,3 @@ def _agreed(value: np.ndarray | int) -> np.ndarray:
     from jax.experimental.multihost_utils import broadcast_one_to_all
 
     return np.asarray(broadcast_one_to_all(np.asarray(value)))
-
-
-def _follow(tasks: Sequence[Task], text: EncodedText, options: Options, mesh: Mesh) -> None:
-    """Compute along with the first process, which alone knows the store."""
-    units = len(text.units)
-    bounds = np.append(np.arange(0, units, int(_agreed(0))), units)
-    for _ in chain.from_iterable(_run(t, text, options, mesh, bounds, np.array([], int)) for t in tasks):
-        pass

@@ -135,16 +135,13 @@ def _blocks(words: Sequence[str]) -> list[tuple[list[int], str]]:
     A call of the tokenizer costs more than a word does. After a letter nothing is needed before a word that begins as a
     border does; after anything else " a" has a border on both sides.
     """
-    border, letter = re.compile(_BORDER), re.compile(f"[{_LETTER}]")
-    alone: list[int] = []
-    joined: dict[str, list[int]] = {"": [], " a": []}
-    for i, word in enumerate(words):
-        if not border.match(word) or word[-1].isspace():
-            alone.append(i)
-        else:
-            joined["" if letter.match(word, len(word) - 1) else " a"].append(i)
-    blocks = [([i], "") for i in alone]
-    for between, places in joined.items():
+    first, last = [word[0] for word in words], [word[-1] for word in words]
+    begins = set(re.findall(_BORDER, "".join(set(first))))
+    ends = set(re.findall(f"[{_LETTER}]", "".join(set(last))))
+    inside = [a in begins and not b.isspace() for a, b in zip(first, last, strict=True)]
+    blocks = [([i], "") for i, joined in enumerate(inside) if not joined]
+    for between, after_letter in (("", True), (" a", False)):
+        places = [i for i, b in enumerate(last) if inside[i] and (b in ends) is after_letter]
         blocks += [(places[j : j + _BLOCK], between) for j in range(0, len(places), _BLOCK)]
     return blocks
 
@@ -159,14 +156,16 @@ def _encode_each(words: Sequence[str], tokenizer: Tokenizer) -> _Words:
         encoded = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         again: list[tuple[list[int], str]] = []
         for (block, between), text, ids in zip(blocks, texts, [e.ids for e in encoded], strict=True):
-            pieces = [piece for i in ids if (piece := spelling[i]) is not None]
-            if len(pieces) < len(ids) or b"".join(pieces) != text.encode():
+            pieces = list(map(spelling.__getitem__, ids))
+            if None in pieces or b"".join(pieces) != text.encode():
                 again += [([i], "") for i in block] if len(block) > 1 else []
                 continue
             size = np.fromiter(map(len, pieces), np.int64, len(ids))
             borders = np.cumsum([0, *size])
-            end = np.cumsum([len(words[i].encode()) + len(between) for i in block]) - len(between)
-            start = np.append(0, end[:-1] + len(between))
+            parts = [words[i] for i in block]
+            each = np.fromiter(map(len, parts if text.isascii() else map(str.encode, parts)), np.int64, len(parts))
+            end = np.cumsum(each + len(between)) - len(between)
+            start = end - each
             left, right = np.searchsorted(borders, start), np.searchsorted(borders, end)
             assert (borders[left] == start).all(), "a token across the border of two words"
             first[block], length[block] = done + left, right - left
@@ -177,8 +176,8 @@ def _encode_each(words: Sequence[str], tokenizer: Tokenizer) -> _Words:
     return _Words(np.concatenate(runs), np.concatenate(sizes), first, length)
 
 
-class _Spelling(dict[int, bytes | None]):
-    """Bytes by token, worked out when first asked for."""
+class _Spelling(dict[int, Any]):
+    """Bytes by token, worked out when first asked for; None where a token is not in the alphabet."""
 
     def __init__(self, tokenizer: Tokenizer):
         super().__init__()

@@ -13,7 +13,7 @@ from flax import nnx
 from csvjax.lms.checkpoint import open_checkpoint
 from csvjax.lms.transformer import Transformer
 from csvjax.losses import nll
-from csvjax.losses.batches import Shapes, cut_batches
+from csvjax.losses.batches import choose_shapes, cut_batches
 from csvjax.losses.estimate import estimate, matmul_speed
 from csvjax.losses.extract import Options, plan
 from csvjax.losses.text import Document
@@ -27,7 +27,8 @@ def test_tokens_are_those_that_batches_hold_but_for_empty_rows(tmp_path: Path) -
     options = Options(context=128, stride=32, batch=512)
     text, (task,) = plan([lm], DOCUMENTS, options)
     found = estimate(task, options, 1e9)
-    batches = list(cut_batches(text.ids, task.windows, task.first, (0, len(text.units)), Shapes(128, 512)))
+    shapes = choose_shapes(task.windows[:, 2], 128, 512)
+    batches = list(cut_batches(text.ids, task.windows, task.first, (0, len(text.units)), shapes))
     held = sum(batch.tokens.size for batch in batches)
     assert found.scored == len(text.units)
     assert found.windows == sum(len(batch.rows) for batch in batches)

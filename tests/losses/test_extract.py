@@ -8,14 +8,17 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 
 from csvjax.data.read_losses import read_losses
 from csvjax.errors import InputError
 from csvjax.lms.checkpoint import Checkpoint, open_checkpoint
+from csvjax.losses import extract as extraction
 from csvjax.losses import nll
 from csvjax.losses import store as stores
 from csvjax.losses.extract import Options, extract, plan
@@ -110,8 +113,6 @@ def test_an_extraction_that_stops_goes_on_where_it_was(tmp_path: Path, lms: tupl
 
 
 def test_parts_side_by_side_make_the_whole(tmp_path: Path, lms: tuple[Checkpoint, Checkpoint]) -> None:
-    from dataclasses import replace
-
     extract(lms[:1], DOCUMENTS, tmp_path / "once.zarr", OPTIONS)
     for i in range(3):
         extract(lms[:1], DOCUMENTS, tmp_path / "s.zarr", replace(OPTIONS, part=(i, 3)))
@@ -125,14 +126,42 @@ def test_each_shape_is_traced_once(tmp_path: Path, lms: tuple[Checkpoint, Checkp
     assert 1 <= nll._token_nll._cache_size() <= 2
 
 
-def test_bfloat16_weights_are_near(tmp_path: Path, lms: tuple[Checkpoint, Checkpoint]) -> None:
-    from dataclasses import replace
+def test_a_batch_that_was_chosen_is_kept(
+    tmp_path: Path, lms: tuple[Checkpoint, Checkpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that is resumed goes on with the batch that it had, whatever would be chosen now."""
+    chosen = [160, 300]
+    monkeypatch.setattr(extraction, "_choose_batch", lambda *of: chosen.pop(0))
+    options = replace(OPTIONS, batch=None)
+    said: list[str] = []
+    extract(lms[:1], DOCUMENTS, tmp_path / "s.zarr", options, say=said.append)
+    assert said == ["m0: 131 tokens to score in batches of 160 on each device (2 windows of 80)"]
+    whole = files(tmp_path / "s.zarr")
+    stores.chunk_path(zarr.open_group(tmp_path / "s.zarr", mode="r"), 0, 3).unlink()
+    extract(lms[:1], DOCUMENTS, tmp_path / "s.zarr", options, say=said.append)
+    assert "batches of 160" in said[1]
+    assert files(tmp_path / "s.zarr") == whole
 
+
+def test_an_error_while_a_chunk_is_stored_stops_the_run(
+    tmp_path: Path, lms: tuple[Checkpoint, Checkpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*of: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(stores, "write_chunk", full)
+    with pytest.raises(OSError, match="No space left"):
+        extract(lms, DOCUMENTS, tmp_path / "s.zarr", OPTIONS)
+
+
+def test_bfloat16_weights_are_near(tmp_path: Path, lms: tuple[Checkpoint, Checkpoint]) -> None:
     extract(lms[:1], DOCUMENTS, tmp_path / "a.zarr", OPTIONS)
     extract(lms[:1], DOCUMENTS, tmp_path / "b.zarr", replace(OPTIONS, dtype="bfloat16"))
     a, b = (read_losses(tmp_path / name).loss for name in ("a.zarr", "b.zarr"))
     assert 1e-4 < np.abs(a - b).max() < 1
     assert abs(a.mean() - b.mean()) < 0.02
+    said = [zarr.open_group(tmp_path / name, mode="r").attrs.get("accuracy") for name in ("a.zarr", "b.zarr")]
+    assert said == [None, {"m0": stores.ACCURACY["bfloat16"]}]
 
 
 @pytest.mark.parametrize(
@@ -140,6 +169,7 @@ def test_bfloat16_weights_are_near(tmp_path: Path, lms: tuple[Checkpoint, Checkp
     [
         (Options(context=300), "context from 1 to the 256 tokens that 'm0' was made for, found 300"),
         (Options(context=10, stride=11), "stride from 1 to the context of 10 tokens, found 11"),
+        (Options(batch=100, memory=1 << 30), "a batch or a memory to choose it for, found both"),
         (Options(first="eos"), "'bos' or 'unscored', found 'eos'"),
     ],
 )
