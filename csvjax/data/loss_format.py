@@ -1,6 +1,7 @@
 """The Zarr group (format 3) that losses are kept in, as arrays and attributes.
 
-The attributes are `format`, `version`, `lms`, `documents`, `domains` (names), and the arrays
+The attributes are `format`, `version`, `lms`, `documents`, `domains` (names), `unmeasured` (models whose losses
+are all NaN as nobody measured them; not there if there are none), and the arrays
 
     loss            float   [lm, unit]    nats; NaN where a chunk is absent
     start, bytes    int64   [unit]        place of the unit in the UTF-8 of its document

@@ -56,6 +56,8 @@ def write_losses(
         )
     arrays, named = encode_units(table.units, table.texts)
     attributes = {"format": FORMAT, "version": VERSION, "lms": list(table.lms), **named}
+    if absent := [lm for lm, row in zip(table.lms, loss, strict=True) if np.isnan(row).all()]:
+        attributes["unmeasured"] = absent
     with replacing(path) as part:
         store = ZipStore(part, mode="w") if path.name.endswith(".zip") else LocalStore(part)
         with closing(store):
@@ -117,6 +119,13 @@ def _decoded(attributes: dict[str, Any], arrays: dict[str, np.ndarray]) -> LossT
             f"expected the losses of {len(lms)} models on {len(units)} tokens, found {missing[m]} of {lms[m]!r} "
             "missing; run the same csvjax losses again, which computes what is missing"
         )
+    for lm, lost in zip(lms, missing == loss.shape[1], strict=True):
+        # An absent chunk reads as NaN too; only what the writer named was never measured.
+        if lost and lm not in attributes.get("unmeasured", ()):
+            raise InputError(
+                f"expected losses that are finite and not negative, found nan for lm {lm!r} on every token; the "
+                f"store has lost them: write it again"
+            )
     loss, units = merge_empty(loss, units, texts)
     return LossTable(lms, loss, units, texts)
 

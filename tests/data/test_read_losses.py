@@ -175,6 +175,17 @@ def test_a_damaged_store_is_refused(tmp_path: Path, table: LossTable, damage: An
         read_losses(tmp_path / "t.zarr")
 
 
+def test_a_model_without_losses_is_kept_and_told_from_one_that_was_lost(tmp_path: Path, table: LossTable) -> None:
+    loss = table.loss.copy()
+    loss[0] = np.nan
+    write_losses(LossTable(table.lms, loss, table.units, table.texts), tmp_path / "t.zarr")
+    found = read_losses(tmp_path / "t.zarr")
+    np.testing.assert_array_equal(np.isnan(found.loss), np.isnan(loss))
+    damage_lost_chunk(tmp_path / "t.zarr")
+    with pytest.raises(InputError, match=f"found nan for lm '{table.lms[1]}' on every token"):
+        read_losses(tmp_path / "t.zarr")
+
+
 def test_a_torn_or_foreign_zip_is_refused(tmp_path: Path, table: LossTable) -> None:
     path = tmp_path / "t.zarr.zip"
     write_losses(table, path)
