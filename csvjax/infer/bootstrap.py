@@ -29,6 +29,19 @@ def replicate_weights(
     return times[:, group] * weight
 
 
+def _families(data: Any) -> tuple[Int[Array, " lm"], int]:
+    """The number of each model's family, and a bound of these numbers; some families may have no model."""
+    if not hasattr(data, "groups"):
+        # Numbers of families are below that of models, or there would be a family without one.
+        return jnp.asarray(data.family), len(data.weight)
+    family, count = [], 0
+    for bucket in data.groups.buckets:
+        families, slots = bucket.lm.shape
+        family.append(np.repeat(np.arange(count, count + families), slots))
+        count += families
+    return jnp.asarray(np.concatenate(family))[jnp.asarray(data.groups.slot)], count
+
+
 class Replicates(NamedTuple):
     """What was found, before it is read: the modes of the replicates."""
 
@@ -43,7 +56,8 @@ class Bootstrap:
     """The mode of each of many replicates, searched from the mode of all data.
 
     by: what is drawn with replacement, language models ("case") or whole families. Data need a field `weight` [lm], how
-    often a model counts, and for families a field `family` [lm]. batch: replicates fitted at once.
+    often a model counts, and for families a field `groups` (`csvjax.law.groups`) or `family` [lm], numbers of families.
+    batch: replicates fitted at once.
     diagnostics: those of MAP on all data, `replicates_converged` and `replicates_gradient` [replicate].
     """
 
@@ -56,10 +70,8 @@ class Bootstrap:
         key_mode, key_weights = jax.random.split(key)
         optimum = self.map.solve(density, data, key_mode)
         weight = jnp.asarray(data.weight)
-        lms = len(weight)
-        group = jnp.arange(lms) if self.by == "case" else jnp.asarray(data.family)
-        # Numbers of families are below that of models, or there would be a family without one.
-        weights = replicate_weights(key_weights, weight, group, lms, self.replicates)
+        group, groups = (jnp.arange(len(weight)), len(weight)) if self.by == "case" else _families(data)
+        weights = replicate_weights(key_weights, weight, group, groups, self.replicates)
         once = replace(self.map, starts=1, finalists=1)
 
         def one(weight: Array) -> tuple[Array, Array, Array]:
