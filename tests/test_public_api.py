@@ -15,6 +15,13 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     assert done.stdout.split() == []
 
 
+def test_the_public_names_are_these() -> None:
+    assert csvjax.__all__ == [
+        *("Dataset", "Laplace", "Law", "LossTable", "Map", "Nuts", "Prediction", "Priors", "Reach", "Result"),
+        *("ScoreTable", "Svi", "align", "fit", "load", "load_ladder", "predict", "reach", "read_losses", "read_scores"),
+    ]
+
+
 def test_every_public_name_is_there() -> None:
     for name in csvjax.__all__:
         assert getattr(csvjax, name).__name__ == name
