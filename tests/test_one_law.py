@@ -78,7 +78,6 @@ def test_held_out_scores_are_predicted_from_losses(fitted: csvjax.Result, table:
     assert inside.sum() >= 6  # of 10: below that with probability 0.0016 if each is inside with 0.9
 
 
-@pytest.mark.slow
 def test_a_model_without_losses_is_predicted_from_its_compute(fitted: csvjax.Result) -> None:
     models = pd.DataFrame({"flops": [1e21, 1e23], "family": ["f1", "f1"]}, index=["small", "large"])
     found = csvjax.predict(fitted, models).table().set_index(["benchmark", "lm"])
@@ -89,7 +88,6 @@ def test_a_model_without_losses_is_predicted_from_its_compute(fitted: csvjax.Res
     assert reached.least < reached.median < np.inf
 
 
-@pytest.mark.slow
 def test_a_fit_comes_back_from_its_folder(fitted: csvjax.Result, tmp_path: Path) -> None:
     fitted.save(tmp_path / "run")
     again = csvjax.load(tmp_path / "run")
@@ -99,7 +97,6 @@ def test_a_fit_comes_back_from_its_folder(fitted: csvjax.Result, tmp_path: Path)
     assert "theta" in fitted.posterior["posterior"]
 
 
-@pytest.mark.slow
 def test_a_fit_that_misses_its_own_rows_is_no_fit(fitted: csvjax.Result) -> None:
     from dataclasses import replace
 

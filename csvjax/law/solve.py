@@ -71,7 +71,8 @@ def per_family(rows: Array, bucket: Bucket) -> Array:
 
 def per_lm(parts: list[Array], groups: Groups) -> Array:
     """The inverse of `per_family` over all buckets."""
-    return jnp.concatenate([part.reshape(-1, *part.shape[2:]) for part in parts])[groups.slot]
+    flat = [part.reshape(part.shape[0] * part.shape[1], *part.shape[2:]) for part in parts]
+    return jnp.concatenate(flat)[groups.slot]
 
 
 def solve(prior: Prior, precision: Float[Array, "lm benchmark"], pull: Float[Array, "lm benchmark"]) -> Solved:
