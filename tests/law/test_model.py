@@ -1,0 +1,419 @@
+"""The law: its density over any subset of the evidence, and what every method of inference makes of it."""
+
+from itertools import product
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from csvjax.infer import Bootstrap, Fit, Laplace, Map, Nuts, Svi, fit
+from csvjax.infer.outliers import fit_without_outliers
+from csvjax.law.density import Density, law_density
+from csvjax.law.groups import make_groups
+from csvjax.law.links import link
+from csvjax.law.model import Evidence, Law, Priors
+from csvjax.law.predictive import draw_law
+from csvjax.precision import float64
+from tests.law.tables import BENCHMARKS, FAMILIES, LMS, Slopes, evidence, flat, planted, unknown
+
+KEY = jax.random.key(0)
+DRAWS = 1000  # of the prior predictive
+LAW = Law(2)
+OF_ROWS = ("score", "seen", "weight", "covariate", "missing", "loss", "has_loss", "design")
+
+
+@pytest.fixture(scope="module")
+def slopes() -> Slopes:
+    return Slopes(LAW)
+
+
+@pytest.fixture(scope="module")
+def table() -> Evidence:
+    """With losses, of which one model has none."""
+    return planted(evidence(units=4, lacking=(3,)), 1)
+
+
+def test_the_gradient_is_that_of_finite_differences(slopes: Slopes, table: Evidence) -> None:
+    rng = np.random.default_rng(0)
+    for seed in range(3):
+        x = slopes.start(seed, table)
+        slope = slopes(x, table)[1]
+        for direction in rng.normal(size=(4, len(x))):
+            h = 1e-4
+            forth, back = (slopes(x + s * h * direction, table)[0] for s in (1, -1))
+            # The error of a central difference is of order h^2; both values are exact to some 1e-10.
+            assert (forth - back) / (2 * h) == pytest.approx(slope @ direction, rel=1e-4, abs=1e-4)
+
+
+def test_cells_that_are_not_seen_have_no_influence(slopes: Slopes, table: Evidence) -> None:
+    x = slopes.start(1, table)
+    value, slope = slopes(x, table)
+    other = slopes(x, table._replace(score=np.where(table.seen, table.score, 0.97)))
+    assert other[0] == value
+    np.testing.assert_array_equal(other[1], slope)
+    assert slopes(x, table._replace(score=np.where(table.seen, 0.97, table.score)))[0] != value
+
+
+def test_losses_that_are_not_known_have_no_influence(slopes: Slopes, table: Evidence) -> None:
+    x = slopes.start(1, table)
+    other = table._replace(loss=np.where(table.has_loss[:, None], table.loss, 3.0))
+    assert slopes(x, other)[0] == slopes(x, table)[0]
+    known = table._replace(loss=np.where(table.has_loss[:, None], 1.1 * table.loss, table.loss))
+    assert slopes(x, known)[0] != slopes(x, table)[0]
+
+
+def test_a_weight_of_zero_removes_a_family(slopes: Slopes, table: Evidence) -> None:
+    x = slopes.start(2, table)
+    out = np.arange(LMS) % FAMILIES == 1
+    light = slopes(x, table._replace(weight=np.where(out, 0.0, 1.0)))
+    gone = slopes(x, table._replace(seen=table.seen & ~out[:, None]))
+    assert light[0] == pytest.approx(gone[0], rel=1e-12)
+    np.testing.assert_allclose(light[1], gone[1], atol=1e-7 * np.abs(gone[1]).max())
+    assert slopes(x, table)[0] != pytest.approx(gone[0], rel=1e-3)
+
+
+def test_a_family_of_weight_two_counts_twice(slopes: Slopes, table: Evidence) -> None:
+    x = slopes.start(3, table)
+    out = np.arange(LMS) % FAMILIES == 1
+    none, once, twice = (slopes(x, table._replace(weight=np.where(out, w, 1.0)))[0] for w in (0.0, 1.0, 2.0))
+    assert twice - once == pytest.approx(once - none, rel=1e-9)
+
+
+def test_the_order_of_models_families_and_benchmarks_does_not_matter(slopes: Slopes, table: Evidence) -> None:
+    rng = np.random.default_rng(1)
+    x = slopes.start(4, table)
+    value = slopes(x, table)[0]
+    rows, columns, families = (rng.permutation(n) for n in (LMS, BENCHMARKS, FAMILIES))
+    groups = make_groups(families[rows % FAMILIES], rows // 2 // FAMILIES)
+    moved = table._replace(**{name: np.asarray(getattr(table, name))[rows] for name in OF_ROWS}, groups=groups)
+    assert slopes(x, moved)[0] == pytest.approx(value, rel=1e-9)
+    moved = table._replace(score=table.score[:, columns], seen=table.seen[:, columns], n_items=table.n_items[columns])
+    moved = moved._replace(floor=table.floor[columns])
+    each = ("steepness", "contrast", "intercept", "spread_differs", "free_floor", "room", "free_items")
+    sites = slopes.sites(x, table)
+    x_moved = flat(sites | {name: sites[name][columns] for name in each})
+    assert slopes(x_moved, moved)[0] == pytest.approx(value, rel=1e-9)
+    assert slopes(x, moved)[0] != pytest.approx(value, rel=1e-3)
+
+
+def test_contrasts_may_change_their_sign(slopes: Slopes, table: Evidence) -> None:
+    x = slopes.start(5, table)
+    sites = slopes.sites(x, table)
+    sign = np.array([1.0, -1.0])
+    turned = {"contrast": -sites["contrast"], "gain": sites["gain"] * sign, "loss_slope": sites["loss_slope"] * sign}
+    assert slopes(flat(sites | turned), table)[0] == pytest.approx(slopes(x, table)[0], rel=1e-9)
+
+
+@pytest.fixture(scope="module")
+def mean_loss() -> Slopes:
+    return Slopes(Law(1, effects=("family",), priors=Priors(strength=0)))
+
+
+def test_without_strength_the_law_sees_the_mean_loss_whatever_its_weights_are(mean_loss: Slopes) -> None:
+    e = planted(evidence(units=4), 2)
+    x = mean_loss.start(0, e)
+    sites = mean_loss.sites(x, e)
+    assert "tau" not in sites
+    value, slope = mean_loss(x, e)
+    other = sites | {"weight": sites["weight"] + 1.0}
+    prior = 0.5 * np.sum(other["weight"] ** 2 - sites["weight"] ** 2)
+    assert mean_loss(flat(other), e)[0] == pytest.approx(value + prior, rel=1e-12)
+    np.testing.assert_allclose(mean_loss.sites(slope, e)["weight"], sites["weight"], rtol=1e-9, atol=1e-12)
+    found = mean_loss.constrain(x, e)
+    np.testing.assert_array_equal(found["z"], 0)
+    psi = (e.loss @ np.exp(e.log_base) - 1.0) / 0.1
+    expected = e.covariate @ sites["gain"] - psi[:, None] * sites["loss_slope"]
+    np.testing.assert_allclose(found["capability_trend"], expected, rtol=1e-9)
+
+
+def test_with_strength_weights_are_tilted(slopes: Slopes, table: Evidence) -> None:
+    x = slopes.start(0, table)
+    sites, found = slopes.sites(x, table), slopes.constrain(x, table)
+    z = np.exp(sites["tau"])[:, None] * sites["weight"] @ table.features.T
+    np.testing.assert_allclose(found["z"], z, rtol=1e-12)
+    s = np.exp(table.log_base + z)
+    psi = (table.loss @ (s / s.sum(axis=1, keepdims=True)).T - 1.0) / 0.1
+    expected = table.covariate @ sites["gain"] - psi * sites["loss_slope"]
+    known = table.has_loss
+    np.testing.assert_allclose(found["capability_trend"][known], expected[known], rtol=1e-9)
+
+
+def test_a_model_without_losses_takes_the_regression_and_its_scatter(slopes: Slopes, table: Evidence) -> None:
+    x = slopes.start(0, table)
+    sites, found = slopes.sites(x, table), slopes.constrain(x, table)
+    s = np.exp(table.log_base + found["z"])
+    psi = (table.loss @ (s / s.sum(axis=1, keepdims=True)).T - 1.0) / 0.1
+    known, row = table.has_loss, int(np.flatnonzero(~table.has_loss)[0])
+    design = table.design[known]
+    slope, *_ = np.linalg.lstsq(design, psi[known], rcond=None)
+    gain, along = table.covariate[row] @ sites["gain"], sites["loss_slope"]
+    expected = gain - table.design[row] @ slope * along
+    np.testing.assert_allclose(found["capability_trend"][row], expected, rtol=1e-4)
+    left = psi[known] - design @ slope
+    leverage = table.design[row] @ np.linalg.inv(design.T @ design) @ table.design[row]
+    scatter = (1 + leverage) * left.T @ left / (len(left) - 2)
+    unknown = found["capability_unknown"]
+    np.testing.assert_allclose(unknown[row] @ unknown[row].T, np.outer(along, along) * scatter, rtol=1e-4)
+    assert not unknown[known].any()
+
+
+OWN = (
+    "own_gain",
+    "own_weight",
+    "own_tau",
+    "own_slope",
+    "intercept",
+    "spread_differs",
+    "free_floor",
+    "room",
+    "free_items",
+)
+
+
+@pytest.mark.xfail(raises=ZeroDivisionError, strict=False, reason="per_lm reshapes arrays without factors to -1 rows")
+def test_without_capabilities_benchmarks_share_nothing_but_the_spreads_of_effects() -> None:
+    """Cells of one benchmark do not move the gradient of what is another benchmark's own."""
+    slopes, e = Slopes(Law(0)), planted(evidence(units=4), 3)
+    x = slopes.start(0, e)
+    sites = slopes.sites(x, e)
+    axis = {name: 1 if name == "own_gain" else 0 for name in OWN}
+    assert set(OWN) | {"typical_spread", "family_habit", "run_habit"} == set(sites)
+    before = slopes.sites(slopes(x, e)[1], e)
+    for b in range(BENCHMARKS):
+        score = e.score.copy()
+        score[e.seen[:, b], b] = 0.9
+        after = slopes.sites(slopes(x, e._replace(score=score))[1], e)
+        moved = 0.0
+        for name in OWN:
+            change = np.abs(after[name] - before[name])
+            # The mode is found to 1e-4, and a gradient there is exact to the square of that.
+            np.testing.assert_allclose(np.delete(change, b, axis[name]), 0, atol=1e-5, err_msg=name)
+            moved = max(moved, np.take(change, b, axis[name]).max())
+        assert moved > 1
+
+
+def test_a_benchmark_has_a_salience_of_its_own_beside_that_of_its_capabilities() -> None:
+    slopes, e = Slopes(Law(1, effects=(), own=True)), planted(evidence(units=4), 3)
+    x = slopes.start(0, e)
+    sites, found = slopes.sites(x, e), slopes.constrain(x, e)
+    s = np.exp(e.log_base + found["own_z"])
+    psi = (e.loss @ (s / s.sum(axis=1, keepdims=True)).T - 1.0) / 0.1
+    shared = found["capability_trend"] @ found["loading"].T
+    expected = shared + sites["intercept"] - psi * sites["own_slope"]
+    np.testing.assert_allclose(found["prior_trend"], expected, rtol=1e-9)
+
+
+SMALLER = ("scores", "families")
+SUBSETS = {
+    "scores": (Law(1, effects=()), evidence(2, 1, 0, 0, n_items=12)),
+    "families": (Law(1, effects=("family",)), evidence(2, 1, 1, 0, n_items=12)),
+    "everything": (Law(1, own=True), evidence(2, 1, 1, 2, units=5, n_items=12)),
+    "t residuals": (Law(1, effects=(), tail=0.25), evidence(2, 1, 0, 1, n_items=12)),
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) for name in SMALLER] + ["everything", "t residuals"]
+)
+@float64
+def test_with_any_subset_of_the_evidence_it_is_a_density_of_the_scores(name: str) -> None:
+    """Over all tables of two models and one benchmark with n items, p(y | parameters) sums to 1: it is a density.
+
+    Of the n + 1 fractions those inside have a density, n + 1 times their probability; 0 and 1 have their probability.
+    """
+    n = 12
+    law, e = SUBSETS[name]
+    density = law_density(law)
+    start = jax.jit(lambda key: density.start(key, e))
+    tables = np.array([(0, 0), *product(range(n + 1), repeat=2)])[:, :, None] / n
+    seen = np.ones(tables.shape, bool)
+    seen[0] = False
+    many = jax.jit(jax.vmap(lambda x, y, seen: density.potential(x, e._replace(score=y, seen=seen)), (None, 0, 0)))
+    for seed in range(2):
+        nothing, *each = many(0.5 * start(jax.random.key(seed)), tables, seen)
+        log_p = nothing - jnp.stack(each)
+        # The inner approximation is Laplace's: of two logits with 12 items each it is good to some per cent.
+        probability = np.exp(log_p) / (n + 1.0) ** np.sum((tables[1:] > 0) & (tables[1:] < 1), axis=(1, 2))
+        # Where twelve items tell little of it, a t residual is integrated as if it were normal at its peak.
+        peak = stats.t.pdf(0, 1 / law.tail) * np.sqrt(2 * np.pi / (1 + law.tail)) if law.tail else 1.0
+        assert peak**2 - 0.08 < probability.sum() < 1.08
+
+
+ALONE = unknown(evidence(families=LMS), 1)
+OF_FAMILIES = Law(1, effects=("family",))
+
+
+@float64
+def test_a_covariate_that_is_not_known_widens_what_is_predicted_by_what_it_would_explain() -> None:
+    e = ALONE._replace(covariate=np.zeros((LMS, 1)))
+    slopes = Slopes(OF_FAMILIES)
+    x = flat(slopes.sites(slopes.start(3, e), e) | {"gain": np.full((1, 1), 2.0)})
+    sites = slopes.constrain(x, e)
+    logit = np.asarray(draw_law(slopes.density, 0.0, e, None, jnp.tile(x, (DRAWS, 1)), KEY).logit)
+    loading, spread = np.asarray(sites["loading"])[:, 0], np.asarray(sites["spread"])
+    gain, wide, habit = (float(np.ravel(sites[name])[0]) for name in ("gain", "family_spread", "family_habit"))
+    plain = loading**2 * (1 + wide**2) + (habit * spread) ** 2
+    # A variance of so many normal draws has a relative standard error of sqrt(2 / draws) = 4.5 %.
+    np.testing.assert_allclose(logit[:, 0].var(axis=0), plain, rtol=0.2)
+    np.testing.assert_allclose(logit[:, 1].var(axis=0), plain + (loading * gain) ** 2, rtol=0.2)
+    assert np.all((loading * gain) ** 2 > 0.5 * plain)  # or else nothing was to be seen
+    error = np.sqrt((2 * plain + (loading * gain) ** 2) / DRAWS)
+    assert np.all(np.abs(logit[:, 1].mean(axis=0) - logit[:, 0].mean(axis=0)) < 5 * error)
+
+
+@float64
+def test_the_prior_predictive_is_sane() -> None:
+    density, e = law_density(OF_FAMILIES), ALONE._replace(missing=np.zeros((LMS, 1, 1)))
+    e = e._replace(covariate=np.linspace(-1.5, 1.5, LMS)[:, None])
+    x = jax.jit(jax.vmap(lambda key: density.start(key, e)))(jax.random.split(KEY, DRAWS))
+    found = draw_law(density, 0.0, e, None, x, jax.random.key(1))
+    mean, score = np.asarray(found.mean), np.asarray(found.score)
+    # Benchmarks are made so that models differ on them: a score may lie anywhere, and more often below one half.
+    assert 0.1 < np.median(score) < 0.5
+    assert np.mean((score > 0.02) & (score < 0.98)) > 0.5
+    assert np.mean(score > 0.9) > 0.03
+    assert np.mean(score < 0.1) > 0.1
+    # Models of one table differ visibly, but not as if all were at 0 or 1.
+    scatter = mean.std(axis=1)
+    assert 0.05 < np.median(scatter) < 0.4
+    # Three standard deviations more of log compute help more often than they harm, without certainty.
+    helps = np.mean(mean[:, -1] > mean[:, 0])
+    assert 0.6 < helps < 0.9
+    # What a model has of its own on one benchmark moves its score by less than models differ.
+    assert np.median(np.abs(score - mean)) < np.median(scatter)
+
+
+def _predicted(density: Density, found: Fit, e: Evidence) -> np.ndarray:
+    """Draws of the mean score [chain, draw, cell]."""
+    with jax.enable_x64(True):
+        mean = np.asarray(draw_law(density, 0.0, e, None, jnp.asarray(found.draws), KEY).mean)
+    return mean.reshape(*found.x.shape[:2], -1)
+
+
+class Drawn(NamedTuple):
+    """A table that the law itself made, with its parameters, unconstrained, and the chances of a correct answer."""
+
+    evidence: Evidence
+    x: np.ndarray
+    chance: np.ndarray
+
+
+BIG = Law(1, effects=("family",))
+
+
+@float64
+def drawn(lms: int = 60, benchmarks: int = 5, families: int = 12) -> Drawn:
+    e, slopes = evidence(lms, benchmarks, families, n_items=500.0), Slopes(BIG)
+    x = np.asarray(0.5 * jax.jit(lambda: slopes.density.start(jax.random.key(11), e))())
+    sites = slopes.constrain(x, e)
+    rng = np.random.default_rng(13)
+    ability = (
+        rng.normal(size=(lms, 1)) + sites["family_spread"] * rng.normal(size=(families, 1))[np.arange(lms) % families]
+    )
+    habit = sites["family_habit"] * rng.normal(size=(families, benchmarks))[np.arange(lms) % families]
+    u = sites["prior_trend"] + ability @ sites["loading"].T
+    u = u + sites["spread"] * (habit + rng.normal(size=habit.shape))
+    chance = np.asarray(link(u, sites["floor"], sites["ceiling"]))
+    seen = np.ones((lms, benchmarks), bool)
+    seen[::4, 0] = seen[1::4, 3] = False
+    seen[-1] = False
+    score = rng.binomial(500, chance) / 500
+    return Drawn(e._replace(score=np.where(seen, score, 0.0), seen=seen), x, chance)
+
+
+@pytest.mark.slow
+def test_laplace_svi_and_nuts_agree_on_the_mean_scores() -> None:
+    e = drawn().evidence
+    density = law_density(BIG)
+    nuts = fit(density, e, Nuts(warmup=300, draws=800, chains=2, map=Map(starts=2)), KEY)
+    assert nuts.diagnostics["rhat"].max() < 1.03
+    exact = _predicted(density, nuts, e)
+    item = 1 / 500  # what is less than an item is no difference
+    sd = np.maximum(exact.std(axis=(0, 1)), item)
+    # Under Laplace the spread of a score just below an inferred ceiling, whose density is skew, is up to 2.4 times that
+    # of NUTS; the full-rank approximation moves there and is within a fifth.
+    for method, widest in ((Laplace(draws=2000), 3.0), (Svi(draws=2000, steps=1000), 1.5)):
+        near = _predicted(density, fit(density, e, method, KEY), e)
+        # In units of the posterior: 800 draws that hang together are good to some 0.05; a normal density leaves out
+        # skewness, which moves a mean by a fraction more.
+        apart = (near.mean((0, 1)) - exact.mean((0, 1))) / sd
+        wider = np.log(np.maximum(near.std((0, 1)), item) / sd)
+        assert np.sqrt(np.mean(apart**2)) < 0.25, np.abs(apart).max()
+        assert np.abs(apart).max() < 1.0
+        assert np.abs(np.median(wider)) < 0.15, np.median(wider)
+        assert np.abs(wider).max() < np.log(widest), np.abs(wider).max()
+
+
+@pytest.mark.slow
+def test_planted_parameters_and_hidden_scores_are_recovered_and_an_outlier_does_little() -> None:
+    e, x, chance = drawn()
+    density = law_density(BIG)
+    found = fit(density, e, Laplace(draws=1000), KEY)
+    assert found.status.ok, found.status
+    error = (found.draws.mean(axis=0) - x) / found.draws.std(axis=0)
+    # x is no draw of the prior but half of one, so that these are no exact z values; a wrong law is far off.
+    assert np.sqrt(np.mean(error**2)) < 1.5
+    assert np.abs(error).max() < 4
+    with jax.enable_x64(True):
+        clean = draw_law(density, 0.0, e, None, jnp.asarray(found.draws), KEY)
+    # The last model was not seen at all; of the others, hidden cells are told by the model's other scores.
+    hidden = ~e.seen
+    hidden[-1] = False
+    score = np.asarray(clean.score)
+    low, high = np.quantile(score, [0.05, 0.95], axis=0)
+    inside = (chance >= low - 0.02) & (chance <= high + 0.02)  # the luck of 500 items has a deviation of up to 0.022
+    assert np.mean(inside[hidden]) >= 0.75
+    blind = np.abs(chance - chance[e.seen].mean())[hidden].mean()
+    assert np.abs(score.mean(axis=0) - chance)[hidden].mean() < 0.5 * blind
+
+    # Now the last model is seen, and is what no law would expect: perfect on one benchmark, hopeless on the next.
+    strange, seen = e.score.copy(), e.seen.copy()
+    strange[-1], seen[-1] = np.arange(e.score.shape[1]) % 2, True
+    odd = e._replace(score=strange, seen=seen)
+    spoilt, kept, outlier, *_ = fit_without_outliers(density, odd, Laplace(draws=1000), KEY, None, BIG)
+    assert spoilt.status.ok, spoilt.status
+    np.testing.assert_array_equal(np.flatnonzero(outlier), [len(outlier) - 1])
+    with jax.enable_x64(True):
+        with_it = draw_law(density, 0.0, kept, None, jnp.asarray(spoilt.draws), KEY)
+    # It is left out, so that nobody else's scores are predicted worse than without it.
+    family = np.arange(len(chance)) % 12
+    others = family != family[-1]
+    mean, mean_odd = (np.asarray(found.mean)[:, others] for found in (clean, with_it))
+    assert np.sqrt(np.mean((mean_odd.mean(axis=0) - mean.mean(axis=0)) ** 2)) < np.sqrt(np.mean(mean.var(axis=0)))
+    hidden[~others] = False
+    miss, miss_odd = (np.abs(np.asarray(f.score).mean(axis=0) - chance)[hidden].mean() for f in (clean, with_it))
+    assert miss_odd < 1.05 * miss
+
+
+METHODS: dict[str, Any] = {
+    "map": Map(starts=2, finalists=1),
+    "laplace": Laplace(draws=50),
+    "mean-field": Svi("mean-field", steps=300, draws=50),
+    "low-rank": Svi("low-rank", steps=300, rank=2, draws=50),
+    "full-rank": Svi("full-rank", steps=300, draws=50),
+    "nuts": Nuts(warmup=50, draws=50, chains=2, block=50),
+    "case": Bootstrap("case", replicates=10, batch=5),
+    "family": Bootstrap("family", replicates=10, batch=5),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::csvjax.errors.FitWarning")  # fifty draws are too few for a good status
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_ends_on_the_law(name: str) -> None:
+    e, method = planted(evidence(), 6), METHODS[name]
+    density = law_density(LAW)
+    found = fit(density, e, method, KEY)
+    assert found.method == method
+    assert len(found.draws) == {"map": 1, "nuts": 100, "case": 10, "family": 10}.get(name, 50)
+    assert np.all(np.isfinite(found.x))
+    assert len(str(found.status)) > 20
+    if name not in ("nuts", "case", "family"):
+        assert found.status.ok, found.status
+    mean = _predicted(density, found, e)
+    # Every method's typical prediction follows the planted rise of scores with the covariate.
+    middle = np.median(mean.reshape(-1, LMS, BENCHMARKS), axis=0)
+    assert np.all(np.corrcoef(middle.T, np.arange(LMS))[-1, :-1] > 0.7)
