@@ -75,6 +75,7 @@ def test_likelihoods_are_those_of_the_judged_cells_alone(
     np.testing.assert_array_equal(np.isfinite(two.log_likelihood), np.tile(~table.seen, (DRAWS, 1, 1)))
 
 
+@pytest.mark.slow
 def test_a_curve_is_a_line_in_the_covariate_through_what_is_predicted_of_the_model(
     slopes: Slopes, table: Evidence, x: jax.Array
 ) -> None:
