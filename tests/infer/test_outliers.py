@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from csvjax.infer import Laplace, Map, Nuts
-from csvjax.infer import outliers as module
 from csvjax.infer.result import Fit, Status
 from csvjax.law.density import Density, Sites
+from csvjax.laws import outliers as module
 from csvjax.laws.joint_model import JointEvidence
 from csvjax.laws.outliers import fit_without_outliers, log_either, outliers
 

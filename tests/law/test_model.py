@@ -173,7 +173,6 @@ OWN = (
 )
 
 
-@pytest.mark.xfail(raises=ZeroDivisionError, strict=False, reason="per_lm reshapes arrays without factors to -1 rows")
 def test_without_capabilities_benchmarks_share_nothing_but_the_spreads_of_effects() -> None:
     """Cells of one benchmark do not move the gradient of what is another benchmark's own."""
     slopes, e = Slopes(Law(0)), planted(evidence(units=4), 3)
