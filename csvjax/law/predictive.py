@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from csvjax.compiled import jit_by_size
 from csvjax.law.density import Density, Sites
 from csvjax.law.field import Field, draw_field
 from csvjax.law.items import GAUGE, Cells, expected
@@ -66,7 +67,7 @@ def _one(density: Density, tail: float, e: Evidence, judged: Evidence | None, x:
     return Predictive(capability, drawn.eta, expected(cells, drawn.eta), score, log_p)
 
 
-@partial(jax.jit, static_argnames=("density", "tail"))
+@partial(jit_by_size, static_argnames=("density", "tail"))
 def draw_law(
     density: Density, tail: float, e: Evidence, judged: Evidence | None, x: Float[Array, "draw n"], key: Array
 ) -> Predictive:
@@ -79,7 +80,7 @@ def draw_law(
     return jax.lax.map(lambda pair: _one(density, tail, e, judged, *pair), (x, keys), batch_size=_BATCH)
 
 
-@partial(jax.jit, static_argnames=("density", "tail"))
+@partial(jit_by_size, static_argnames=("density", "tail"))
 def draw_curve(
     density: Density,
     tail: float,
@@ -107,7 +108,7 @@ def draw_curve(
     return jax.lax.map(lambda pair: one(*pair), (x, keys), batch_size=_BATCH)
 
 
-@partial(jax.jit, static_argnames=("density",))
+@partial(jit_by_size, static_argnames=("density",))
 def draw_salience(density: Density, e: Evidence, x: Float[Array, "draw n"]) -> Float[Array, "draw benchmark unit"]:
     """-d eta[m, b] / d (loss[m, u] in nats per byte): how many logits a benchmark loses for a nat more on each unit.
 
