@@ -54,7 +54,7 @@ import typer
 from csvjax import runs
 from csvjax.atomic import replacing
 from csvjax.baselines import find_methods, hide
-from csvjax.baselines.joint import JointMethod
+from csvjax.baselines.law import LawMethod
 from csvjax.baselines.least_squares import Solver
 from csvjax.baselines.observational import observational_pca
 from csvjax.evaluate.protocols.observational import AGENTS, EMERGENT, POST_TRAINING, agents, emergent, post_training
@@ -75,21 +75,24 @@ def problems(folder: Path, quick: bool) -> dict[str, Problem]:
 
 
 def judge(problem: Problem, draws: np.ndarray) -> dict[str, float]:
-    """Squared error on the rescaled target, and intervals, of the rows to predict. draws [draw, row, 1]."""
-    asked = problem.fold.test & ~np.isnan(problem.observed[:, 0])
-    found = error(problem, draws.mean(axis=0))
-    return found | intervals(problem.observed[asked, 0], draws[:, asked, 0], unit=problem.span)
+    """Squared error on the rescaled target, and intervals, of the rows to predict. draws [draw, test row, 1]."""
+    observed = problem.observed[problem.fold.test, 0]
+    asked = ~np.isnan(observed)
+    point = np.full(problem.observed.shape, np.nan)
+    point[problem.fold.test] = draws.mean(axis=0)
+    return error(problem, point) | intervals(observed[asked], draws[:, asked, 0], unit=problem.span)
 
 
-def answers(problem: Problem, method: JointMethod, seed: int) -> dict[str, dict[str, float]]:
+def answers(problem: Problem, method: LawMethod, seed: int) -> dict[str, dict[str, float]]:
     """The joint law averaged by evidence, averaged equally, with draws that are not widened, and with every number of
     capabilities alone.
     """
     view = hide(problem.dataset, problem.fold.train, problem.targets)
     fit_key, *keys = jax.random.split(jax.random.key(seed), 1 + len(method.capabilities))
     fitted = method.fit(view, fit_key)
+    view = view.take(problem.fold.test)
     drawn = [fitted.draws_of(m, view, key, method.count) for m, key in zip(fitted.members, keys, strict=True)]
-    found = {"joint": judge(problem, mixture(drawn, fitted.shares))}
+    found = {"law": judge(problem, mixture(drawn, fitted.shares))}
     found["equal shares"] = judge(problem, mixture(drawn, np.full(len(drawn), 1 / len(drawn))))
     # Draws are widened around the mode, which is their mean up to the luck of the draw.
     as_they_are = [m._replace(x=m.x.mean(axis=0) + (m.x - m.x.mean(axis=0)) / method.widen) for m in fitted.members]
@@ -123,7 +126,7 @@ def error(problem: Problem, point: np.ndarray) -> dict[str, float]:
     return {"cells": float(asked.sum()), "mse": float(np.mean(away**2))}
 
 
-def figures_of(table: pd.DataFrame, headline: list[str], method: str = "joint") -> dict[str, float]:
+def figures_of(table: pd.DataFrame, headline: list[str], method: str = "law") -> dict[str, float]:
     """geomean_test_mse over the headline rows; coverage and mean width over all cells of all rows, of one method."""
     its = table[table["method"] == method]
     cells = its["cells"].sum()
@@ -136,8 +139,8 @@ def figures_of(table: pd.DataFrame, headline: list[str], method: str = "joint") 
 def main(out: Path = Path("runs/obs_scaling"), quick: bool = False, seed: int = 0) -> None:
     """The joint law on all published rows of observational scaling laws."""
     todo = problems(data_folder() / "obsscaling", quick)
-    method = find_methods(["joint"])["joint"]
-    assert isinstance(method, JointMethod)
+    method = find_methods(["law-scores"])["law-scores"]
+    assert isinstance(method, LawMethod)
     folder = begin(out, {"command": "obs_scaling", "seed": seed, "method": method})
     rows = []
     for name, problem in todo.items():
@@ -154,7 +157,7 @@ def main(out: Path = Path("runs/obs_scaling"), quick: bool = False, seed: int = 
     first = table[table["task"].isin(headline)]
     for label, group in first.groupby("method", sort=False):
         typer.echo(f"{label}: geometric mean of the headline rows {np.exp(np.log(group['mse']).mean()):.2e}")
-    for label in ("joint", "not widened", "equal shares"):
+    for label in ("law", "not widened", "equal shares"):
         typer.echo(f"{label}: {json.dumps(figures_of(table, headline, label))}")
     figures = figures_of(table, headline)
     runs.write_json(figures, folder / "figures.json")

@@ -43,7 +43,7 @@ import typer
 from csvjax import runs
 from csvjax.atomic import replacing
 from csvjax.baselines import find_methods, hide
-from csvjax.baselines.joint import JointMethod
+from csvjax.baselines.law import LawMethod
 from csvjax.evaluate.protocols.problem import Problem
 from csvjax.evaluate.protocols.sloth import Leaderboard, sloth_problems
 from experiments.running import LEVELS, begin, data_folder, intervals, once, start
@@ -59,20 +59,20 @@ def settings(path: Path, quick: bool) -> dict[str, tuple[Problem, ...]]:
     return {"v1_n1": found["v1_n1"][:1]} if quick else found
 
 
-def judge(problem: Problem, draws: np.ndarray) -> dict[str, float]:
-    """Mean absolute error of medians, in points, and intervals of a held-out group. draws [draw, row, benchmark]."""
-    asked = problem.fold.test
-    y, drawn = problem.observed[asked], draws[:, asked]
+def judge(problem: Problem, drawn: np.ndarray) -> dict[str, float]:
+    """Mean absolute error of medians, in points, and intervals of a held-out group. drawn [draw, row, benchmark]."""
+    y = problem.observed[problem.fold.test]
     mae = 100 * float(np.abs(np.median(drawn, axis=0) - y).mean())
     return {"cells": float(y.size), "mae": mae} | intervals(y, drawn, unit=0.01)
 
 
-def answers(problem: Problem, method: JointMethod, seed: int) -> dict[str, dict[str, float]]:
+def answers(problem: Problem, method: LawMethod, seed: int) -> dict[str, dict[str, float]]:
     """The joint law averaged by evidence, and with every number of capabilities alone."""
     view = hide(problem.dataset, problem.fold.train, problem.targets)
     fit_key, draw_key = jax.random.split(jax.random.key(seed))
     fitted = method.fit(view, fit_key)
-    found = {"joint": judge(problem, fitted.draws(view, draw_key, method.count))}
+    view = view.take(problem.fold.test)
+    found = {"law": judge(problem, fitted.draws(view, draw_key, method.count))}
     for k, member, share in zip(method.capabilities, fitted.members, fitted.shares, strict=True):
         found[f"K = {k}"] = judge(problem, fitted.draws_of(member, view, draw_key, method.count))
         found[f"K = {k}"]["share"] = float(share)
@@ -81,7 +81,7 @@ def answers(problem: Problem, method: JointMethod, seed: int) -> dict[str, dict[
 
 def figures_of(table: pd.DataFrame) -> dict[str, float]:
     """Mean over groups of the mean absolute error, setting by setting; coverage over all cells of all settings."""
-    joint = table[table["method"] == "joint"]
+    joint = table[table["method"] == "law"]
     figures = {f"mae_{name}": float(rows["mae"].mean()) for name, rows in joint.groupby("setting", sort=False)}
     return figures | {
         f"coverage{level}": float(joint[f"inside{level}"].sum() / joint["cells"].sum()) for level in LEVELS
@@ -91,8 +91,8 @@ def figures_of(table: pd.DataFrame) -> dict[str, float]:
 def main(out: Path = Path("runs/sloth_families"), quick: bool = False, seed: int = 0) -> None:
     """The joint law on all held-out groups of all six settings."""
     todo = settings(data_folder() / "sloth" / "data_v2.csv", quick)
-    method = find_methods(["joint-compute"])["joint-compute"]
-    assert isinstance(method, JointMethod)
+    method = find_methods(["law-compute"])["law-compute"]
+    assert isinstance(method, LawMethod)
     folder = begin(out, {"command": "sloth_families", "seed": seed, "method": method})
     rows = []
     for name, problems in todo.items():

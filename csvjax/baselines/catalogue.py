@@ -8,7 +8,7 @@ from csvjax.baselines.compute import compute_law
 from csvjax.baselines.compute_components import compute_components
 from csvjax.baselines.family import family_mean, last_of_family
 from csvjax.baselines.item_response import item_response
-from csvjax.baselines.joint import joint, joint_compute
+from csvjax.baselines.law import law, law_of_compute, law_of_losses, law_of_scores
 from csvjax.baselines.mean_loss import mean_loss
 from csvjax.baselines.method import Method
 from csvjax.baselines.observational import observational_compute, observational_pca
@@ -22,7 +22,9 @@ from csvjax.names import hint
 __all__ = ["BY_NAME", "METHODS", "find_methods"]
 
 METHODS: dict[str, Callable[[], Method]] = {
-    "joint": joint,
+    "law": law,
+    "law-scores": law_of_scores,
+    "law-losses": law_of_losses,
     "family-mean": family_mean,
     "last-known": last_of_family,
     "log-size": lambda: observational_compute("params"),
@@ -44,7 +46,7 @@ METHODS: dict[str, Callable[[], Method]] = {
 }
 """Each makes its method with the published settings. Add a `Method` here and every command and table has it."""
 
-BY_NAME: dict[str, Callable[[], Method]] = {"joint-compute": joint_compute, "sloth-link": sloth_link}
+BY_NAME: dict[str, Callable[[], Method]] = {"law-compute": law_of_compute, "sloth-link": sloth_link}
 """Methods that "all" leaves out, because they take long."""
 
 

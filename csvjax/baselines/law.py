@@ -1,4 +1,4 @@
-"""The joint law as a method among the others, averaged over the number of capabilities.
+"""The law as a method among the others, averaged over the number of capabilities.
 
 A fit is Laplace's approximation for each number of capabilities K. Their shares of the predictive draws are their
 posterior probabilities under equal prior ones, log p(y | K) = -potential(mode) + n/2 log 2 pi - log det H / 2 + the log
@@ -9,7 +9,7 @@ predicted take part in the fit with what the view shows of them, never with thei
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import jax
@@ -28,23 +28,23 @@ from csvjax.infer.outliers import fit_without_outliers, law_log_evidence
 from csvjax.law.covariates import AMOUNTS
 from csvjax.law.density import law_density
 from csvjax.law.evidence import Known, beside_family, evidence_of, filled_up, make_evidence, names_of_groups
-from csvjax.law.model import Law, Priors
+from csvjax.law.model import Effect, Law, Priors
 from csvjax.law.predictive import draw_law
 from csvjax.precision import float64
 from csvjax.result.result import finite_draws
 
-__all__ = ["LawFit", "LawMethod", "joint", "joint_compute"]
+__all__ = ["LawFit", "LawMethod", "law", "law_of_compute", "law_of_losses", "law_of_scores"]
 
 _PIECE = 50  # draws
 
 
 @dataclass(frozen=True)
 class LawMethod:
-    """`capabilities`: the numbers K that are averaged. `covariates`: as in `Law`; those of which the training rows show
-    fewer than two values are left out.
+    """The law with every number of `capabilities` K, averaged by evidence (0: each benchmark alone).
 
-    `count`: draws of the parameters for each K. `widen`: as in `Laplace`. Scores of larger models leave a law that fits
-    those of smaller ones, and by more than their likelihood says.
+    `covariates`: as in `Law`; those of which the training rows show fewer than two values are left out. `family`:
+    whether families have effects. `count`: draws of the parameters for each K. `widen`: as in `Laplace`. Scores of
+    larger models leave a law that fits those of smaller ones, and by more than their likelihood says.
     """
 
     name: str
@@ -53,6 +53,7 @@ class LawMethod:
     covariates: tuple[str, ...] = ("flops",)
     priors: Priors = Priors()
     tail: float = 0.0
+    family: bool = True
     count: int = 400
     widen: float = 1.0
     source: str = "after arXiv 2405.10938, 2412.06540 and 2506.13216"
@@ -61,13 +62,19 @@ class LawMethod:
     def fit(self, view: View, key: jax.Array) -> LawFit:
         """Fit the targets that `view` shows, and everything else that it shows of any row.
 
-        Raises: NotApplicable if the method is one of losses or of compute and the training rows have none.
+        Raises: NotApplicable if the training rows have nothing of what the method learns from.
         """
         seen = view.only(self.needs)
-        data = dataset_of(seen, seen, "losses" in self.needs)
+        losses = "losses" in self.needs and bool(np.isfinite(seen.loss[seen.train]).any())
+        covariates = self._usable(_lms(seen, seen)[seen.train])
+        if not losses and not covariates and "scores" not in self.needs:
+            wanted = " or ".join(sorted(self.needs - {"family"}))
+            raise NotApplicable(f"expected {wanted} of the training rows, found none that vary; give them")
+        data = dataset_of(seen, seen, losses)
+        effects: tuple[Effect, ...] = ("family",) if self.family and len(set(seen.family[seen.train])) > 1 else ()
         members = []
         for k in self.capabilities:
-            law = self.law(k, seen)
+            law = Law(k, covariates, effects, tail=self.tail, priors=self.priors)
             density = law_density(law)
             e, known = make_evidence(data, np.isfinite(_scores(data)), law)
             e = filled_up(e, *names_of_groups(data.lms, law))
@@ -78,22 +85,18 @@ class LawMethod:
                 found = fit_without_outliers(density, e, method, jax.random.fold_in(key, k), None, law)
             outlier = found.outlier[: len(view.family)]
             members.append(Member(law, known, found.fit.draws, law_log_evidence(found, k), outlier))
-        return LawFit(self, seen, members)
+        return LawFit(self, seen, losses, members)
 
-    def law(self, capabilities: int, view: View) -> Law:
-        """The law with what the training rows of `view` have."""
-        lms = _lms(view, view)[view.train]
-        usable = []
+    def _usable(self, lms: pd.DataFrame) -> tuple[str, ...]:
+        """The covariates that vary among these models."""
+        found = []
         for name in self.covariates:
             values = np.ones(len(lms))
             for part in name.split("*"):
                 values = values * lms[part].to_numpy(float)
             if len(np.unique(values[np.isfinite(values)])) >= 2:
-                usable.append(name)
-        has_loss = view.loss.shape[1] > 0 and "losses" in self.needs
-        if self.covariates and not usable and not has_loss and "scores" not in self.needs:
-            raise NotApplicable("expected two different values of compute in the training rows, found none; give them")
-        return Law(capabilities, tuple(usable), ("family",), tail=self.tail, priors=self.priors)
+                found.append(name)
+        return tuple(found)
 
 
 def _lms(view: View, fitted: View) -> pd.DataFrame:
@@ -128,8 +131,8 @@ def _scores(data: Dataset) -> Float[np.ndarray, "row benchmark"]:
     return data.scores.score
 
 
-def joint() -> LawMethod:
-    """Everything that is known of a row: its other benchmarks, its compute, its family.
+def law() -> LawMethod:
+    """Everything that is known of a row: its losses, its other benchmarks, its compute, its family.
 
     `widen` was chosen on the training rows of observational scaling laws, the smaller 65 % of each task against the
     rest: intervals of 50, 80 and 90 % hold 37, 66, 74 % of the larger models' scores with 1; 46, 72, 78 % with 1.25;
@@ -137,17 +140,26 @@ def joint() -> LawMethod:
     CRPS of 0.0549 there, the same squared error, and fail on test rows (`experiments.obs_scaling`).
     """
     priors = Priors(ceiling=float("inf"))
-    return LawMethod("joint law", frozenset({"scores", "compute", "family"}), priors=priors, widen=1.5)
+    needs: frozenset[Need] = frozenset({"scores", "compute", "family", "losses"})
+    return LawMethod("the law", needs, priors=priors, widen=1.5)
 
 
-def joint_compute() -> LawMethod:
-    """Size, training tokens and family, as Sloth has them.
+def law_of_scores() -> LawMethod:
+    """The other benchmarks of a row, and its compute and family."""
+    needs: frozenset[Need] = frozenset({"scores", "compute", "family"})
+    return replace(law(), name="the law, of scores", needs=needs)
 
-    Its priors are the defaults.
-    """
+
+def law_of_compute() -> LawMethod:
+    """Size, training tokens and family, as Sloth has them. Its priors are the defaults."""
     amounts = ("params", "tokens", "params*tokens")
     needs: frozenset[Need] = frozenset({"compute", "family"})
-    return LawMethod("joint law of compute", needs, (1, 2, 3), amounts)
+    return LawMethod("the law, of compute", needs, (1, 2, 3), amounts)
+
+
+def law_of_losses() -> LawMethod:
+    """The losses of a row on a text. Its priors are the defaults."""
+    return LawMethod("the law, of losses", frozenset({"losses"}), (0, 1, 2), (), family=False)
 
 
 class Member(NamedTuple):
@@ -164,10 +176,13 @@ class Member(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class LawFit:
-    """Fits with every number of capabilities. `shares` [member]: of the predictive draws."""
+    """Fits with every number of capabilities. `losses`: whether they learnt from losses. `shares` [member]: of the
+    predictive draws.
+    """
 
     method: LawMethod
     seen: View
+    losses: bool
     members: list[Member]
 
     @property
@@ -189,7 +204,7 @@ class LawFit:
         """The draws of one number of capabilities alone."""
         view, law, known = view.only(self.method.needs), member.law, member.known
         training = self.seen.take(self.seen.train & ~member.outlier)
-        old, new = (dataset_of(v, self.seen, "losses" in self.method.needs) for v in (training, view))
+        old, new = (dataset_of(v, self.seen, self.losses) for v in (training, view))
         of_old, of_new = (evidence_of(d, np.isfinite(_scores(d)), law, known) for d in (old, new))
         groups = names_of_groups(old.lms, law), names_of_groups(new.lms, law)
         density, targets = law_density(law), view.target.shape[1]

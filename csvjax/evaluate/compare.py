@@ -178,8 +178,12 @@ def _answer(task: Task) -> tuple[Outcome, pd.DataFrame | None]:
     try:
         with np.errstate(all="ignore"):
             fitted = task.method.fit(task.view, fit_key)
-            predicted = fitted.predict(task.view)
-            draws = fitted.draws(task.view, draw_key, task.draws)
+            rows = np.flatnonzero(task.asked.any(axis=1))
+            asked = task.view.take(rows)
+            predicted = np.full(task.asked.shape, np.nan)
+            draws = np.full((task.draws, *task.asked.shape), np.nan)
+            predicted[rows] = fitted.predict(asked)
+            draws[:, rows] = fitted.draws(asked, draw_key, task.draws)
     except NotApplicable as error:
         return _outcome(task, "not applicable", " ".join(str(error).split())), None
     except CsvjaxError as error:

@@ -18,6 +18,7 @@ from csvjax.law.density import Density
 __all__ = ["Map", "Optimum", "map_diagnostics", "map_status"]
 
 _PIECE = 100  # steps between two looks at the curvature
+_FLAT = 1e-2  # gradient that is taken for none where no step leads further: a hundredth of a standard deviation
 _LEAST = 1e-2  # curvature below which a direction is not stretched further; that of a unit prior is 1
 
 
@@ -167,7 +168,7 @@ class Map:
             best.x,
             jnp.min(value_end),
             best.gradient,
-            best.gradient <= self.tolerance,
+            (best.gradient <= self.tolerance) | (curved & (best.stuck >= 2) & (best.gradient <= _FLAT)),
             best.curvature,
             best.metric,
             at.lanes.steps.at[chosen].add(at.ends.steps),

@@ -28,14 +28,17 @@ class Density:
 
     The Jacobian of the transforms to constrained values is included, so the density is that of x, not of the
     constrained values: its mode is what MAP and Laplace mean throughout (it moves with the transform, as modes do).
-    `model(data)` is a NumPyro model; a Density is hashable, so compiled functions can be kept for each.
+    `model(data)` is a NumPyro model; a Density is hashable, so compiled functions can be kept for each. `prior(data)`
+    is a model with the same sites and none of the rest, where there is one that is quicker to trace.
     """
 
     model: Callable[..., None]
+    prior: Callable[..., None] | None = None
 
     def sites(self, key: Array, data: Any) -> Sites:
         """One draw of every latent site from the prior, unconstrained."""
-        trace = handlers.trace(handlers.seed(handlers.block(self.model, hide_fn=_observed), key)).get_trace(data)
+        prior = handlers.block(self.prior or self.model, hide_fn=_observed)
+        trace = handlers.trace(handlers.seed(prior, key)).get_trace(data)
         return {
             name: biject_to(site["fn"].support).inv(site["value"])
             for name, site in trace.items()
@@ -67,4 +70,4 @@ def _observed(site: dict) -> bool:
 @cache
 def law_density(law: Law) -> Density:
     """The same object for the same law, so that compiled fits are reused."""
-    return Density(partial(law_model, law=law))
+    return Density(partial(law_model, law=law), partial(law_model, law=law, scores=False))

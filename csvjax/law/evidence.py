@@ -36,15 +36,14 @@ class Known(NamedTuple):
     """What a fit reads off its dataset before it sees a score: the scales on which later models are put too.
 
     columns: of the covariates. units: losses in groups of tokens. bounds: floors, ceilings, units of the benchmarks and
-    what was assumed of them. features: of z. centre, scale: of the mean loss. reference_loss, reference_design: losses
-    and covariates of the models whose losses are known.
+    what was assumed of them. features: of z. scale: deviation of the mean loss. reference_loss, reference_design:
+    losses and covariates of the models whose losses are known.
     """
 
     columns: Columns
     units: Units | None
     bounds: Bounds
     features: Float[np.ndarray, "unit feature"]
-    centre: float
     scale: float
     reference_loss: Float[np.ndarray, "reference unit"]
     reference_design: Float[np.ndarray, "reference column"]
@@ -77,7 +76,7 @@ def _known_losses(dataset: Dataset, mask: np.ndarray, law: Law, seed: int, colum
     design = np.hstack([np.ones((len(x), 1)), x])
     if dataset.losses is None:
         none = np.zeros((0, 0))
-        return Known(columns, None, bounds, np.zeros((0, 1)), 0.0, 1.0, none, np.zeros((0, design.shape[1])))
+        return Known(columns, None, bounds, np.zeros((0, 1)), 1.0, none, np.zeros((0, design.shape[1])))
     has = dataset.has_losses
     train = mask.any(axis=1) & has
     if not train.any():
@@ -89,7 +88,7 @@ def _known_losses(dataset: Dataset, mask: np.ndarray, law: Law, seed: int, colum
     else:
         features = features_of(units.loss[train[has]], units.weight, law.features) / np.sqrt(law.features)
     scale = float(np.maximum(mean.std(), 1e-9))
-    return Known(columns, units, bounds, features, float(mean.mean()), scale, units.loss, design[has])
+    return Known(columns, units, bounds, features, scale, units.loss, design[has])
 
 
 def _runs(lms: pd.DataFrame) -> list[str]:
@@ -128,7 +127,6 @@ def evidence_of(dataset: Dataset, mask: Bool[np.ndarray, "lm benchmark"], law: L
         has_loss=has,
         log_base=log_base,
         features=known.features,
-        centre=np.asarray(known.centre),
         scale=np.asarray(known.scale),
         reference_loss=known.reference_loss,
         reference_design=known.reference_design,

@@ -44,13 +44,14 @@ def log_score_given_logit(
     mode = jax.lax.fori_loop(0, _STEPS, step, score_logit(everywhere, eta))
     width = 1 / jnp.sqrt(item_slopes(everywhere, mode)[1] + 1 / spread**2)
     breaks = jnp.asarray(_BREAKS, eta.dtype)[:, None, None]
-    cuts = [eta + spread * breaks, mode + width * breaks]
+    places = [eta + spread * breaks, mode + width * breaks]
     if tail:
         far = jnp.asarray(_FAR, eta.dtype)[:, None, None]
         peak = score_logit(everywhere, eta)
         own = 1 / jnp.sqrt(item_slopes(everywhere, peak)[1] + 1 / (_FAR[-1] * spread) ** 2)
-        cuts += [eta + spread * far, eta + breaks, eta + far, peak + own * breaks, peak + breaks]  # the link has the scale 1
-    cuts = jnp.sort(jnp.concatenate(cuts), axis=0)
+        places += [eta + spread * far, eta + far, peak + own * breaks]
+        places += [eta + breaks, peak + breaks]  # the link has the scale 1
+    cuts = jnp.sort(jnp.concatenate(places), axis=0)
     half, middle = jnp.diff(cuts, axis=0) / 2, (cuts[1:] + cuts[:-1]) / 2
 
     def at(node: Array, weight: Array) -> Array:

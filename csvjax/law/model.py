@@ -1,9 +1,9 @@
 """The law: compute, losses and benchmark scores of all models speak about a few capabilities that benchmarks share.
 
     psi[m, k]   = sum_u softmax(log pi + tau[k] X z[k])[u] loss[m, u]                                  nats per byte
-    trend[m, k] = sum_j gain[j, k] x[m, j] - loss_slope[k] (psi[m, k] - centre) / scale
+    trend[m, k] = sum_j gain[j, k] x[m, j] - loss_slope[k] (psi[m, k] - centre[k]) / unit[k]
     theta[m, k] = trend[m, k] + family_spread[k] a[f(m), k] + run_spread[k] b[r(m), k] + r[m, k]
-    own[m, b]   = sum_j own_gain[j, b] x[m, j] - own_slope[b] (own_psi[m, b] - centre) / scale
+    own[m, b]   = sum_j own_gain[j, b] x[m, j] - own_slope[b] (own_psi[m, b] - centre[b]) / unit[b]
     eta[m, b]   = intercept[b] + sum_k loading[b, k] theta[m, k] + own[m, b] + spread[b] (h[f(m), b] + g[r(m), b])
     mu[m, b]    = floor[b] + (ceiling[b] - floor[b]) sigmoid(eta[m, b])          or eta itself: a score without bounds
     n y[m, b]   ~ Binomial(n[b], mu at eta[m, b] + spread[b] e[m, b])
@@ -46,6 +46,8 @@ from csvjax.types import AnyArray
 __all__ = ["Effect", "Evidence", "Law", "Priors", "law_model"]
 
 Effect = Literal["family", "run"]
+
+_LEAST = 0.1  # of the mean loss's deviation: what a salient loss varies by at least, so that noise is not stretched
 
 
 class Priors(NamedTuple):
@@ -132,9 +134,10 @@ class Evidence(NamedTuple):
     bootstrap draws others). n_items, floor, ceiling: NaN where unknown. floor_most: the highest that an unknown floor
     may be; floor_near: whether it is rather near to that than to 0. covariate: standardised, 0 where not known.
     missing: change of each covariate with each unknown of the model, in standard deviations of that unknown.
-    loss: nats per byte, 0 where not known; has_loss. reference_loss, reference_design, design: losses and covariates of
-    the models that losses are regressed on covariates with, and covariates of these models. lacking: one number where
-    a model has no losses, none where all have them.
+    loss: nats per byte, 0 where not known; has_loss. scale: standard deviation of the mean loss.
+    reference_loss, reference_design, design: losses and covariates of the models that losses are regressed on
+    covariates with, and covariates of these models. lacking: one number where a model has no losses, none where all
+    have them.
     """
 
     score: Float[AnyArray, "lm benchmark"]
@@ -153,7 +156,6 @@ class Evidence(NamedTuple):
     has_loss: Bool[AnyArray, " lm"]
     log_base: Float[AnyArray, " unit"]
     features: Float[AnyArray, "unit feature"]
-    centre: Float[AnyArray, ""]
     scale: Float[AnyArray, ""]
     reference_loss: Float[AnyArray, "reference unit"]
     reference_design: Float[AnyArray, "reference column"]
@@ -168,15 +170,23 @@ class _Trend(NamedTuple):
     unknown: Array
 
 
-def _losses(e: Evidence, z: Array, slope: Array) -> _Trend:
-    """-slope (psi - centre) / scale of each column, of models without losses as a regression expects it."""
-    psi = (salient_losses(e.loss, e.log_base, z) - e.centre) / e.scale
+def _losses(e: Evidence, z: Array, slope: Array, name: str) -> _Trend:
+    """-slope x of each column, x = (psi - centre) / unit; of models without losses as a regression expects it.
+
+    Centre and unit are mean and standard deviation of psi over the models whose losses are known, whatever z is: then z
+    says which models come first, and intercept and slope the rest. With a fixed centre and unit the three depend on
+    each other so much that a normal approximation of their posterior is of no use.
+    """
+    reference = salient_losses(e.reference_loss, e.log_base, z)
+    centre = jnp.mean(reference, axis=0)
+    unit = jnp.sqrt(jnp.mean((reference - centre) ** 2, axis=0) + (_LEAST * e.scale) ** 2)
+    numpyro.deterministic(f"{name}loss_unit", unit)
+    x = (salient_losses(e.loss, e.log_base, z) - centre) / unit
     if not len(e.lacking):
-        return _Trend(-slope * psi, jnp.zeros((*psi.shape, 0)))
-    reference = (salient_losses(e.reference_loss, e.log_base, z) - e.centre) / e.scale
-    expected, root = impute_losses(reference, e.reference_design, e.design)
+        return _Trend(-slope * x, jnp.zeros((*x.shape, 0)))
+    expected, root = impute_losses((reference - centre) / unit, e.reference_design, e.design)
     known = e.has_loss[:, None]
-    return _Trend(-slope * jnp.where(known, psi, expected), jnp.where(known[:, :, None], 0.0, -slope[:, None] * root))
+    return _Trend(-slope * jnp.where(known, x, expected), jnp.where(known[:, :, None], 0.0, -slope[:, None] * root))
 
 
 def _salience(e: Evidence, name: str, columns: int, priors: Priors) -> Array:
@@ -205,7 +215,7 @@ def _shared_trend(e: Evidence, law: Law) -> _Trend:
     if e.loss.shape[1]:
         z = _salience(e, "", count, priors)
         slope = numpyro.sample("loss_slope", dist.Normal(first * 1.0, priors.loss_slope_sd).to_event(1))
-        losses = _losses(e, z, slope)
+        losses = _losses(e, z, slope, "")
         mean, unknown = mean + losses.mean, jnp.concatenate([unknown, losses.unknown], axis=2)
     return _Trend(mean, unknown)
 
@@ -225,7 +235,7 @@ def _own_trend(e: Evidence, law: Law) -> _Trend:
         prior = dist.Normal(jnp.zeros(benchmarks), priors.own_beside)
         if law.alone:
             prior = dist.LogNormal(jnp.log(priors.own_slope) * jnp.ones(benchmarks), priors.own_slope_sd)
-        losses = _losses(e, z, numpyro.sample("own_slope", prior.to_event(1)))
+        losses = _losses(e, z, numpyro.sample("own_slope", prior.to_event(1)), "own_")
         mean, unknown = mean + losses.mean, jnp.concatenate([unknown, losses.unknown], axis=2)
     return _Trend(mean, unknown)
 
@@ -279,9 +289,11 @@ def _effects(law: Law) -> dict[str, Array]:
     return found
 
 
-def law_model(evidence: Evidence, law: Law) -> None:
-    """The NumPyro model. Deterministic sites: capability_trend [lm, capability], capability_unknown, loading
-    [benchmark, capability], floor, ceiling, n_items, spread [benchmark], and those of `Prior` and `Field`, from which
+def law_model(evidence: Evidence, law: Law, scores: bool = True) -> None:
+    """The NumPyro model; without `scores` its prior alone, which is traced in a tenth of the time.
+
+    Deterministic sites: capability_trend [lm, capability], capability_unknown, loading [benchmark, capability], floor,
+    ceiling, n_items, spread [benchmark], and those of `Prior` and `Field`, from which
     `csvjax.law.field.draw_field` draws logits.
     """
     e, priors = evidence, law.priors
@@ -296,11 +308,13 @@ def law_model(evidence: Evidence, law: Law) -> None:
     free_items = numpyro.sample("free_items", dist.LogNormal(jnp.log(priors.items) * ones, priors.items_sd).to_event(1))
     n_items = jnp.where(jnp.isnan(e.n_items), free_items, e.n_items)
 
+    effects = _effects(law)
+    if not scores:
+        return
     columns = [jnp.broadcast_to(loading, (len(e.score), *loading.shape))]
     columns += [jnp.einsum("bk,mku->mbu", loading, shared.unknown), own.unknown]
     factors = jnp.concatenate(columns, axis=2)
     trend = shared.mean @ loading.T + own.mean + intercept
-    effects = _effects(law)
     prior = Prior(trend, factors, loading, spread, **effects, groups=e.groups, tail=law.tail)
     field = log_marginal(Cells(e.score, e.seen, n_items, floor, ceiling, e.bounded), prior)
     kept = {"capability_trend": shared.mean, "capability_unknown": shared.unknown, "loading": loading}

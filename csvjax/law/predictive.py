@@ -77,7 +77,14 @@ def draw_law(
     those that were fitted); None for none. Batches bound the memory, whatever the number of draws.
     """
     keys = jax.random.split(key, len(x))
-    return jax.lax.map(lambda pair: _one(density, tail, e, judged, *pair), (x, keys), batch_size=_BATCH)
+
+    def one(pair: tuple[Array, Array]) -> tuple[Array | None, ...]:
+        # An array without elements cannot be put together from batches.
+        return tuple(a if a.size else None for a in _one(density, tail, e, judged, *pair))
+
+    found = jax.lax.map(one, (x, keys), batch_size=_BATCH)
+    none = jnp.zeros((len(x), len(e.score), 0))
+    return Predictive(*(none if a is None else a for a in found))
 
 
 @partial(jit_by_size, static_argnames=("density", "tail"))
@@ -112,7 +119,7 @@ def draw_curve(
 def draw_salience(density: Density, e: Evidence, x: Float[Array, "draw n"]) -> Float[Array, "draw benchmark unit"]:
     """-d eta[m, b] / d (loss[m, u] in nats per byte): how many logits a benchmark loses for a nat more on each unit.
 
-        sum over k of loading[b, k] loss_slope[k] s[k, u] / scale  +  own_slope[b] own_s[b, u] / scale
+        sum over k of loading[b, k] loss_slope[k] s[k, u] / unit[k]  +  own_slope[b] own_s[b, u] / own_unit[b]
 
     It does not depend on how capabilities are turned or signed.
     """
@@ -122,10 +129,10 @@ def draw_salience(density: Density, e: Evidence, x: Float[Array, "draw n"]) -> F
         total = jnp.zeros((e.score.shape[1], e.loss.shape[1]))
         if "loss_slope" in sites:
             s = jax.vmap(partial(salience, e.log_base))(sites["z"])
-            total += (sites["loading"] * sites["loss_slope"]) @ s / e.scale
+            total += (sites["loading"] * sites["loss_slope"] / sites["loss_unit"]) @ s
         if "own_slope" in sites:
             s = jax.vmap(partial(salience, e.log_base))(sites["own_z"])
-            total += sites["own_slope"][:, None] * s / e.scale
+            total += (sites["own_slope"] / sites["own_loss_unit"])[:, None] * s
         return total
 
     return jax.lax.map(one, x, batch_size=_BATCH)

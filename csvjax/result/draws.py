@@ -25,8 +25,9 @@ __all__ = ["LawDraws", "capability_names", "convergence", "law_draws", "to_tree"
 _DRAWS = 200  # in one piece
 _SITES = ("loading", "intercept", "spread", "floor", "ceiling", "n_items")
 _OPTIONAL = (
-    *("gain", "family_spread", "run_spread", "family_habit", "run_habit", "loss_slope", "tau", "weight"),
-    *("own_gain", "own_slope", "own_tau", "own_weight"),
+    *("gain", "family_spread", "run_spread", "family_habit", "run_habit"),
+    *("loss_slope", "loss_unit", "tau", "weight"),
+    *("own_gain", "own_slope", "own_loss_unit", "own_tau", "own_weight"),
 )
 
 
@@ -86,8 +87,9 @@ def to_tree(fit: Result, draws: LawDraws) -> xr.DataTree:
 
     posterior: theta [lm, capability], loading [benchmark, capability] and gain [covariate, capability], aligned
     (`csvjax.law.identification.align`); intercept, spread, floor, ceiling, n_items [benchmark]; family_spread
-    and run_spread, along the aligned axes; family_habit and run_habit; loss_slope, tau and weight [feature] with one or
-    two capabilities, own_slope, own_tau and own_weight [benchmark, feature], where there are losses.
+    and run_spread, along the aligned axes; family_habit and run_habit; loss_slope (per unit), loss_unit (nats per
+    byte), tau and weight [feature] with one or two capabilities, own_slope, own_loss_unit, own_tau and own_weight
+    [benchmark, feature], where there are losses.
     log_likelihood: score [cell] of the cells seen, in nats, of a density of fractions (0 and
     1: of their probability); observed_data: score [cell].
     constant_data: seen [lm, benchmark]. sample_stats: lp [chain, draw] and what the sampler tells. A cell has the
@@ -148,10 +150,11 @@ def _posterior(draws: LawDraws) -> dict[str, tuple[tuple[str, ...], np.ndarray]]
     if "loss_slope" in sites and capabilities <= 2:
         sign = np.einsum("cdkk->cdk", turn)
         dims["loss_slope"] = (sites["loss_slope"] * sign, ("capability",))
+        dims["loss_unit"] = (sites["loss_unit"], ("capability",))
         dims["weight"] = (sites["weight"], ("capability", "feature"))
         if "tau" in sites:
             dims["tau"] = sites["tau"], ("capability",)
-    own = {"own_slope": (), "own_tau": (), "own_weight": ("feature",)}
+    own: dict[str, tuple[str, ...]] = {"own_slope": (), "own_loss_unit": (), "own_tau": (), "own_weight": ("feature",)}
     dims |= {name: (sites[name], ("benchmark", *its)) for name, its in own.items() if name in sites}
     if "own_gain" in sites:
         dims["own_gain"] = sites["own_gain"], ("covariate", "benchmark")

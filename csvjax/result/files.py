@@ -29,7 +29,7 @@ from csvjax.runs import plain, write_json
 __all__ = ["load", "load_convergence", "load_status", "load_tree", "save_fit"]
 
 _FORMAT = "csvjax fit 3"
-_KNOWN = ("features", "centre", "scale", "reference_loss", "reference_design")
+_KNOWN = ("features", "scale", "reference_loss", "reference_design")
 _INFINITE = "Infinity"  # JSON has no word for it
 
 
@@ -93,7 +93,7 @@ def load(folder: str | os.PathLike[str]) -> Result:
         law, status, units = _law(known["law"]), _status(known), _units(arrays)
         bounds = Bounds(**_fields(arrays, "bounds"), told=tuple(known["assumed"]))
         own, x, left_out, seen = _fields(arrays, "known"), arrays["x"], arrays["left_out"], arrays["seen"]
-        shapes = own["features"], float(own["centre"]), float(own["scale"])
+        shapes = own["features"], float(own["scale"])
         reference = own["reference_loss"], own["reference_design"]
     except (OSError, BadZipFile, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(

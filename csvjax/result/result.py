@@ -104,7 +104,7 @@ class Result:
     def salience(self, level: float = 0.9) -> pd.DataFrame:
         """How many logits each benchmark loses when the loss on one unit of text rises by a nat, all else alike.
 
-            sum over k of loading[b, k] loss_slope[k] s[k, u] / scale  +  own_slope[b] own_s[b, u] / scale
+            sum over k of loading[b, k] loss_slope[k] s[k, u] / unit[k]  +  own_slope[b] own_s[b, u] / own_unit[b]
 
         A unit has its group's share, divided by bytes within the group. Positive: lower loss here, higher score. The
         quantity does not depend on how capabilities are turned.

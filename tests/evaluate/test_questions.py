@@ -164,7 +164,7 @@ def test_no_hidden_score_reaches_a_view(text: str, sees: frozenset[Need], which:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.slow if name.startswith("joint") else ())
+        pytest.param(name, marks=pytest.mark.slow if name.startswith("law") else ())
         for name in METHODS
         if name not in ("mean-loss", "two-step", "perplexity-correlations")
     ],

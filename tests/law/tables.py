@@ -49,7 +49,6 @@ def evidence(
         has_loss=has_loss,
         log_base=np.log(rng.dirichlet(np.full(units, 5.0))) if units else np.zeros(0),
         features=rng.normal(size=(units, 2 if units else 1)),
-        centre=np.asarray(1.0),
         scale=np.asarray(0.1),
         reference_loss=loss[has_loss],
         reference_design=design[has_loss],
@@ -120,3 +119,13 @@ class Slopes:
 @float64
 def flat(sites: Sites) -> np.ndarray:
     return np.asarray(ravel_pytree(sites)[0])
+
+
+def salient(e: Evidence, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(psi - centre) / unit of each row of z, of the models and of the reference, and the units."""
+    s = np.exp(e.log_base + z)
+    s /= s.sum(axis=-1, keepdims=True)
+    mine, reference = np.asarray(e.loss) @ np.atleast_2d(s).T, np.asarray(e.reference_loss) @ np.atleast_2d(s).T
+    centre = reference.mean(axis=0)
+    unit = np.sqrt(reference.var(axis=0) + (0.1 * np.asarray(e.scale)) ** 2)
+    return (mine - centre) / unit, (reference - centre) / unit, unit

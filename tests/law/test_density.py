@@ -13,7 +13,7 @@ from csvjax.infer import Map, fit
 from csvjax.law.density import law_density
 from csvjax.law.items import GAUGE
 from csvjax.law.model import Evidence, Law, Priors
-from tests.law.tables import Slopes, evidence, planted, unknown
+from tests.law.tables import Slopes, evidence, planted, salient, unknown
 
 PRIORS = Priors(loading=0.8, steepness_sd=0.4, intercept_sd=1.5, spread=0.4, gain_sd=1.2, family_sd=0.7, strength=1.3)
 OF_FAMILY_AND_RUN = np.arange(9) % 3, np.arange(9) // 2 // 3
@@ -62,12 +62,6 @@ def log_prior(sites: dict[str, np.ndarray], law: Law, covariates: int) -> float:
     return float(sum(np.sum(each[name](value)) for name, value in sites.items()))  # type: ignore[operator]
 
 
-def psi(loss: np.ndarray, e: Evidence, z: np.ndarray) -> np.ndarray:
-    """(psi - centre) / scale of each row of z."""
-    s = np.exp(e.log_base + z)
-    return (loss @ (s / s.sum(axis=1, keepdims=True)).T - e.centre) / e.scale
-
-
 def trend_and_covariance(sites: dict[str, np.ndarray], e: Evidence, law: Law) -> tuple[np.ndarray, np.ndarray]:
     """Of all logits of all models, every effect and residual included, entry by entry."""
     lms, benchmarks = e.score.shape
@@ -97,12 +91,12 @@ def trend_and_covariance(sites: dict[str, np.ndarray], e: Evidence, law: Law) ->
             slope = np.diag(
                 np.exp(sites["own_slope"]) if name and law.alone else sites["own_slope" if name else "loss_slope"]
             )
-            x, of_reference = e.reference_design, psi(e.reference_loss, e, z)
+            (mine, of_reference, _), x = salient(e, z), e.reference_design
             b, *_ = np.linalg.lstsq(x, of_reference, rcond=None)
             left = of_reference - x @ b
             leverage = np.einsum("mi,ij,mj->m", e.design, np.linalg.inv(x.T @ x), e.design)
             scatter = (1 + leverage)[:, None, None] * (left.T @ left / (len(x) - x.shape[1]))
-            mean = np.where(e.has_loss[:, None], psi(e.loss, e, z), e.design @ b)
+            mean = np.where(e.has_loss[:, None], mine, e.design @ b)
             add(-mean @ slope, np.where(e.has_loss[:, None, None], 0.0, slope @ scatter @ slope), turn)
     whole = np.zeros((lms, benchmarks, lms, benchmarks))
     family, run = OF_FAMILY_AND_RUN

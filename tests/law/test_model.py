@@ -18,7 +18,7 @@ from csvjax.law.links import link
 from csvjax.law.model import Evidence, Law, Priors
 from csvjax.law.predictive import draw_law
 from csvjax.precision import float64
-from tests.law.tables import BENCHMARKS, FAMILIES, LMS, Slopes, evidence, flat, planted, unknown
+from tests.law.tables import BENCHMARKS, FAMILIES, LMS, Slopes, evidence, flat, planted, salient, unknown
 
 KEY = jax.random.key(0)
 DRAWS = 1000  # of the prior predictive
@@ -125,8 +125,8 @@ def test_without_strength_the_law_sees_the_mean_loss_whatever_its_weights_are(me
     np.testing.assert_allclose(mean_loss.sites(slope, e)["weight"], sites["weight"], rtol=1e-9, atol=1e-12)
     found = mean_loss.constrain(x, e)
     np.testing.assert_array_equal(found["z"], 0)
-    psi = (e.loss @ np.exp(e.log_base) - 1.0) / 0.1
-    expected = e.covariate @ sites["gain"] - psi[:, None] * sites["loss_slope"]
+    psi = salient(e, np.zeros(4))[0]
+    expected = e.covariate @ sites["gain"] - psi * sites["loss_slope"]
     np.testing.assert_allclose(found["capability_trend"], expected, rtol=1e-9)
 
 
@@ -135,8 +135,7 @@ def test_with_strength_weights_are_tilted(slopes: Slopes, table: Evidence) -> No
     sites, found = slopes.sites(x, table), slopes.constrain(x, table)
     z = np.exp(sites["tau"])[:, None] * sites["weight"] @ table.features.T
     np.testing.assert_allclose(found["z"], z, rtol=1e-12)
-    s = np.exp(table.log_base + z)
-    psi = (table.loss @ (s / s.sum(axis=1, keepdims=True)).T - 1.0) / 0.1
+    psi = salient(table, z)[0]
     expected = table.covariate @ sites["gain"] - psi * sites["loss_slope"]
     known = table.has_loss
     np.testing.assert_allclose(found["capability_trend"][known], expected[known], rtol=1e-9)
@@ -145,10 +144,10 @@ def test_with_strength_weights_are_tilted(slopes: Slopes, table: Evidence) -> No
 def test_a_model_without_losses_takes_the_regression_and_its_scatter(slopes: Slopes, table: Evidence) -> None:
     x = slopes.start(0, table)
     sites, found = slopes.sites(x, table), slopes.constrain(x, table)
-    s = np.exp(table.log_base + found["z"])
-    psi = (table.loss @ (s / s.sum(axis=1, keepdims=True)).T - 1.0) / 0.1
+    psi, of_reference, _ = salient(table, found["z"])
     known, row = table.has_loss, int(np.flatnonzero(~table.has_loss)[0])
     design = table.design[known]
+    np.testing.assert_allclose(of_reference, psi[known])
     slope, *_ = np.linalg.lstsq(design, psi[known], rcond=None)
     gain, along = table.covariate[row] @ sites["gain"], sites["loss_slope"]
     expected = gain - table.design[row] @ slope * along
@@ -199,8 +198,7 @@ def test_a_benchmark_has_a_salience_of_its_own_beside_that_of_its_capabilities()
     slopes, e = Slopes(Law(1, effects=(), own=True)), planted(evidence(units=4), 3)
     x = slopes.start(0, e)
     sites, found = slopes.sites(x, e), slopes.constrain(x, e)
-    s = np.exp(e.log_base + found["own_z"])
-    psi = (e.loss @ (s / s.sum(axis=1, keepdims=True)).T - 1.0) / 0.1
+    psi = salient(e, found["own_z"])[0]
     shared = found["capability_trend"] @ found["loading"].T
     expected = shared + sites["intercept"] - psi * sites["own_slope"]
     np.testing.assert_allclose(found["prior_trend"], expected, rtol=1e-9)

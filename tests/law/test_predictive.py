@@ -10,7 +10,7 @@ import pytest
 from csvjax.law.items import GAUGE
 from csvjax.law.model import Evidence, Law
 from csvjax.law.predictive import Predictive, draw_curve, draw_law, draw_salience
-from tests.law.tables import LMS, Slopes, evidence, planted, unknown
+from tests.law.tables import LMS, Slopes, evidence, planted, salient, unknown
 
 LAW = Law(2, effects=("family",))
 FAMILY = np.arange(LMS) % 3
@@ -121,7 +121,8 @@ def test_salience_does_not_depend_on_the_sign_of_contrasts_and_sums_to_the_slope
         sites, sign = slopes.sites(x[d], table), np.array([1.0, -1.0])
         other = {"contrast": -sites["contrast"], "gain": sites["gain"] * sign, "loss_slope": sites["loss_slope"] * sign}
         turned.append(np.asarray(jax.flatten_util.ravel_pytree(sites | other)[0]))
-        total = slopes.constrain(x[d], table)["loading"] @ sites["loss_slope"] / table.scale
+        at = slopes.constrain(x[d], table)
+        total = at["loading"] @ (sites["loss_slope"] / salient(table, at["z"])[2])
         np.testing.assert_allclose(found[d].sum(axis=1), total, rtol=1e-9)
     again = np.asarray(draw_salience(slopes.density, table, jnp.asarray(np.stack(turned))))
     np.testing.assert_allclose(again, found, rtol=1e-9, atol=1e-12)

@@ -52,10 +52,10 @@ def test_the_table_has_a_row_for_each_benchmark_and_token(fit: Result) -> None:
 
 
 def test_it_sums_to_the_slope_of_the_salient_loss(fit: Result) -> None:
-    """sum over tokens of bytes x salience = loading @ loss_slope / scale, the sum over groups of nats per byte."""
+    """sum over tokens of bytes x salience = loading @ (loss_slope / unit), the sum over groups of nats per byte."""
     table = fit.salience()
     sites = fit.labelled.sites
-    slope = np.einsum("cdbk,cdk->cdb", sites["loading"], sites["loss_slope"]) / fit.known.scale
+    slope = np.einsum("cdbk,cdk->cdb", sites["loading"], sites["loss_slope"] / sites["loss_unit"])
     total = (table["mean"] * table["bytes"]).groupby(table["benchmark"]).sum()
     np.testing.assert_allclose(total[list(BENCHMARKS)], slope.mean(axis=(0, 1)), rtol=1e-6)
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from csvjax.baselines.compute import compute_law
 from csvjax.baselines.compute_components import compute_components
-from csvjax.baselines.joint import joint_compute
+from csvjax.baselines.law import law_of_compute
 from csvjax.baselines.least_squares import Solver
 from csvjax.baselines.method import Method
 from csvjax.baselines.observational import observational_compute, observational_pca
@@ -121,7 +121,7 @@ def _sloth(path: Path, quick: bool) -> list[Protocol]:
 
 
 def _sloth_laws() -> dict[str, Make]:
-    return {"log-flops": lambda: compute_law("flops", floor="learned"), "joint": joint_compute}
+    return {"log-flops": lambda: compute_law("flops", floor="learned"), "law": law_of_compute}
 
 
 def _mean_of_groups(problems: tuple[Problem, ...]) -> Callable[[pd.DataFrame], float]:
