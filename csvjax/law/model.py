@@ -47,6 +47,7 @@ __all__ = ["Effect", "Evidence", "Law", "Priors", "law_model"]
 
 Effect = Literal["family", "run"]
 
+_GAIN = 3.0  # degrees of freedom
 _LEAST = 0.1  # of the mean loss's deviation: what a salient loss varies by at least, so that noise is not stretched
 
 
@@ -61,7 +62,8 @@ class Priors(NamedTuple):
     spread_differs: log-scale of how the residual differs between benchmarks.
     habit_sd: half-normal scale, relative to the residual, of what a family or a run has in common on one benchmark
     beyond its capabilities.
-    gain_sd: of a gain, in units of capability per standard deviation of a covariate.
+    gain_sd: scale of a gain, in units of capability per standard deviation of a covariate. Its prior is Student's t
+    with 3 degrees of freedom: where models follow a trend closely the unit, what the trend leaves open, is small.
     family_sd: half-normal scale of the family and run effects, in units of capability.
     loss_slope_sd: as gain_sd, for the salient loss.
     own_slope, own_slope_sd: log-normal median and log-scale of the slope of a benchmark on its own salient loss, where
@@ -209,7 +211,7 @@ def _shared_trend(e: Evidence, law: Law) -> _Trend:
         return _Trend(mean, unknown)
     if covariates:
         centre = jnp.broadcast_to(jnp.where(first, 1.0 / covariates, 0.0), (covariates, count))
-        gain = numpyro.sample("gain", dist.Normal(centre, priors.gain_sd).to_event(2))
+        gain = numpyro.sample("gain", dist.StudentT(_GAIN, centre, priors.gain_sd).to_event(2))
         mean += e.covariate @ gain
         unknown = jnp.einsum("mju,jk->mku", e.missing, gain)
     if e.loss.shape[1]:

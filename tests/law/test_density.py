@@ -35,7 +35,7 @@ def log_prior(sites: dict[str, np.ndarray], law: Law, covariates: int) -> float:
 
     own_slope = lognormal(p.own_slope, p.own_slope_sd) if law.alone else normal(0, p.own_beside)
     each = {
-        "gain": normal(first / max(covariates, 1), p.gain_sd),
+        "gain": lambda x: stats.t.logpdf(x, 3, first / max(covariates, 1), p.gain_sd),
         "own_gain": normal(1 / max(covariates, 1), p.gain_sd),
         "weight": normal(0, 1),
         "own_weight": normal(0, 1),
