@@ -1,10 +1,10 @@
 """Run folders: what a command found, with the configuration, versions and seed that it was found with.
 
     config.json           the resolved configuration, versions of the software, when it began and what it took
-    predictions.parquet   one row for each predicted cell (see csvjax.laws.crossfit.cells)
+    predictions.parquet   one row for each predicted cell (see csvjax.prediction.summary), where there were some
     metrics.csv           their figures, one row for each split, law and benchmark
     figures.json          the headline figures
-    salience.parquet      salience of every token for every benchmark, where it was asked for
+    fit.json and others   the fit, as csvjax.result.files.save_fit writes it; salience.parquet is among them
 
 A folder of this kind is made whole beside its place and then moved there.
 """
@@ -43,15 +43,11 @@ class RunWriter:
     config: Mapping[str, Any]
     begun: float
 
-    def write(
-        self, predictions: pd.DataFrame, figures: Mapping[str, float | str], salience: pd.DataFrame | None = None
-    ) -> pd.DataFrame:
-        """Write all files but what the caller adds itself; returns the metrics."""
+    def write(self, predictions: pd.DataFrame, figures: Mapping[str, float | str]) -> pd.DataFrame:
+        """Write all files but the fit, which the caller adds itself; returns the metrics."""
         metrics = score_table(predictions)
         predictions.to_parquet(self.folder / "predictions.parquet")
         metrics.to_csv(self.folder / "metrics.csv", index=False, lineterminator="\n")
-        if salience is not None:
-            salience.to_parquet(self.folder / "salience.parquet")
         write_json(plain(figures), self.folder / "figures.json")
         self.write_config()
         return metrics

@@ -75,8 +75,15 @@ def draw_law(
     tail: as in `Law`. judged: evidence of the same cells with the scores whose likelihood is asked for (`e` itself for
     those that were fitted); None for none. Batches bound the memory, whatever the number of draws.
     """
-    keys = jax.random.split(key, len(x))
-    return jax.lax.map(lambda pair: _one(density, tail, e, judged, *pair), (x, keys), batch_size=_BATCH)
+
+    def one(pair: tuple[Array, Array]) -> Predictive | tuple[Array, ...]:
+        found = _one(density, tail, e, judged, *pair)
+        return found if found.capability.shape[1] else found[1:]  # batches of arrays without elements have no shape
+
+    found = jax.lax.map(one, (x, jax.random.split(key, len(x))), batch_size=_BATCH)
+    if isinstance(found, Predictive):
+        return found
+    return Predictive(jnp.zeros((len(x), len(e.score), 0)), *found)
 
 
 @partial(jax.jit, static_argnames=("density", "tail"))

@@ -10,7 +10,7 @@ from scipy.stats import binomtest, hypergeom
 
 from csvjax.infer.result import Status
 
-__all__ = ["capability_table", "concentrated", "coverage_interval", "loading_table", "verdict"]
+__all__ = ["capability_table", "concentrated", "coverage_interval", "loading_table", "salience_table", "verdict"]
 
 _RHAT = 1.01
 _LEVEL, _ENOUGH = 0.9, 0.75  # promised coverage; what must be excluded before intervals are said to keep the promise
@@ -112,14 +112,15 @@ def concentrated(missed: pd.Series, benchmark: pd.Series) -> list[tuple[str, int
 def capability_table(tree: xr.DataTree) -> pd.DataFrame:
     """A row for each model: lm, family and, of each capability, mean, lower90 and upper90; the most able first.
 
-    The unit of a capability is the standard deviation of what compute and family leave open.
+    The unit of a capability is the standard deviation of what compute and family leave open. No rows where benchmarks
+    share no capability.
     """
-    draws = tree["posterior"].to_dataset()["theta"].stack(sample=("chain", "draw"))
+    posterior = tree["posterior"].to_dataset()
+    if "theta" not in posterior:
+        return pd.DataFrame(columns=["lm", "family"])
+    draws = posterior["theta"].stack(sample=("chain", "draw"))
     frame = pd.DataFrame({"lm": draws["lm"].values, "family": draws["lm_family"].values})
-    for name in map(str, draws["capability"].values):
-        own = draws.sel(capability=name).transpose("sample", "lm").values
-        frame[name] = own.mean(axis=0)
-        frame[f"{name} lower90"], frame[f"{name} upper90"] = np.quantile(own, [0.05, 0.95], axis=0)
+    frame = _with_intervals(frame, draws, "lm")
     return frame.sort_values("general", ascending=False, kind="stable").reset_index(drop=True)
 
 
@@ -128,12 +129,28 @@ def loading_table(tree: xr.DataTree) -> pd.DataFrame:
     intercept and residual spread (logits), floor, ceiling and number of items.
     """
     posterior = tree["posterior"].to_dataset()
-    draws = posterior["loading"].stack(sample=("chain", "draw"))
-    frame = pd.DataFrame({"benchmark": draws["benchmark"].values})
-    for name in map(str, draws["capability"].values):
-        own = draws.sel(capability=name).transpose("sample", "benchmark").values
-        frame[name] = own.mean(axis=0)
-        frame[f"{name} lower90"], frame[f"{name} upper90"] = np.quantile(own, [0.05, 0.95], axis=0)
+    frame = pd.DataFrame({"benchmark": posterior["benchmark"].values})
+    if "loading" in posterior:
+        frame = _with_intervals(frame, posterior["loading"].stack(sample=("chain", "draw")), "benchmark")
     for name in ("intercept", "spread", "floor", "ceiling", "n_items"):
         frame[name] = posterior[name].mean(("chain", "draw")).values
     return frame
+
+
+def _with_intervals(frame: pd.DataFrame, draws: xr.DataArray, row: str) -> pd.DataFrame:
+    for name in map(str, draws["capability"].values):
+        own = draws.sel(capability=name).transpose("sample", row).values
+        frame[name] = own.mean(axis=0)
+        frame[f"{name} lower90"], frame[f"{name} upper90"] = np.quantile(own, [0.05, 0.95], axis=0)
+    return frame
+
+
+def salience_table(salience: pd.DataFrame, most: int = 5) -> pd.DataFrame:
+    """The units of text with the largest salience of each benchmark: rows of `Result.salience`, the largest first.
+
+    A unit is as large as the logits that a benchmark loses when the loss on it rises by a nat.
+    """
+    ranked = salience.sort_values("mean", ascending=False, kind="stable")
+    first = ranked.groupby("benchmark", sort=False).head(most)
+    order = {name: i for i, name in enumerate(dict.fromkeys(salience["benchmark"]))}
+    return first.sort_values("benchmark", key=lambda names: names.map(order), kind="stable").reset_index(drop=True)

@@ -7,6 +7,7 @@ from csvjax.law.units import group_units
 from csvjax.laws.evidence import evidence, group_names
 from csvjax.laws.salience_law import Evidence
 from tests import simulated
+from tests.laws import simulated_fits
 
 
 def first(stacked: Evidence) -> Evidence:
@@ -33,6 +34,6 @@ def data(fold: Fold) -> Dataset:
 def case(data: Dataset, fold: Fold) -> Evidence:
     """Evidence of the first task, strength 0.6."""
     losses = data.measured()[1]
-    units = group_units(losses, fold.train, simulated.SETTINGS.per_domain)
-    stacked = evidence(data, units, group_names(data).nested(data), fold.train, simulated.SETTINGS.features)
+    units = group_units(losses, fold.train, simulated_fits.SETTINGS.per_domain)
+    stacked = evidence(data, units, group_names(data).nested(data), fold.train, simulated_fits.SETTINGS.features)
     return first(stacked)._replace(strength=np.array(0.6))
