@@ -1,4 +1,4 @@
-"""Language models, losses and scores drawn from a law of salience with NumPy alone, for tests of what is fitted to them.
+"""Language models, losses and scores drawn from a law of salience with NumPy alone, to test fits to them.
 
 Nothing here calls the law: its formulas are written down a second time, so that a slip in one of them shows.
 """

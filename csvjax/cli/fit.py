@@ -31,7 +31,7 @@ Holdout = Annotated[
         "--holdout",
         metavar="SPLIT",
         show_default=False,
-        help="Hide these scores from the fit: any split of csvjax compare, of several folds the first; may be repeated.",
+        help="Hide these scores from the fit: any split of csvjax compare, of many folds the first; may be repeated.",
     ),
 ]
 Targets = Annotated[

@@ -25,8 +25,8 @@ NUMBERS = {
 
 @dataclass(frozen=True)
 class Run:
-    """What a run left behind. `salience`: rows of `csvjax.Result.salience`, None where there were no losses. Text columns
-    are strings.
+    """What a run left behind. `salience`: rows of `csvjax.Result.salience`, None where there were no losses. Text
+    columns are strings.
     """
 
     config: dict[str, Any]
