@@ -294,7 +294,7 @@ def unknown(folder: Path) -> Path:
 QUESTIONS: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
     "family": (lambda f: ("--flops", "1e26", "--family", "g1"), "found 'g1'"),
     "family alone": (lambda f: ("--family", "f1"), "or --reach with --family, found none"),
-    "amount": (lambda f: ("--params", "1e9"), "found params: it has flops"),
+    "amount": (lambda f: ("--flops", "-1"), "expected flops above 0, found -1"),
     "benchmark": (lambda f: ("--reach", "hrd=0.5"), "the nearest is 'hard'"),
     "no score": (lambda f: ("--reach", "hard"), "BENCHMARK=SCORE, found 'hard'"),
     "percent": (lambda f: ("--reach", "hard=50"), "a score between 0 and 1 to reach, found 50"),
@@ -319,12 +319,8 @@ def test_a_wrong_question_is_told_in_one_sentence(run: tuple[Path, Result], fold
 
 def test_runs_that_hold_no_fit_are_told(tmp_path: Path) -> None:
     write_json({"format": "csvjax run 1", "command": "compare"}, tmp_path / "config.json")
-    for arguments in (
-        ("inspect", tmp_path),
-        ("predict", tmp_path, "--flops", "1e26"),
-        ("inspect", tmp_path / "absent"),
-    ):
-        done = call(*arguments)
+    for command, folder in (("inspect", tmp_path), ("predict", tmp_path), ("inspect", tmp_path / "absent")):
+        done = call(command, folder)
         assert done.exit_code == 2, done.output
         assert "expected the folder of a fit" in done.stderr
         assert done.stderr.count("\n") == 1
