@@ -224,7 +224,7 @@ DENIED = "error: expected a path that can be used, found /x: Permission denied; 
 def test_interruption_and_what_the_system_refuses(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: BaseException, code: int, says: str
 ) -> None:
-    def fail(source: object) -> None:
+    def fail(source: object, with_losses: bool) -> None:
         raise raised
 
     monkeypatch.setattr("csvjax.cli.inputs.read_source", fail)
@@ -391,7 +391,8 @@ def test_evaluate_takes_any_split_and_its_run_is_a_fit(
     monkeypatch.setattr("csvjax.evaluate.crossfit.fit", fit_as_written)
     save_dataset(ladder, tmp_path / "data")
     options = ("--benchmarks", "easy,hard", "--split", "weak-to-strong:params", "--split", "models:3")
-    done = call("evaluate", "--data", tmp_path / "data", *options, "--capabilities", "1", "--out", tmp_path / "run")
+    law = ("--capabilities", "2", "--covariates", "none", "--quick")  # that of the demo, which is compiled
+    done = call("evaluate", "--data", tmp_path / "data", *options, *law, "--out", tmp_path / "run")
     assert done.exit_code == 0, done.output
     assert "weak-to-strong:params, salience" in done.stdout
     assert "models:3: 96 held-out scores" in done.stdout
@@ -416,18 +417,7 @@ def test_the_whole_way_with_losses(folder: Path, tmp_path: Path) -> None:
     done = call(*fit_with(folder, *options, "--out", tmp_path / "fit"))
     assert done.exit_code == 0, done.output
     assert set(pd.read_parquet(tmp_path / "fit" / "predictions.parquet")["lm"]) == {"m22", "m23"}
-    done = call(
-        *(
-            "evaluate",
-            *fit_with(folder)[1:],
-            *options,
-            "--split",
-            "flops>1e23",
-            "--draws",
-            "200",
-            "--out",
-            tmp_path / "e",
-        )
-    )
+    more = ("--split", "flops>1e23", "--draws", "200", "--out", tmp_path / "e")
+    done = call("evaluate", *fit_with(folder)[1:], *options, *more)
     assert done.exit_code == 0, done.output
     assert 0 < read_run(tmp_path / "e").figures["crps_ratio"] < 10

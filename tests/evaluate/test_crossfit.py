@@ -1,4 +1,4 @@
-"""The law on held-out scores: what a question hides is never given to a fit, and cells are judged as those of methods."""
+"""The law on held-out scores: what a question hides is not given to a fit; cells are judged as those of methods."""
 
 from __future__ import annotations
 
