@@ -9,6 +9,7 @@ import typer
 
 from csvjax.cli import inputs, show
 from csvjax.cli import law_options as options
+from csvjax.cli.holdout import inner_cells, seen_cells, target_names
 from csvjax.errors import FitWarning, InputError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from csvjax.law.model import Law
     from csvjax.result.result import Result
 
-__all__ = ["fit", "seen_cells"]
+__all__ = ["fit"]
 
 _MOST = 4  # capabilities that `auto` tries
 _RHAT = 1.01
@@ -112,9 +113,9 @@ def fit(
     law, automatic = options.law_of(dataset, made_of, quick)
     if inner is not None and not automatic:
         raise InputError("expected --inner with --capabilities auto alone, found a number; leave one of them out")
-    wanted = _targets(dataset, targets)
+    wanted = target_names(dataset, targets)
     seen = seen_cells(dataset, holdout or (), wanted)
-    hidden = _inner_cells(dataset, seen, wanted, inner)
+    hidden = inner_cells(dataset, seen, wanted, inner)
     config = {
         "dataset": source.name,
         "command": "fit",
@@ -143,7 +144,7 @@ def fit(
             run.write(cells, _figures(cells))
         if chosen:
             chosen.table.to_csv(run.folder / "choice.csv", index=False, lineterminator="\n")
-        run.write_config(**told(found))
+        run.write_config(**_told(found))
     typer.echo("; ".join([f"law: {options.law_words(law, method)}", *found.assumed]))
     typer.echo(str(found.status))
     _warn_of_chains(found)
@@ -154,7 +155,7 @@ def fit(
     typer.echo(f"run: {out}")
 
 
-def told(found: Result) -> dict[str, object]:
+def _told(found: Result) -> dict[str, object]:
     """What a fit settled on, for the configuration of its run."""
     fitted = found.evidence.seen
     return {
@@ -165,65 +166,6 @@ def told(found: Result) -> dict[str, object]:
         "status": str(found.status),
         "outliers": list(found.outliers),
     }
-
-
-def _targets(dataset: Dataset, text: str | None) -> list[str]:
-    """The benchmarks to predict, in the order of the table."""
-    from csvjax import names
-
-    assert dataset.scores is not None
-    known = dataset.scores.benchmarks
-    if text is None:
-        return list(known)
-    return [known[b] for b in sorted(names.positions([name.strip() for name in text.split(",")], known, "benchmark"))]
-
-
-def seen_cells(dataset: Dataset, holdout: Sequence[str], targets: Sequence[str]) -> np.ndarray:
-    """The scores to fit [lm, benchmark]: all but those of the targets that the first fold of a split hides.
-
-    A model of which a split cannot tell, because its column is blank, is hidden too.
-
-    Raises: InputError for a text that names no split, fewer models than three, and benchmarks left without a score.
-    """
-    import numpy as np
-
-    from csvjax.evaluate.questions import questions
-
-    assert dataset.scores is not None
-    hidden = np.zeros(dataset.scores.score.shape, bool)
-    for text in holdout:
-        asked = questions(text, dataset)
-        hidden |= asked[0].hidden
-        if len(asked) > 1:
-            typer.echo(
-                f"{text} has {len(asked)} folds: this fit hides the first, {asked[0].name}; csvjax evaluate and csvjax "
-                f"compare run them all",
-                err=True,
-            )
-    seen = np.isfinite(dataset.scores.score) & ~(hidden & np.isin(dataset.scores.benchmarks, list(targets)))
-    if (models := int(seen.any(axis=1).sum())) < 3:
-        raise InputError(f"expected three or more models with scores to fit, found {models}; hold out fewer")
-    for b in np.flatnonzero(~seen.any(axis=0)):
-        raise InputError(
-            f"expected scores of the fitted models on every benchmark, found none for "
-            f"{dataset.scores.benchmarks[b]!r}; leave it out with --benchmarks, or hold out fewer"
-        )
-    return seen
-
-
-def _inner_cells(dataset: Dataset, seen: np.ndarray, targets: Sequence[str], inner: str | None) -> list[np.ndarray]:
-    """The scores that each fold of a split inside the fitted ones hides."""
-    import numpy as np
-
-    from csvjax import names
-    from csvjax.evaluate.questions import SEEN, Question, inner_questions
-
-    if inner is None:
-        return []
-    assert dataset.scores is not None
-    at = names.positions(list(targets), dataset.scores.benchmarks, "benchmark")
-    outer = Question("fit", "fit", tuple(targets), ~seen, ~seen[:, at], SEEN)
-    return [np.asarray(question.hidden & seen) for question in inner_questions(inner, dataset, outer)]
 
 
 def _choose(
