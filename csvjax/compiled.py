@@ -1,14 +1,65 @@
-"""Compiled programs that outlive their process: a command that is called again does not compile again."""
+"""How programs are compiled, and that they outlive their process: a command called again does not compile again."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from functools import cache, wraps
 from pathlib import Path
+from typing import Any
 
-__all__ = ["keep_compiled"]
+__all__ = ["jit_by_size", "keep_compiled"]
 
 _LARGEST = 2**30  # bytes; what was not used for longest makes room
+
+_SMALL = 3000  # numbers in the data below which compiling costs more than what is compiled
+_EFFORT = {
+    "small": {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 0},
+    "large": {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 1},
+}
+
+
+def jit_by_size(fun: Callable[..., Any], *, small: int = _SMALL, **options: Any) -> Callable[..., Any]:
+    """`jax.jit` in which the compiler tries no harder than the size of the data is worth.
+
+    The density of a law is thousands of small operations. For 18 models and 8 benchmarks its gradient takes 1 ms, and
+    XLA's default effort takes 9 CPU seconds to compile it; without its own fusion and LLVM's optimisation, 1.7 s and
+    1.3 ms. For 1,000 models and 50 benchmarks LLVM's first level takes 6 s where the default takes 10, and runs in half
+    the time. small: numbers in all tuples of arrays among the arguments up to which nothing is optimised.
+    """
+    import jax
+
+    plain = jax.jit(fun, **options)
+    compiled: dict[str, Callable[..., Any]] = {}
+
+    @wraps(fun)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        leaves = jax.tree.leaves([arg for arg in (*args, *kwargs.values()) if isinstance(arg, tuple)])
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((args, kwargs))):
+            return plain(*args, **kwargs)  # options of a compiler belong to whole programs
+        effort = "small" if sum(getattr(leaf, "size", 1) for leaf in leaves) <= small else "large"
+        if not _understood(effort):
+            return plain(*args, **kwargs)
+        if effort not in compiled:
+            compiled[effort] = jax.jit(fun, compiler_options=_EFFORT[effort], **options)
+        return compiled[effort](*args, **kwargs)
+
+    return call
+
+
+@cache
+def _understood(effort: str) -> bool:
+    """Whether this JAX computes on a CPU and knows the options."""
+    import jax
+
+    if jax.default_backend() != "cpu":
+        return False
+    try:
+        jax.jit(lambda: 0, compiler_options=_EFFORT[effort])()
+    except Exception:  # whatever a version of XLA raises for an option that it does not have
+        return False
+    return True
 
 
 def keep_compiled() -> None:

@@ -26,7 +26,7 @@ LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 REPLACED = ("laws", "joint")  # what the one law replaces: nothing that a user calls may import it
 STILL = ("laws", "joint", "baselines", "evaluate")
 # Inside a level: which modules use which others of it.
-BESIDE = {("target", "prediction"), ("names", "errors"), ("compiled", "errors")}
+BESIDE = {("target", "prediction"), ("names", "errors")}
 
 
 def part(module: str) -> str:

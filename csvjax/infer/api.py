@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
+from csvjax.compiled import jit_by_size
 from csvjax.errors import FitWarning, InputError
 from csvjax.infer.bootstrap import Bootstrap
 from csvjax.infer.laplace import Laplace
@@ -26,12 +27,12 @@ __all__ = ["Method", "fit", "fit_many"]
 Method = Map | Laplace | Svi | Nuts | Bootstrap
 
 
-@partial(jax.jit, static_argnames=("density", "method"))
+@partial(jit_by_size, static_argnames=("density", "method"))
 def _solve(density: Density, method: Any, data: Any, key: Array) -> Any:
     return method.solve(density, data, key)
 
 
-@partial(jax.jit, static_argnames=("density", "method", "axes"))
+@partial(jit_by_size, static_argnames=("density", "method", "axes"))
 def _solve_many(density: Density, method: Any, data: Any, axes: Any, keys: Array) -> Any:
     return jax.vmap(lambda data, key: method.solve(density, data, key), (axes, 0))(data, keys)
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from csvjax.infer.curvature import hessian
+from csvjax.infer.curvature import curvature_of
 from csvjax.infer.result import Fit, Status
-from csvjax.infer.search import Objective, advance, begin
+from csvjax.infer.search import Lane, Piece, begin, evaluate
 from csvjax.law.density import Density
 
 __all__ = ["Map", "Optimum", "map_diagnostics", "map_status"]
@@ -52,6 +51,37 @@ class _Search(NamedTuple):
     stuck: Array
 
 
+class _Turns(NamedTuple):
+    """turn: of the screening. finalist: whose turn it is in the finish. order: of the starts in this round."""
+
+    turn: Array
+    finalist: Array
+    lanes: Lane
+    order: Array
+    ends: _Search
+
+
+def _order(value: Array) -> Array:
+    return jnp.argsort(jnp.where(jnp.isfinite(value), value, jnp.inf), stable=True)
+
+
+def _looked(at: _Search, lane: Lane, grads: Array) -> _Search:
+    """The search after a piece in the metric of `at`, with the curvature that was found where it ended."""
+    values, vectors = jnp.linalg.eigh(curvature_of(grads))
+    # From the old metric, whose columns are orthogonal: its inverse is its transpose, up to their lengths.
+    grad = (at.metric / jnp.sum(at.metric**2, axis=0)) @ lane.grad
+    metric = vectors / jnp.sqrt(jnp.maximum(jnp.abs(values), _LEAST))
+    stuck = jnp.where(lane.value < at.value - 1e-9 * jnp.abs(lane.value), 0, at.stuck + 1)
+    size = jnp.max(jnp.abs(grad @ metric))
+    return _Search(at.x + at.metric @ lane.x, lane.value, size, values[0], metric, at.steps + lane.steps, stuck)
+
+
+def _unlooked(at: _Search, lane: Lane) -> _Search:
+    size = jnp.max(jnp.abs(lane.grad))
+    two = jnp.asarray(2)
+    return at._replace(x=at.x + lane.x, value=lane.value, gradient=size, steps=lane.steps, stuck=two)
+
+
 @dataclass(frozen=True)
 class Map:
     """The mode of the unconstrained density, Jacobian included.
@@ -59,7 +89,7 @@ class Map:
     starts: prior draws pulled half-way to the origin. All are followed for `screen` steps, or, where they are more than
     four times the finalists, for a fifth of that, then the best quarter for as much again, and so on down to the few
     that get all. The best `finalists` go on, each for at most `steps` evaluations, until no component of the gradient
-    exceeds `tolerance`. optimiser: of the screening; the finish is always L-BFGS, and Adam drops no start early.
+    exceeds `tolerance`.
     curved: with at most so many parameters the search is in the metric of the Hessian, looked at every 100 steps;
     beyond, a Hessian costs more than it saves, and the metric is the identity.
     diagnostics: the fields of `Optimum`, without x and metric.
@@ -70,8 +100,6 @@ class Map:
     finalists: int = 2
     steps: int = 3000
     tolerance: float = 1e-4
-    optimiser: Literal["lbfgs", "adam"] = "lbfgs"
-    learning_rate: float = 0.05
     curved: int = 1500
 
     def solve(self, density: Density, data: Any, key: Array) -> Optimum:
@@ -79,22 +107,62 @@ class Map:
         return self.solve_from(density, data, starts)
 
     def solve_from(self, density: Density, data: Any, starts: Float[Array, "start n"]) -> Optimum:
-        """The same from given starts; one alone is not screened."""
+        """The same from given starts; one alone is not screened.
 
-        def objective(x: Array) -> Array:
-            return density.potential(x, data)
+        The search is a sequence of turns. A turn advances one start, and in the finish looks at the curvature where it
+        ended, so that the density stands in one place of the compiled program: compiling it costs seconds.
+        """
+        slope = jax.value_and_grad(lambda x: density.potential(x, data))
+        schedule = jnp.asarray(self._schedule(len(starts)), int).reshape(-1, 2)
+        finalists = min(self.finalists, len(starts))
+        curved = starts.shape[1] <= self.curved
+        none = jnp.asarray(0)
 
-        if len(starts) == 1:
-            x, value, steps = starts, jnp.full(1, jnp.inf), jnp.zeros(1, int)
-        else:
-            x, value, steps = self._screen(objective, starts)
-        value = jnp.where(jnp.isfinite(value), value, jnp.inf)
-        chosen = jnp.argsort(value)[: self.finalists]
-        ends = jax.lax.map(
-            lambda x: self._finish(objective, x), x[chosen]
-        )  # under vmap each would wait for the slowest
-        value_end = jnp.where(jnp.isfinite(ends.value), ends.value, jnp.inf)
-        best = jax.tree.map(lambda a: a[jnp.argmin(value_end)], ends)
+        def go_on(at: _Turns) -> Array:
+            return (at.turn < len(schedule)) | (at.finalist < finalists)
+
+        def turn(at: _Turns) -> _Turns:
+            screening = at.turn < len(schedule)
+            chosen = _order(at.lanes.value)
+            place, limit = none, none
+            if len(schedule):
+                place, limit = schedule[jnp.minimum(at.turn, len(schedule) - 1)]
+            # Starts that were not looked at yet have an infinite value, and keep their order.
+            order = jnp.where(screening & (place == 0), chosen, at.order)
+            mine = jnp.where(screening, order[place], chosen[at.finalist])
+            lane = jax.tree.map(lambda a: a[mine], at.lanes)
+            end = jax.tree.map(lambda a: a[at.finalist], at.ends)
+            end = end._replace(x=jnp.where(end.steps == 0, lane.x, end.x))
+            fresh = begin(jnp.zeros_like(lane.x))
+            limit = jnp.where(screening, lane.steps + limit, _PIECE if curved else self.steps)
+            centre = jnp.where(screening, 0.0, end.x)
+            metric = jnp.where(screening, jnp.eye(len(lane.x)), end.metric) if curved else None
+            lane = jax.tree.map(lambda a, b: jnp.where(screening, a, b), lane, fresh)
+            lane, grads = evaluate(slope, Piece(lane, centre, metric, limit, self.tolerance), ~screening)
+
+            def screened(at: _Turns) -> _Turns:
+                lanes = jax.tree.map(lambda all_, one: all_.at[mine].set(one), at.lanes, lane)
+                return at._replace(turn=at.turn + 1, lanes=lanes, order=order)
+
+            def finished(at: _Turns) -> _Turns:
+                found = _looked(end, lane, grads) if curved else _unlooked(end, lane)
+                more = (found.gradient > self.tolerance) & (found.steps < self.steps) & (found.stuck < 2)
+                ends = jax.tree.map(lambda all_, one: all_.at[at.finalist].set(one), at.ends, found)
+                return at._replace(ends=ends, finalist=jnp.where(more, at.finalist, at.finalist + 1))
+
+            return jax.lax.cond(screening, screened, finished, at)
+
+        lanes, size = jax.vmap(begin)(starts), starts.shape[1]
+        far = jnp.full(finalists, jnp.inf, starts.dtype)
+        metric = jnp.broadcast_to(jnp.eye(size, dtype=starts.dtype), (finalists, size, size))
+        zeros = jnp.zeros(finalists, int)
+        ends = _Search(jnp.zeros((finalists, size), starts.dtype), far, far, -far, metric, zeros, zeros)
+        at = jax.lax.while_loop(go_on, turn, _Turns(none, none, lanes, jnp.arange(len(starts)), ends))
+
+        chosen = _order(at.lanes.value)[:finalists]
+        value = jnp.where(jnp.isfinite(at.lanes.value), at.lanes.value, jnp.inf)
+        value_end = jnp.where(jnp.isfinite(at.ends.value), at.ends.value, jnp.inf)
+        best = jax.tree.map(lambda a: a[jnp.argmin(value_end)], at.ends)
         return Optimum(
             best.x,
             jnp.min(value_end),
@@ -102,78 +170,19 @@ class Map:
             best.gradient <= self.tolerance,
             best.curvature,
             best.metric,
-            steps.at[chosen].add(ends.steps),
+            at.lanes.steps.at[chosen].add(at.ends.steps),
             value.at[chosen].set(value_end),
             jnp.zeros(len(starts), bool).at[chosen].set(True),
         )
 
-    def _screen(self, objective: Objective, starts: Array) -> tuple[Array, Array, Array]:
-        """x, potential and number of evaluations of every start."""
-        if self.optimiser == "adam":
-            return jax.vmap(lambda x: self._descend(objective, x))(starts)
-        lanes = jax.vmap(begin)(starts)
-        if jax.default_backend() != "cpu":
-            lanes = jax.vmap(lambda lane: advance(objective, lane, self.screen, self.tolerance))(lanes)
-            return lanes.x, lanes.value, lanes.steps
-        # One after the other: side by side every start would wait for the slowest, and gain nothing on a CPU. One scan
-        # over all rounds, so that the density is compiled once.
-        schedule = []
-        alive = len(starts)
+    def _schedule(self, starts: int) -> list[tuple[int, int]]:
+        """Of the screening: which start, by its place among those of the round before, and for how many steps."""
+        schedule: list[tuple[int, int]] = []
+        alive = starts if starts > 1 else 0
         while alive > 4 * self.finalists:
-            schedule += [(j, max(self.screen // 5, 1)) for j in range(alive)]
+            schedule += [(place, max(self.screen // 5, 1)) for place in range(alive)]
             alive = max(alive // 4, self.finalists)
-        schedule += [(j, self.screen) for j in range(alive)]
-
-        def turn(carry: tuple[Any, Array], at: Array) -> tuple[tuple[Any, Array], None]:
-            lanes, order = carry
-            # Lanes that were not looked at yet have an infinite value, and keep their order.
-            order = jnp.where(at[0] == 0, jnp.argsort(lanes.value), order)
-            i = order[at[0]]
-            lane = advance(objective, jax.tree.map(lambda a: a[i], lanes), at[1], self.tolerance)
-            return (jax.tree.map(lambda all_, one: all_.at[i].set(one), lanes, lane), order), None
-
-        (lanes, _), _ = jax.lax.scan(turn, (lanes, jnp.arange(len(starts))), jnp.asarray(schedule))
-        return lanes.x, lanes.value, lanes.steps
-
-    def _descend(self, objective: Objective, x: Array) -> tuple[Array, Array, Array]:
-        adam = optax.adam(optax.cosine_decay_schedule(self.learning_rate, self.screen))
-
-        def step(carry: tuple[Array, Any], _: None) -> tuple[tuple[Array, Any], Array]:
-            x, state = carry
-            value, grad = jax.value_and_grad(objective)(x)
-            updates, state = adam.update(grad, state)
-            return (optax.apply_updates(x, updates), state), value
-
-        (x, _), values = jax.lax.scan(step, (x, adam.init(x)), None, self.screen)
-        return x, values[-1], jnp.asarray(self.screen)
-
-    def _finish(self, objective: Objective, x: Array) -> _Search:
-        curved = len(x) <= self.curved
-        piece_steps = _PIECE if curved else self.steps
-
-        def go_on(at: _Search) -> Array:
-            return (at.gradient > self.tolerance) & (at.steps < self.steps) & (at.stuck < 2)
-
-        def piece(at: _Search) -> _Search:
-            if not curved:
-                end = advance(objective, begin(at.x), piece_steps, self.tolerance)
-                size = jnp.max(jnp.abs(end.grad))
-                return at._replace(x=end.x, value=end.value, gradient=size, steps=end.steps, stuck=jnp.asarray(2))
-            end = advance(
-                lambda z: objective(at.x + at.metric @ z), begin(jnp.zeros_like(x)), piece_steps, self.tolerance
-            )
-            new = at.x + at.metric @ end.x
-            values, vectors = jnp.linalg.eigh(hessian(objective, new))
-            # From the old metric, whose columns are orthogonal: its inverse is its transpose, up to their lengths.
-            grad = (at.metric / jnp.sum(at.metric**2, axis=0)) @ end.grad
-            metric = vectors / jnp.sqrt(jnp.maximum(jnp.abs(values), _LEAST))
-            stuck = jnp.where(end.value < at.value - 1e-9 * jnp.abs(end.value), 0, at.stuck + 1)
-            size = jnp.max(jnp.abs(grad @ metric))
-            return _Search(new, end.value, size, values[0], metric, at.steps + end.steps, stuck)
-
-        far = jnp.full_like(x[0], jnp.inf)
-        none = jnp.asarray(0)
-        return jax.lax.while_loop(go_on, piece, _Search(x, far, far, -far, jnp.eye(len(x), dtype=x.dtype), none, none))
+        return schedule + [(place, self.screen) for place in range(alive)]
 
     def read(self, found: Optimum) -> Fit:
         mode = np.asarray(found.x)

@@ -15,6 +15,7 @@ from jax.sharding import PartitionSpec
 from jaxtyping import Array
 from numpyro.infer.hmc import hmc
 
+from csvjax.compiled import jit_by_size
 from csvjax.infer.chain_files import load_chains, save_chains
 from csvjax.infer.convergence import bulk_ess, rhat, tail_ess
 from csvjax.infer.map import Map, Optimum
@@ -126,7 +127,7 @@ def _kernel(
     return state, sample
 
 
-@partial(jax.jit, static_argnames=("density", "method"))
+@partial(jit_by_size, static_argnames=("density", "method"))
 def _begin(density: Density, method: Nuts, data: Any, key: Array, keys: Array) -> tuple[Optimum, Any]:
     optimum = method.map.solve(density, data, key)
 
@@ -149,7 +150,8 @@ def _chain(density: Density, method: Nuts, data: Any, state: Any, draws: int) ->
     return jax.lax.scan(step, state, None, draws)
 
 
-_one_chain = jax.jit(_chain, static_argnums=(0, 1, 4))
+# Every draw takes dozens of gradients: it pays to compile well.
+_one_chain = jit_by_size(_chain, small=0, static_argnums=(0, 1, 4))
 
 
 def _one_by_one(density: Density, method: Nuts, data: Any, states: Any, draws: int) -> tuple[Any, dict[str, Array]]:

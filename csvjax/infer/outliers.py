@@ -13,11 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from csvjax.compiled import jit_by_size
 from csvjax.infer.api import Method, fit
 from csvjax.infer.laplace import Laplace, log_evidence
 from csvjax.infer.map import Map
@@ -49,7 +49,7 @@ class Cleaned(NamedTuple):
     refused: str | None = None
 
 
-@partial(jax.jit, static_argnames=("density", "tail"))
+@partial(jit_by_size, static_argnames=("density", "tail"))
 def _log_rows(density: Density, tail: float, e: Evidence, x: Float[Array, " n"]) -> Float[Array, " lm"]:
     return log_models(*field_of(density.constrain(x, e), e, tail))
 

@@ -1,5 +1,8 @@
 """Minima of a potential: L-BFGS in which every step of every start is exactly one evaluation.
 
+A search asks (`trial`) and is told (`absorb`), so that whoever drives it evaluates the density in one place: compiling
+a density costs seconds.
+
 A line search inside a step would make all starts of a vmap wait for the longest. Here a start that was refused its step
 tries a shorter one while the others go on. Directions are those of `optax.scale_by_lbfgs`; a step is taken if the value
 falls enough (Armijo) or, where values differ by no more than they are exact, if the slope does (the approximate Wolfe
@@ -17,9 +20,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-__all__ = ["Lane", "advance", "begin"]
+from csvjax.infer.curvature import offset
 
-Objective = Callable[[Array], Array]
+__all__ = ["Lane", "Piece", "absorb", "begin", "done", "evaluate", "trial"]
 
 _MEMORY = 20
 _FALL = 1e-4  # Armijo: share of the promised fall
@@ -59,14 +62,24 @@ def _convex(memory: Any, x: Array, grad: Array) -> Any:
 
 
 def begin(x: Float[Array, " n"]) -> Lane:
-    """A search from x, not evaluated yet: compiling a density costs seconds, so that it stands in one place only."""
+    """A search from x, which was not evaluated yet."""
     none = jnp.zeros_like(x)
     return Lane(x, jnp.full_like(x[0], jnp.inf), none, none, jnp.ones_like(x[0]), _LBFGS.init(x), *[jnp.asarray(0)] * 2)
 
 
-def _step(objective: Objective, lane: Lane) -> Lane:
-    trial = lane.x + lane.size * lane.direction
-    value, grad = jax.value_and_grad(objective)(trial)
+def trial(lane: Lane) -> Float[Array, " n"]:
+    """The point at which the lane asks for its value and gradient."""
+    return lane.x + lane.size * lane.direction
+
+
+def done(lane: Lane, until: Int[Array, ""] | int, tolerance: float) -> Bool[Array, ""]:
+    """Whether the search has ended, or has used as many evaluations as it may."""
+    more = jnp.isinf(lane.value) | (jnp.max(jnp.abs(lane.grad)) > tolerance)
+    return ~(more & (lane.steps < until) & (lane.stuck < 3))
+
+
+def absorb(lane: Lane, value: Float[Array, ""], grad: Float[Array, " n"]) -> Lane:
+    """The lane after it was told the value and the gradient at `trial(lane)`."""
     slope, new_slope = jnp.vdot(lane.grad, lane.direction), jnp.vdot(grad, lane.direction)
     falls = value <= lane.value + _FALL * lane.size * slope
     level = (value <= lane.value + _EXACT * jnp.abs(lane.value)) & (jnp.abs(new_slope) <= 0.9 * jnp.abs(slope))
@@ -82,7 +95,7 @@ def _step(objective: Objective, lane: Lane) -> Lane:
     def select(when: Array, new: Any, old: Any) -> Any:
         return jax.tree.map(lambda a, b: jnp.where(when, a, b), new, old)
 
-    x, value, grad = select(taken, (trial, value, grad), (lane.x, lane.value, lane.grad))
+    x, value, grad = select(taken, (trial(lane), value, grad), (lane.x, lane.value, lane.grad))
     # Where no step is short enough the memory is wrong: the search starts anew along the gradient.
     memory = _convex(select(lost, _LBFGS.init(x), lane.memory), x, grad)
     update, memory = _LBFGS.update(grad, memory, x)
@@ -91,12 +104,45 @@ def _step(objective: Objective, lane: Lane) -> Lane:
     return Lane(x, value, grad, direction, size, memory, lane.steps + 1, lane.stuck + lost)
 
 
-def advance(objective: Objective, lane: Lane, steps: Int[Array, ""] | int, tolerance: float) -> Lane:
-    """At most `steps` further evaluations; ends where no component of the gradient exceeds `tolerance`."""
-    until = lane.steps + steps
+class Piece(NamedTuple):
+    """A stretch of a search, of x = centre + metric z. lane: over z. metric: None for the identity. until: the most
+    evaluations of the lane, those before included.
+    """
 
-    def go_on(lane: Lane) -> Bool[Array, ""]:
-        more = jnp.isinf(lane.value) | (jnp.max(jnp.abs(lane.grad)) > tolerance)
-        return more & (lane.steps < until) & (lane.stuck < 3)
+    lane: Lane
+    centre: Float[Array, " n"]
+    metric: Float[Array, "n n"] | None
+    until: Int[Array, ""]
+    tolerance: float
 
-    return jax.lax.while_loop(go_on, lambda lane: _step(objective, lane), lane)
+
+def evaluate(
+    slope: Callable[[Array], tuple[Array, Array]], piece: Piece, look: Bool[Array, ""]
+) -> tuple[Lane, Float[Array, "gradient n"]]:
+    """The lane at the end of the piece, and, if `look`, the gradients around its end that `curvature_of` needs.
+
+    slope: value and gradient at x. Nothing is looked at without a metric.
+    """
+    lane, centre, metric, until, tolerance = piece
+    size = len(centre)
+    points = 2 * size if metric is not None else 0
+
+    def go_on(carry: tuple[Lane, Array, Array]) -> Array:
+        lane, looked, _ = carry
+        return ~done(lane, until, tolerance) | (look & (looked < points))
+
+    def once(carry: tuple[Lane, Array, Array]) -> tuple[Lane, Array, Array]:
+        lane, looked, grads = carry
+        searching = ~done(lane, until, tolerance)
+        z = jnp.where(searching, trial(lane), lane.x)
+        x = centre + (z if metric is None else metric @ z)
+        value, grad = slope(x + jnp.where(searching, 0.0, offset(looked, x)))
+        told = absorb(lane, value, grad if metric is None else metric.T @ grad)
+        lane = jax.tree.map(lambda new, old: jnp.where(searching, new, old), told, lane)
+        if points:
+            grads = jnp.where(searching, grads, grads.at[looked].set(grad))
+        return lane, looked + ~searching, grads
+
+    none = jnp.zeros((points, size), centre.dtype)
+    lane, _, grads = jax.lax.while_loop(go_on, once, (lane, jnp.asarray(0), none))
+    return lane, grads

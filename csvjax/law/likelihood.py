@@ -16,6 +16,7 @@ from csvjax.types import AnyArray
 __all__ = ["log_score_given_logit"]
 
 _BREAKS = (-8.0, -5.0, -2.5, 0.0, 2.5, 5.0, 8.0)  # in standard deviations; the tail beyond 8 is below 1e-15
+_FAR = (-200.0, -60.0, -20.0, 20.0, 60.0, 200.0)  # a t residual reaches further; beyond, with 4 degrees, below 1e-8
 _NODES, _WEIGHTS = (tuple(map(float, a)) for a in np.polynomial.legendre.leggauss(8))
 _STEPS = 25
 
@@ -28,7 +29,8 @@ def log_score_given_logit(
 
     The integrand has two scales, that of the residual and that of thousands of items, and with a floor above 0 two
     places: around the mode, and where all guess. So the line is cut at multiples of both scales around both centres,
-    and each piece has eight nodes of Gauss and Legendre.
+    and each piece has eight nodes of Gauss and Legendre. A t residual has a third place, where the score alone would
+    put the logit, and tails.
     """
     spread = jnp.broadcast_to(jnp.maximum(spread, 1e-6), eta.shape)
     everywhere = cells._replace(seen=jnp.ones_like(cells.seen))
@@ -42,7 +44,13 @@ def log_score_given_logit(
     mode = jax.lax.fori_loop(0, _STEPS, step, score_logit(everywhere, eta))
     width = 1 / jnp.sqrt(item_slopes(everywhere, mode)[1] + 1 / spread**2)
     breaks = jnp.asarray(_BREAKS, eta.dtype)[:, None, None]
-    cuts = jnp.sort(jnp.concatenate([eta + spread * breaks, mode + width * breaks]), axis=0)
+    cuts = [eta + spread * breaks, mode + width * breaks]
+    if tail:
+        far = jnp.asarray(_FAR, eta.dtype)[:, None, None]
+        peak = score_logit(everywhere, eta)
+        own = 1 / jnp.sqrt(item_slopes(everywhere, peak)[1] + 1 / (_FAR[-1] * spread) ** 2)
+        cuts += [eta + spread * far, eta + breaks, eta + far, peak + own * breaks, peak + breaks]  # the link has the scale 1
+    cuts = jnp.sort(jnp.concatenate(cuts), axis=0)
     half, middle = jnp.diff(cuts, axis=0) / 2, (cuts[1:] + cuts[:-1]) / 2
 
     def at(node: Array, weight: Array) -> Array:

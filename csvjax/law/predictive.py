@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from csvjax.compiled import jit_by_size
 from csvjax.law.density import Density, Sites
 from csvjax.law.field import Field, draw_field
 from csvjax.law.items import GAUGE, Cells, expected
@@ -66,7 +67,7 @@ def _one(density: Density, tail: float, e: Evidence, judged: Evidence | None, x:
     return Predictive(capability, drawn.eta, expected(cells, drawn.eta), score, log_p)
 
 
-@partial(jax.jit, static_argnames=("density", "tail"))
+@partial(jit_by_size, static_argnames=("density", "tail"))
 def draw_law(
     density: Density, tail: float, e: Evidence, judged: Evidence | None, x: Float[Array, "draw n"], key: Array
 ) -> Predictive:
@@ -78,7 +79,7 @@ def draw_law(
 
     def one(pair: tuple[Array, Array]) -> Predictive | tuple[Array, ...]:
         found = _one(density, tail, e, judged, *pair)
-        return found if found.capability.shape[1] else found[1:]  # batches of arrays without elements have no shape
+        return found if found.capability.size else found[1:]  # arrays without elements cannot be put together
 
     found = jax.lax.map(one, (x, jax.random.split(key, len(x))), batch_size=_BATCH)
     if isinstance(found, Predictive):
@@ -86,7 +87,7 @@ def draw_law(
     return Predictive(jnp.zeros((len(x), len(e.score), 0)), *found)
 
 
-@partial(jax.jit, static_argnames=("density", "tail"))
+@partial(jit_by_size, static_argnames=("density", "tail"))
 def draw_curve(
     density: Density,
     tail: float,
@@ -114,7 +115,7 @@ def draw_curve(
     return jax.lax.map(lambda pair: one(*pair), (x, keys), batch_size=_BATCH)
 
 
-@partial(jax.jit, static_argnames=("density",))
+@partial(jit_by_size, static_argnames=("density",))
 def draw_salience(density: Density, e: Evidence, x: Float[Array, "draw n"]) -> Float[Array, "draw benchmark unit"]:
     """-d eta[m, b] / d (loss[m, u] in nats per byte): how many logits a benchmark loses for a nat more on each unit.
 

@@ -12,6 +12,7 @@ import pandas as pd
 import xarray as xr
 from jaxtyping import Array, Float
 
+from csvjax.compiled import jit_by_size
 from csvjax.infer.identification import Aligned, align, diagnostics_table
 from csvjax.law.density import Density
 from csvjax.law.model import Evidence
@@ -45,7 +46,7 @@ def capability_names(count: int) -> list[str]:
     return ["general", *(f"contrast {k}" for k in range(1, count))]
 
 
-@partial(jax.jit, static_argnames=("density",))
+@partial(jit_by_size, static_argnames=("density",))
 def _sites(density: Density, e: Evidence, x: Array) -> dict[str, Array]:
     def one(x: Array) -> dict[str, Array]:
         found = density.constrain(x, e)

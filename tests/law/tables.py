@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from csvjax.compiled import jit_by_size
 from csvjax.law.density import Density, Sites, law_density
 from csvjax.law.groups import make_groups
 from csvjax.law.model import Evidence, Law
@@ -86,8 +87,8 @@ class Slopes:
 
     def __init__(self, law: Law) -> None:
         self.density: Density = law_density(law)
-        self._of = jax.jit(jax.value_and_grad(self.density.potential))
-        self._constrain = jax.jit(self.density.constrain)
+        self._of = jit_by_size(jax.value_and_grad(self.density.potential))
+        self._constrain = jit_by_size(self.density.constrain)
 
     @float64
     def __call__(self, x: np.ndarray, e: Evidence) -> tuple[float, np.ndarray]:

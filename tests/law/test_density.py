@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
+from csvjax.compiled import jit_by_size
 from csvjax.infer import Map, fit
 from csvjax.law.density import law_density
 from csvjax.law.items import GAUGE
@@ -143,7 +144,7 @@ def test_potential_is_minus_the_log_joint_density_with_the_jacobians(name: str) 
     e = e._replace(bounded=np.zeros(e.score.shape[1], bool), seen=seen, score=np.where(seen, y, 0.0))
     slopes = Slopes(law)
     density, size = slopes.density, slopes.size(e)
-    potential = jax.jit(density.potential)
+    potential = jit_by_size(density.potential)
     for _ in range(5):
         x = 0.7 * rng.normal(size=size)
         sites = {name: np.asarray(value) for name, value in density.unflatten(jnp.asarray(x), e).items()}
@@ -159,7 +160,7 @@ def test_potential_is_minus_the_log_joint_density_with_the_jacobians(name: str) 
 def test_start_and_unflatten_agree_on_the_order_of_sites() -> None:
     law, e = CASES["scores alone"]
     density = law_density(law)
-    sites, start = jax.jit(lambda key, e: (density.sites(key, e), density.start(key, e)))(jax.random.key(3), e)
+    sites, start = jit_by_size(lambda key, e: (density.sites(key, e), density.start(key, e)))(jax.random.key(3), e)
     flat = density.unflatten(start, e)
     assert sites.keys() == flat.keys()
     for name, value in sites.items():
@@ -199,9 +200,9 @@ def test_the_mode_is_a_stationary_point_where_two_optimisers_meet() -> None:
     found = fit(density, e, Map(starts=2), jax.random.key(0))
     assert found.status.ok, found.status
     assert found.mode is not None
-    gradient, potential = jax.jit(jax.grad(density.potential)), jax.jit(density.potential)
+    gradient, potential = jit_by_size(jax.grad(density.potential)), jit_by_size(density.potential)
     np.testing.assert_allclose(gradient(found.mode, e), 0, atol=1e-3)
-    curvature = np.linalg.eigvalsh(jax.jit(jax.hessian(density.potential))(found.mode, e))
+    curvature = np.linalg.eigvalsh(jit_by_size(jax.hessian(density.potential))(found.mode, e))
     assert curvature[0] > 0  # a minimum of the potential, not a saddle
     again = optimize.minimize(
         lambda x: float(potential(jnp.asarray(x), e)),

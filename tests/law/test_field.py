@@ -12,6 +12,7 @@ import pytest
 from scipy.special import expit, gammaln, logsumexp
 from scipy.stats import multivariate_normal
 
+from csvjax.compiled import jit_by_size
 from csvjax.law import field as module
 from csvjax.law import groups as groups_module
 from csvjax.law import solve
@@ -158,7 +159,7 @@ def marginal(by_models: bool, tail: float) -> Callable[[Cells, Prior], Field]:
         with forced(by_models):
             return module.log_marginal(cells, prior._replace(tail=tail))
 
-    return jax.jit(run)
+    return jit_by_size(run)
 
 
 @contextmanager
@@ -213,7 +214,7 @@ def test_both_systems_have_the_same_gradient() -> None:
         return jnp.sum(field.log_lm) + jnp.sum(field.log_family)
 
     arrays = prior._replace(groups=None, tail=None)  # type: ignore[arg-type]
-    one, two = (jax.jit(jax.grad(partial(value, by_models=by_models)))(arrays) for by_models in (True, False))
+    one, two = (jit_by_size(jax.grad(partial(value, by_models=by_models)))(arrays) for by_models in (True, False))
     for name in ("trend", "spread", "family", "run", "family_habit", "run_habit"):
         first, second = np.asarray(getattr(one, name)), np.asarray(getattr(two, name))
         np.testing.assert_allclose(first, second, rtol=1e-7, atol=1e-7, err_msg=name)
@@ -253,7 +254,7 @@ def test_without_factors_every_cell_stands_alone() -> None:
 def test_the_gradient_is_that_of_the_value(tail: float, by_models: bool) -> None:
     cells, prior = table(4, floor=0.25, tail=tail)
 
-    @jax.jit
+    @jit_by_size
     @jax.value_and_grad
     def value(t: jax.Array) -> jax.Array:
         moved = prior._replace(
@@ -277,7 +278,7 @@ def test_the_gradient_is_that_of_the_value(tail: float, by_models: bool) -> None
 
 
 def draws_of(cells: Cells, prior: Prior, count: int, by_models: bool) -> Drawn:
-    @jax.jit
+    @jit_by_size
     def draw(keys: jax.Array) -> Drawn:
         with forced(by_models):
             field = module.log_marginal(cells, prior)
@@ -385,7 +386,7 @@ def test_scores_at_the_edges_give_finite_values_and_gradients() -> None:
     _, prior = table(9)
     ones = jnp.ones(BENCHMARKS)
 
-    @jax.jit
+    @jit_by_size
     @jax.value_and_grad
     def value(spread: jax.Array, score: jax.Array, floor: jax.Array) -> jax.Array:
         items = jnp.asarray([5.0, 500.0, 50_000.0])
@@ -442,9 +443,9 @@ def test_far_from_the_data_the_value_is_bounded_and_the_gradient_finite(tail: fl
         field = module.log_marginal(cells, moved(trend, scale))
         return jnp.sum(field.log_lm) + jnp.sum(field.log_family)
 
-    found, slope = jax.jit(jax.vmap(jax.value_and_grad(value)))(trends, scales)
+    found, slope = jit_by_size(jax.vmap(jax.value_and_grad(value)))(trends, scales)
     # A fraction of n + 1 values has a density of at most n + 1.
     assert float(found.max()) < float(cells.seen.sum() * np.log(201.0))
     assert bool(jnp.all(jnp.isfinite(slope)))
-    modes = jax.jit(jax.vmap(lambda *at: module._mode(cells, moved(*at))[1]))(trends, scales)
+    modes = jit_by_size(jax.vmap(lambda *at: module._mode(cells, moved(*at))[1]))(trends, scales)
     assert 300 < int(modes.sum()) < 400  # both cases are among them

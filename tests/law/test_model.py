@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from csvjax.compiled import jit_by_size
 from csvjax.infer import Bootstrap, Fit, Laplace, Map, Nuts, Svi, fit
 from csvjax.infer.outliers import fit_without_outliers
 from csvjax.law.density import Density, law_density
@@ -226,11 +227,11 @@ def test_with_any_subset_of_the_evidence_it_is_a_density_of_the_scores(name: str
     n = 12
     law, e = SUBSETS[name]
     density = law_density(law)
-    start = jax.jit(lambda key: density.start(key, e))
+    start = jit_by_size(lambda key: density.start(key, e))
     tables = np.array([(0, 0), *product(range(n + 1), repeat=2)])[:, :, None] / n
     seen = np.ones(tables.shape, bool)
     seen[0] = False
-    many = jax.jit(jax.vmap(lambda x, y, seen: density.potential(x, e._replace(score=y, seen=seen)), (None, 0, 0)))
+    many = jit_by_size(jax.vmap(lambda x, y, seen: density.potential(x, e._replace(score=y, seen=seen)), (None, 0, 0)))
     for seed in range(2):
         nothing, *each = many(0.5 * start(jax.random.key(seed)), tables, seen)
         log_p = nothing - jnp.stack(each)
@@ -267,7 +268,7 @@ def test_a_covariate_that_is_not_known_widens_what_is_predicted_by_what_it_would
 def test_the_prior_predictive_is_sane() -> None:
     density, e = law_density(OF_FAMILIES), ALONE._replace(missing=np.zeros((LMS, 1, 1)))
     e = e._replace(covariate=np.linspace(-1.5, 1.5, LMS)[:, None])
-    x = jax.jit(jax.vmap(lambda key: density.start(key, e)))(jax.random.split(KEY, DRAWS))
+    x = jit_by_size(jax.vmap(lambda key: density.start(key, e)))(jax.random.split(KEY, DRAWS))
     found = draw_law(density, 0.0, e, None, x, jax.random.key(1))
     mean, score = np.asarray(found.mean), np.asarray(found.score)
     # Benchmarks are made so that models differ on them: a score may lie anywhere, and more often below one half.
@@ -306,7 +307,7 @@ BIG = Law(1, effects=("family",))
 @float64
 def drawn(lms: int = 60, benchmarks: int = 5, families: int = 12) -> Drawn:
     e, slopes = evidence(lms, benchmarks, families, n_items=500.0), Slopes(BIG)
-    x = np.asarray(0.5 * jax.jit(lambda: slopes.density.start(jax.random.key(11), e))())
+    x = np.asarray(0.5 * jit_by_size(lambda: slopes.density.start(jax.random.key(11), e))())
     sites = slopes.constrain(x, e)
     rng = np.random.default_rng(13)
     ability = (

@@ -12,6 +12,7 @@ from numpyro.infer.autoguide import AutoGuide, AutoLaplaceApproximation
 from scipy import optimize, stats
 from scipy.special import expit, log_expit
 
+from csvjax.compiled import jit_by_size
 from csvjax.law.density import Density
 from csvjax.laws.fit_optimise import find_mode
 from csvjax.laws.salience_law import Evidence, Priors, salience_law
@@ -19,7 +20,7 @@ from csvjax.precision import float64
 
 PRIORS = Priors(slope_sd=0.8, intercept_sd=1.5, family_sd=0.4, run_sd=0.2, spread_sd=0.3, ceiling=7.0, items=200.0)
 DENSITY = Density(partial(salience_law, priors=PRIORS))
-potential = jax.jit(DENSITY.potential)
+potential = jit_by_size(DENSITY.potential)
 
 
 def plain_potential(sites: dict[str, np.ndarray], e: Evidence) -> float:
@@ -90,9 +91,9 @@ def test_the_mode_is_a_stationary_point_where_three_optimisers_meet(case: Eviden
     mode = find_mode(DENSITY, case, jax.random.key(0), starts=2)
     assert mode.converged
     assert mode.gradient < 1e-3
-    gradient = jax.jit(jax.grad(DENSITY.potential))
+    gradient = jit_by_size(jax.grad(DENSITY.potential))
     np.testing.assert_allclose(gradient(mode.x, case), 0, atol=1e-3)
-    curvature = np.linalg.eigvalsh(jax.jit(jax.hessian(DENSITY.potential))(mode.x, case))
+    curvature = np.linalg.eigvalsh(jit_by_size(jax.hessian(DENSITY.potential))(mode.x, case))
     assert curvature[0] > 0  # a minimum of the potential, not a saddle
     # A gradient below g leaves the mode within g / curvature of the optimum, and the value within g^2 / (2 curvature).
     far, high = 2e-3 / curvature[0], 1e-6 / curvature[0]

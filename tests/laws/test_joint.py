@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from jax.flatten_util import ravel_pytree
 
+from csvjax.compiled import jit_by_size
 from csvjax.data.dataset import Dataset
 from csvjax.data.losses import LossTable
 from csvjax.data.scores import ScoreTable
@@ -97,7 +98,7 @@ def test_signs_and_order_of_contrasts_are_symmetries_that_are_undone(dataset: Da
     other["family_spread"] = one["family_spread"] @ np.abs(swap)
     other["weight"] = np.abs(swap).T @ one["weight"]
     x = np.stack([np.asarray(ravel_pytree(sites)[0]) for sites in (one, other)])
-    potential = jax.jit(density.potential)
+    potential = jit_by_size(density.potential)
     np.testing.assert_allclose(potential(x[0], evidence), potential(x[1], evidence), rtol=1e-9)
     assert np.abs(x[0] - x[1]).max() > 1
     draws = np.repeat(x[:, None], 50, axis=1) + 0.01 * rng.standard_normal((2, 50, x.shape[1]))

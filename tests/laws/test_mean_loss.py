@@ -1,10 +1,10 @@
 """Without strength the salience law is that of the mean loss."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from csvjax.compiled import jit_by_size
 from csvjax.law.density import Density
 from csvjax.law.units import group_units
 from csvjax.laws.evidence import evidence, group_names
@@ -12,7 +12,7 @@ from csvjax.laws.salience_law import salience_law
 from csvjax.precision import float64
 from tests import simulated
 
-constrain = jax.jit(Density(salience_law).constrain)
+constrain = jit_by_size(Density(salience_law).constrain)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -12,6 +12,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 import csvjax
+from csvjax.compiled import jit_by_size
 from csvjax.data.dataset import Dataset
 from csvjax.data.losses import LossTable
 from csvjax.data.scores import ScoreTable
@@ -124,7 +125,7 @@ def test_filling_up_changes_nothing_but_shapes(dataset: Dataset) -> None:
     assert more.score.shape == (16, 3)
     assert not more.seen[LMS:].any()
     density = law_density(Law())
-    potential = jax.jit(density.potential)
+    potential = jit_by_size(density.potential)
     with jax.enable_x64(True):
         size = len(jax.eval_shape(density.start, jax.random.key(0), e))
         x = 0.3 * np.random.default_rng(0).standard_normal(size)
@@ -150,7 +151,7 @@ def test_signs_and_order_of_contrasts_are_symmetries_that_are_undone(dataset: Da
         other[name] = one[name] @ np.abs(swap)
     other["weight"] = np.abs(swap).T @ one["weight"]
     x = np.stack([np.asarray(ravel_pytree(sites)[0]) for sites in (one, other)])
-    potential = jax.jit(density.potential)
+    potential = jit_by_size(density.potential)
     np.testing.assert_allclose(potential(x[0], evidence), potential(x[1], evidence), rtol=1e-9)
     assert np.abs(x[0] - x[1]).max() > 1
     draws = np.repeat(x[:, None], 50, axis=1) + 0.01 * rng.standard_normal((2, 50, x.shape[1]))
