@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from csvjax import names
+from csvjax import intervals, names
 from csvjax.data.dataset import Dataset, align
 from csvjax.data.losses import LossTable, check_units
 from csvjax.data.scores import ScoreTable
 from csvjax.errors import InputError
-from csvjax.evaluate import metrics
 from csvjax.law.evidence import beside_family, evidence_of, names_of_groups
 from csvjax.law.model import Evidence
 from csvjax.law.predictive import draw_law
@@ -48,7 +47,7 @@ class Drawn(NamedTuple):
 
 def bounds(draws: np.ndarray, level: float, kind: IntervalKind) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper end of the interval of probability `level`; [draw, ...] -> two of [...]."""
-    return (metrics.interval if kind == "equal-tailed" else metrics.highest_density)(draws, level)
+    return (intervals.interval if kind == "equal-tailed" else intervals.highest_density)(draws, level)
 
 
 @float64
@@ -119,7 +118,7 @@ def summary(
             "mean": score.mean(axis=0),
             "median": np.median(score, axis=0),
             **ends,
-            "crps": metrics.crps(observed, score),
+            "crps": intervals.crps(observed, score),
         }
         parts.append(pd.DataFrame(row))
     return pd.concat(parts, ignore_index=True)

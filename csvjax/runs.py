@@ -1,10 +1,10 @@
 """Run folders: what a command found, with the configuration, versions and seed that it was found with.
 
     config.json           the resolved configuration, versions of the software, when it began and what it took
-    predictions.parquet   one row for each predicted cell (see csvjax.laws.crossfit.cells)
+    predictions.parquet   one row for each predicted cell (see csvjax.prediction.summary), where there were some
     metrics.csv           their figures, one row for each split, law and benchmark
     figures.json          the headline figures
-    salience.parquet      salience of every token for every benchmark, where it was asked for
+    fit.json and others   the fit, as csvjax.result.files.save_fit writes it; salience.parquet is among them
 
 A folder of this kind is made whole beside its place and then moved there.
 """
@@ -17,17 +17,17 @@ import platform
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from csvjax.atomic import replacing
 from csvjax.errors import InputError
 from csvjax.evaluate.table import score_table
+from csvjax.plain import plain, write_json
 
 __all__ = ["FORMAT", "RunWriter", "begin", "check_out", "plain", "read_config", "write_json"]
 
@@ -43,15 +43,11 @@ class RunWriter:
     config: Mapping[str, Any]
     begun: float
 
-    def write(
-        self, predictions: pd.DataFrame, figures: Mapping[str, float | str], salience: pd.DataFrame | None = None
-    ) -> pd.DataFrame:
-        """Write all files but what the caller adds itself; returns the metrics."""
+    def write(self, predictions: pd.DataFrame, figures: Mapping[str, float | str]) -> pd.DataFrame:
+        """Write all files but the fit, which the caller adds itself; returns the metrics."""
         metrics = score_table(predictions)
         predictions.to_parquet(self.folder / "predictions.parquet")
         metrics.to_csv(self.folder / "metrics.csv", index=False, lineterminator="\n")
-        if salience is not None:
-            salience.to_parquet(self.folder / "salience.parquet")
         write_json(plain(figures), self.folder / "figures.json")
         self.write_config()
         return metrics
@@ -110,26 +106,3 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"expected the folder of a run that csvjax wrote, found none at {folder}; give the --out of that run"
         )
     return found
-
-
-def plain(value: Any) -> Any:
-    """As JSON has it: objects for dataclasses and named tuples, lists for arrays and sets, null for NaN and inf."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return plain(value._asdict())
-    if isinstance(value, Mapping):
-        return {str(key): plain(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [plain(each) for each in value]
-    if isinstance(value, (set, frozenset)):
-        return sorted(plain(each) for each in value)
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return str(value) if isinstance(value, Path) else value
-
-
-def write_json(value: Any, path: Path) -> None:
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Language models, losses and scores drawn from the salience law with NumPy alone, for tests of what is fitted to them.
+"""Language models, losses and scores drawn from a law of salience with NumPy alone, to test fits to them.
 
 Nothing here calls the law: its formulas are written down a second time, so that a slip in one of them shows.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-import jax
 import numpy as np
 import pandas as pd
 from scipy.special import expit, logsumexp
@@ -17,16 +16,8 @@ from csvjax.data.dataset import Dataset
 from csvjax.data.losses import LossTable
 from csvjax.data.scores import ScoreTable
 from csvjax.evaluate.splits import Fold
-from csvjax.law.density import Sites
-from csvjax.laws.crossfit import Crossfit, crossfit
-from csvjax.laws.fit_salience import AXES, SalienceFit, Settings, density_of
-from csvjax.laws.salience_law import Priors
-from csvjax.precision import float64
 
 DOMAINS = ("code", "maths", "prose")
-
-# One shape for most fits, so that they share what was compiled: 24 models, 12 groups, 4 features, 3 benchmarks.
-SETTINGS = Settings(strengths=(0.0, 0.6), per_domain=4, features=4, draws=400, starts=2)
 
 
 @dataclass(frozen=True)
@@ -83,17 +74,6 @@ def planted_on_domains(table: LossTable, strength: float) -> Truth:
     return planted(len(DOMAINS), np.stack([strength * (domain == name) for name in DOMAINS]))
 
 
-def from_prior(rng: np.random.Generator, benchmarks: int, z: np.ndarray, priors: Priors) -> Truth:
-    """Everything but `z` drawn from the law's priors."""
-    return Truth(
-        z,
-        1.5 * np.exp(rng.normal(0, priors.slope_sd, benchmarks)),
-        rng.normal(0, priors.intercept_sd, benchmarks),
-        rng.beta(priors.ceiling, 1.0, benchmarks),
-        *(np.abs(rng.normal(0, sd, benchmarks)) for sd in (priors.family_sd, priors.run_sd, priors.spread_sd)),
-    )
-
-
 def dataset(
     rng: np.random.Generator,
     models: pd.DataFrame,
@@ -127,12 +107,6 @@ def world(strength: float) -> Dataset:
     return dataset(rng, models, table, planted_on_domains(table, strength), np.ones(len(models), bool))
 
 
-@cache
-def crossfitted(strength: float) -> Crossfit:
-    """Every model of `world`, predicted by both laws from the two parts that it is not in."""
-    return crossfit(world(strength), "leave-one-out:part", {"salience": SETTINGS, "mean loss": SETTINGS.mean_loss})
-
-
 def with_scores(data: Dataset, score: np.ndarray) -> Dataset:
     """The same dataset with other scores [lm, benchmark]."""
     found = data.measured()[0]
@@ -151,10 +125,3 @@ def hold_out(models: pd.DataFrame, *families: str) -> Fold:
     """A fold whose test rows are those of these families."""
     test = models["family"].isin(families).to_numpy()
     return Fold(",".join(families), ~test, test)
-
-
-@float64
-def posterior(fit: SalienceFit) -> Sites:
-    """Draws of every site of the law, [benchmark, draw, ...]."""
-    each = jax.vmap(density_of(fit.settings).constrain, (0, None))
-    return jax.device_get(jax.jit(jax.vmap(each, (0, AXES)))(fit.x, fit.evidence))

@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+import csvjax
 from csvjax.cli import app
-from csvjax.cli.fit import default_inner
 from csvjax.cli.inputs import Source, read_source
 from csvjax.data.dataset import Dataset, align
 from csvjax.data.files import save_dataset
@@ -23,9 +23,8 @@ from csvjax.data.losses import LossTable
 from csvjax.data.read_losses import write_losses
 from csvjax.data.scores import ScoreTable
 from csvjax.demo import SPLITS
-from csvjax.errors import InputError
-from csvjax.laws.posterior import load_fit
 from csvjax.report.read import read_run
+from tests.result.conftest import written
 
 Result = Any  # what the runner returns has no public type
 UNITS = [f"w{u}" for u in range(24)]
@@ -73,7 +72,7 @@ def test_help_comes_at_once_and_imports_nothing_heavy() -> None:
 
 def test_every_command_is_there() -> None:
     said = call("--help").stdout
-    for command in ("demo", "fit", "predict", "evaluate", "report", "ladder"):
+    for command in ("demo", "fit", "predict", "inspect", "evaluate", "compare", "report", "ladder"):
         assert command in said
         assert call(command, "--help").exit_code == 0
     assert call("--version").stdout.startswith("csvjax ")
@@ -108,8 +107,12 @@ BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
     "unit": (lambda f: fit_with(f, "--score-unit", "per cent"), "a number or percent"),
     "split": (lambda f: fit_with(f, "--holdout", "flops=3"), "'flops=3' is none of them"),
     "split column": (lambda f: fit_with(f, "--holdout", "flop>3"), "the nearest is 'flops'"),
-    "several folds": (lambda f: fit_with(f, "--holdout", "leave-one-out:family"), "5 times"),
-    "inner": (lambda f: fit_with(f, "--inner", "wek"), "'wek' is none of them"),
+    "inner": (lambda f: fit_with(f, "--capabilities", "auto", "--inner", "wek"), "'wek' is none of them"),
+    "own without losses": (lambda f: ("fit", "--scores", f / "scores.csv", "--own"), "losses with --own, found none"),
+    "auto": (
+        lambda f: ("evaluate", *fit_with(f)[1:], "--split", "models:3", "--capabilities", "auto"),
+        "a number of --capabilities, or each, found auto",
+    ),
     "nan loss": (
         lambda f: ("fit", "--scores", f / "scores.csv", "--losses", blanked(f)),
         "a loss of at least 0, found a blank",
@@ -186,12 +189,12 @@ def test_wrong_input_is_one_sentence_and_leaves_nothing(folder: Path, tmp_path: 
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("command", ["predict", "report"])
+@pytest.mark.parametrize("command", ["predict", "inspect", "report"])
 def test_a_folder_that_is_no_run_is_told(command: str, tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "absent"):
         done = call(command, path)
         assert done.exit_code == 2
-        assert "the folder of a run" in done.stderr
+        assert f"the folder of a {'run' if command == 'report' else 'fit'}" in done.stderr
         assert done.stderr.count("\n") == 1
 
 
@@ -221,7 +224,7 @@ DENIED = "error: expected a path that can be used, found /x: Permission denied; 
 def test_interruption_and_what_the_system_refuses(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: BaseException, code: int, says: str
 ) -> None:
-    def fail(source: object) -> None:
+    def fail(source: object, with_losses: bool) -> None:
         raise raised
 
     monkeypatch.setattr("csvjax.cli.inputs.read_source", fail)
@@ -243,26 +246,6 @@ def test_models_without_scores_come_after_the_others(folder: Path) -> None:
     assert "m07" not in lms
     assert list(lms[-2:]) == ["other", "m23"]
     assert losses.lms == scores.lms
-
-
-@pytest.mark.parametrize(
-    ("columns", "says"),
-    [
-        ({"family": ["a", "b", "c"]}, "leave-one-out:family"),
-        ({"family": "a", "flops": [1.0, 2.0, 3.0]}, "weak-to-strong:flops:1"),
-        ({"family": "a", "params": [1.0, 2.0, 3.0]}, "weak-to-strong:params:1"),
-        ({"family": ["a", "b", "b"], "params": [1.0, 1.0, 3.0]}, "leave-one-out:family"),
-    ],
-)
-def test_the_strength_is_chosen_by_what_is_known_of_the_models(columns: dict[str, Any], says: str) -> None:
-    amounts = dict.fromkeys(("flops", "params", "tokens"), np.nan)
-    assert default_inner(pd.DataFrame({**amounts, **columns}, ["x", "y", "z"])) == says
-
-
-def test_nothing_to_choose_the_strength_by_is_told() -> None:
-    amounts = dict.fromkeys(("flops", "params", "tokens"), 1.0)
-    with pytest.raises(InputError, match="name a split with --inner"):
-        default_inner(pd.DataFrame({"family": "a", **amounts}, ["x", "y", "z"]))
 
 
 @pytest.fixture(scope="module")
@@ -290,6 +273,11 @@ def ladder() -> Dataset:
     )
 
 
+def fit_as_written(data: Dataset, law: csvjax.Law, *, seen: np.ndarray, **rest: object) -> csvjax.Result:
+    """A fit whose parameters are written down; everything else is as the commands do it."""
+    return written(data, seen, law)
+
+
 @pytest.fixture(scope="module")
 def fitted(ladder: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     folder = tmp_path_factory.mktemp("ladder")
@@ -297,26 +285,40 @@ def fitted(ladder: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     score = scores.score.copy()
     score[-1] = np.nan
     save_dataset(replace(ladder, scores=replace(scores, score=score)), folder / "data")
-    options = ("--benchmarks", "easy,hard", "--holdout", "weak-to-strong:flops", "--quick", "--out", folder / "run")
-    return folder / "run", call("fit", "--data", folder / "data", *options)
+    options = ("--benchmarks", "easy,hard", "--holdout", "weak-to-strong:flops", "--capabilities", "each")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("csvjax.fitting.fit", fit_as_written)
+        return folder / "run", call("fit", "--data", folder / "data", *options, "--out", folder / "run")
 
 
 def test_fit_predicts_what_it_has_not_seen(fitted: tuple[Path, Result]) -> None:
     out, done = fitted
     assert done.exit_code == 0, done.output
-    assert "strength of the salience" in done.stdout
-    assert "weighed by leave-one-out:family" in done.stdout
+    said = done.stdout.splitlines()
+    assert said[0] == "law: laplace, each benchmark alone, covariates flops, effects of family and run"
+    assert said[1] == "written"
     hidden = [f"f{f}s2-8" for f in range(4)]
     predictions = pd.read_parquet(out / "predictions.parquet")
     assert list(predictions["lm"]) == hidden * 2
     assert list(predictions["observed"].isna()) == [False, False, False, True] * 2
-    fit, dataset = load_fit(out)
+    fit = csvjax.load(out)
     assert fit.benchmarks == ("easy", "hard")
-    np.testing.assert_array_equal(fit.evidence.seen, [~dataset.lms.index.isin(hidden)] * 2)
+    np.testing.assert_array_equal(fit.evidence.seen, np.tile(~fit.dataset.lms.index.isin(hidden), (2, 1)).T)
     config = json.loads((out / "config.json").read_text())
     assert config["fitted models"] == 44
-    assert config["strength"] == fit.strength
-    np.testing.assert_allclose(fit.weights.sum(axis=0), 1)
+    assert config["law"]["capabilities"] == 0
+
+
+def test_the_salient_loss_is_weighed_by_the_salience_of_the_fit(fitted: tuple[Path, Result]) -> None:
+    out, _ = fitted
+    predictions = pd.read_parquet(out / "predictions.parquet")
+    losses = csvjax.load(out).dataset.measured()[1]
+    salience = pd.read_parquet(out / "salience.parquet")
+    for row in predictions.to_dict("records"):
+        loss = losses.loss[losses.lms.index(row["lm"])]
+        share = salience.loc[salience["benchmark"] == row["benchmark"], "share"].to_numpy()
+        assert row["salient_loss"] == pytest.approx(loss @ share)
+        assert row["mean_loss"] == pytest.approx(loss.mean())
 
 
 def test_a_fit_predicts_again_and_new_models(fitted: tuple[Path, Result], tmp_path: Path) -> None:
@@ -326,7 +328,7 @@ def test_a_fit_predicts_again_and_new_models(fitted: tuple[Path, Result], tmp_pa
     predictions = pd.read_parquet(out / "predictions.parquet")
     np.testing.assert_allclose(again["predicted"], predictions["mean"])
     np.testing.assert_allclose(again["new_observation_upper90"], predictions["upper90"])
-    losses = load_fit(out)[1].measured()[1]
+    losses = csvjax.load(out).dataset.measured()[1]
     write_losses(replace(losses.select(losses.lms[-2:]), lms=("new1", "new2")), tmp_path / "new.zarr")
     (tmp_path / "lms.csv").write_text("lm,family\nnew1,f3\nnew2,f9\n")
     done = call("predict", out, "--losses", tmp_path / "new.zarr", "--lms", tmp_path / "lms.csv")
@@ -344,16 +346,29 @@ def test_a_fit_predicts_again_and_new_models(fitted: tuple[Path, Result], tmp_pa
         assert says in done.stderr
 
 
-def test_a_fit_has_a_report(fitted: tuple[Path, Result]) -> None:
+def test_a_fit_has_a_report_with_the_salience_of_its_tokens(fitted: tuple[Path, Result]) -> None:
     out, _ = fitted
     done = call("report", out)
     assert done.exit_code == 0, done.output
     assert done.stdout.strip() == str(out / "report.html")
-    assert "f0s2-8" in (out / "report.html").read_text()
+    page = (out / "report.html").read_text()
+    assert "f0s2-8" in page
+    assert "Passages that gain the most weight" in page
+
+
+def test_inspect_shows_salience_and_no_capabilities_where_there_are_none(fitted: tuple[Path, Result]) -> None:
+    done = call("inspect", fitted[0])
+    assert done.exit_code == 0, done.output
+    said = " ".join(done.stdout.split())
+    assert said.startswith("written. ")
+    assert "salience: the units whose loss tells most of a benchmark" in said
+    assert "logits per nat" in said
+    assert "capabilities, 90 %" not in said
 
 
 def test_demo_evaluates_the_ladder(ladder: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("csvjax.demo.load_ladder", lambda: ladder)
+    monkeypatch.setattr("csvjax.evaluate.crossfit.fit", fit_as_written)
     done = call("demo", "--quick", "--out", tmp_path / "run")
     assert done.exit_code == 0, done.output
     assert "r2_gain" in done.stdout
@@ -365,14 +380,44 @@ def test_demo_evaluates_the_ladder(ladder: Dataset, tmp_path: Path, monkeypatch:
     assert set(held["leave-one-out:family"]) == {48}
     assert set(held["weak-to-strong:params"]) == {16}
     assert set(held["weak-to-strong:step:2"]) == {24}
-    np.testing.assert_allclose(run.salience.groupby("benchmark")["salience"].sum(), 1)
+    np.testing.assert_allclose(run.salience.groupby("benchmark")["share"].sum(), 1)
     assert (tmp_path / "run" / "report.html").stat().st_size > 1000
+    assert csvjax.load(tmp_path / "run").evidence.seen.all()
 
 
-def test_evaluate_takes_any_split(ladder: Dataset, tmp_path: Path) -> None:
+def test_evaluate_takes_any_split_and_its_run_is_a_fit(
+    ladder: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("csvjax.evaluate.crossfit.fit", fit_as_written)
     save_dataset(ladder, tmp_path / "data")
-    options = ("--benchmarks", "easy,hard", "--split", "weak-to-strong:params", "--quick", "--out", tmp_path / "run")
-    done = call("evaluate", "--data", tmp_path / "data", *options)
+    options = ("--benchmarks", "easy,hard", "--split", "weak-to-strong:params", "--split", "models:3")
+    law = ("--capabilities", "2", "--covariates", "none", "--quick")  # that of the demo, which is compiled
+    done = call("evaluate", "--data", tmp_path / "data", *options, *law, "--out", tmp_path / "run")
     assert done.exit_code == 0, done.output
     assert "weak-to-strong:params, salience" in done.stdout
-    assert set(read_run(tmp_path / "run").figures) >= {"coverage90_params"}
+    assert "models:3: 96 held-out scores" in done.stdout
+    assert set(read_run(tmp_path / "run").figures) >= {"coverage90_params", "coverage90_models"}
+    referee = pd.read_csv(tmp_path / "run" / "referee.csv")
+    assert set(zip(referee["split"], referee["method"], strict=True)) == {
+        (split, law) for split in ("weak-to-strong:params", "models:3") for law in ("mean_loss", "salience")
+    }
+    assert (referee["crps_low"] <= referee["crps"]).all()
+    for command in (("inspect",), ("report",)):
+        done = call(*command, tmp_path / "run")
+        assert done.exit_code == 0, done.output
+    done = call("predict", tmp_path / "run")
+    assert done.exit_code == 2
+    assert "scores that the fit in" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_whole_way_with_losses(folder: Path, tmp_path: Path) -> None:
+    """By search: models without scores are predicted, and both laws are judged."""
+    options = ("--capabilities", "each", "--covariates", "none", "--quick")
+    done = call(*fit_with(folder, *options, "--out", tmp_path / "fit"))
+    assert done.exit_code == 0, done.output
+    assert set(pd.read_parquet(tmp_path / "fit" / "predictions.parquet")["lm"]) == {"m22", "m23"}
+    more = ("--split", "flops>1e23", "--draws", "200", "--out", tmp_path / "e")
+    done = call("evaluate", *fit_with(folder)[1:], *options, *more)
+    assert done.exit_code == 0, done.output
+    assert 0 < read_run(tmp_path / "e").figures["crps_ratio"] < 10

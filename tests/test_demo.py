@@ -14,7 +14,9 @@ from csvjax import demo
 from csvjax.data.dataset import Dataset
 from csvjax.data.scores import ScoreTable
 from csvjax.errors import InputError
+from csvjax.evaluate.crossfit import count_fits, figures_of, laws_beside
 from csvjax.evaluate.table import score_table
+from csvjax.law.model import Law
 from tests import simulated
 
 
@@ -72,7 +74,7 @@ def test_headline_figures_by_hand() -> None:
         predictions(kinds["size"], "mean_loss", (0.3, 0.3), 0.01),
         predictions(kinds["size"], "salience", (0.05, 0.05), 0.1),
     ]
-    found = demo.figures_of(score_table(pd.concat(parts, ignore_index=True)), kinds)
+    found = figures_of(score_table(pd.concat(parts, ignore_index=True)), kinds)
     gains = (0.2**2 - 0.1**2) / 0.05, (0.1**2 - 0.12**2) / 0.05
     assert found == pytest.approx(
         {
@@ -88,15 +90,29 @@ def test_headline_figures_by_hand() -> None:
 def test_a_task_whose_held_out_scores_do_not_differ_has_no_gain() -> None:
     parts = [predictions("leave-one-out:family", law, (0.1, 0.1), 0.1) for law in ("mean_loss", "salience")]
     flat = pd.concat(parts, ignore_index=True).assign(observed=0.5)
-    found = demo.figures_of(score_table(flat), {"mixture": "leave-one-out:family"})
+    found = figures_of(score_table(flat), {"mixture": "leave-one-out:family"})
     assert math.isnan(found["r2_gain"])
     assert found["crps_ratio"] == 1.0
 
 
-def test_steps_are_counted_before_they_are_taken() -> None:
+def test_without_losses_the_headline_is_of_the_law_alone() -> None:
+    found = figures_of(score_table(predictions("models:3", "law", (0.1, 0.3), 0.11)), {"models": "models:3"})
+    assert found == pytest.approx({"mae": 0.2, "crps": 0.2, "coverage90_models": 0.5})
+
+
+def test_fits_are_counted_before_they_are_made() -> None:
     # Six families in three parts: two laws on 3 + 1 folds, and the fit to all.
     kinds = {"part": "leave-one-out:part", "step": "weak-to-strong:step"}
-    assert demo.count_steps(simulated.world(0.0), kinds) == 9
+    assert count_fits(simulated.world(0.0), kinds, Law()) == 9
+
+
+def test_the_mean_loss_is_the_same_law_without_salience() -> None:
+    data = simulated.world(0.0)
+    laws = laws_beside(demo.LAW, data)
+    assert list(laws) == ["mean_loss", "salience"]
+    assert laws["salience"] == demo.LAW
+    assert laws["mean_loss"] == replace(demo.LAW, priors=demo.LAW.priors._replace(strength=0.0))
+    assert list(laws_beside(Law(), replace(data, losses=None))) == ["law"]
 
 
 def test_a_ladder_without_a_signal_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,10 +44,13 @@ def test_experiments_exist(line: str) -> None:
 
 
 @pytest.mark.slow
-def test_python_example_runs() -> None:
+def test_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     (code,) = [text for kind, text in BLOCKS if kind == "python"]
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     exec(code, names)
-    low, high = names["low"], names["high"]
-    assert low.shape == high.shape == (len(names["ladder"].scores.benchmarks), int(names["fold"].test.sum()))  # type: ignore[attr-defined]
-    assert ((low >= 0) & (low <= high) & (high <= 1)).all()  # type: ignore[operator]
+    table, hidden = names["table"], int((~names["seen"]).sum())
+    assert len(table) == hidden == 13 * int(names["fold"].test.sum())
+    assert ((table["lower90"] >= 0) & (table["lower90"] <= table["upper90"]) & (table["upper90"] <= 1)).all()
+    assert len(names["salience"]) == 13 * 26_560
+    assert names["again"].law == names["fit"].law

@@ -7,7 +7,8 @@ import pytest
 
 from csvjax import runs
 from csvjax.errors import InputError
-from csvjax.laws.fit_salience import Settings
+from csvjax.law.model import Law
+from csvjax.plain import plain
 from csvjax.report.read import read_run
 
 
@@ -21,12 +22,12 @@ def predictions() -> pd.DataFrame:
 
 def test_the_report_can_read_what_is_written(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "run"
-    with runs.begin(out, {"command": "evaluate", "dataset": "d", "settings": Settings(), "seed": 3}) as run:
+    with runs.begin(out, {"command": "evaluate", "dataset": "d", "law": Law(), "seed": 3}) as run:
         assert not out.exists()
         run.write(predictions(), {"r2_gain": 0.5, "crps_ratio": float("nan")})
         run.write_config(strength=0.2)
     found = read_run(out)
-    assert found.config["settings"]["priors"]["ceiling"] == 10.0
+    assert found.config["law"]["priors"]["ceiling"] == 3.0
     assert found.config["strength"] == 0.2
     assert found.config["seconds"] >= 0
     assert {"python", "jax", "csvjax"} <= set(found.config["versions"])
@@ -61,5 +62,5 @@ def test_what_is_no_run_is_not_replaced(tmp_path: Path, name: str) -> None:
 
 
 def test_values_become_what_json_has() -> None:
-    found = runs.plain({"a": np.float64(0.5), "b": (1, np.array([np.nan, 2.0])), "c": Path("x"), "d": np.bool_(True)})
+    found = plain({"a": np.float64(0.5), "b": (1, np.array([np.nan, 2.0])), "c": Path("x"), "d": np.bool_(True)})
     assert json.loads(json.dumps(found)) == {"a": 0.5, "b": [1, [None, 2.0]], "c": "x", "d": True}

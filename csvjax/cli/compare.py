@@ -111,7 +111,7 @@ def compare(
         found = work.compare(todo, jobs, folder / "cache", begin(len(todo)))
     table = comparison_table(found)
     _write(folder, found, table, pair_table(found))
-    _show(table)
+    show.comparison_table(table)
     again = int(found.outcomes["again"].sum())
     typer.echo(f"{len(todo)} fits, {again} of them from an earlier run; {out / 'table.csv'}, {out / 'figure.html'}")
 
@@ -137,27 +137,3 @@ def _write(folder: Path, found: Comparison, table: pd.DataFrame, pairs: pd.DataF
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
-
-
-def _show(table: pd.DataFrame) -> None:
-    headings = ("method", "CRPS", "95 % interval", "against best", "MAE", "in 90 %", "answered")
-    for split, rows in table.groupby("split", sort=False):
-        shown, silent = [], []
-        for row in rows.to_dict("records"):
-            if row["reason"]:
-                silent.append(f"{row['method']}: {row['status']}: {row['reason']}")
-            if row["answered"]:
-                shown.append(
-                    (
-                        row["method"],
-                        f"{row['crps']:.4f}",
-                        f"{row['crps_low']:.3f} to {row['crps_high']:.3f}",
-                        row["against"],
-                        f"{row['mae']:.3f}",
-                        f"{row['coverage90']:.0%}",
-                        f"{row['answered']}/{row['asked']}",
-                    )
-                )
-        show.table(f"{split}: {rows['asked'].max()} held-out scores", headings, shown)
-        for line in silent:
-            typer.echo(line)

@@ -1,4 +1,4 @@
-"""`csvjax evaluate`: both laws on held-out models of any dataset."""
+"""`csvjax evaluate`: the law on held-out scores of any dataset."""
 
 from __future__ import annotations
 
@@ -7,18 +7,14 @@ from typing import Annotated
 import typer
 
 from csvjax.cli import inputs, show
-from csvjax.errors import InputError
+from csvjax.cli import law_options as options
+from csvjax.errors import FitWarning, InputError
 
 __all__ = ["evaluate"]
 
 Splits = Annotated[
     list[str],
-    typer.Option(
-        "--split",
-        metavar="SPLIT",
-        show_default=False,
-        help="leave-one-out:COLUMN, weak-to-strong:COLUMN[:TOP] or COLUMN>NUMBER; may be repeated.",
-    ),
+    typer.Option("--split", metavar="SPLIT", show_default=False, help="Any split of csvjax compare; may be repeated."),
 ]
 
 
@@ -30,6 +26,17 @@ def evaluate(
     scores: inputs.Scores = None,
     common: inputs.Common = False,
     benchmarks: inputs.Benchmarks = None,
+    capabilities: options.Capabilities = None,
+    covariates: options.Covariates = None,
+    effects: options.Effects = None,
+    own: options.Own = False,
+    tail: options.Tail = None,
+    prior: options.Prior = None,
+    keep_outliers: options.KeepOutliers = False,
+    method: options.MethodName = "laplace",
+    draws: options.Draws = None,
+    warmup: options.Warmup = None,
+    starts: options.Starts = None,
     lm_column: inputs.LmColumn = None,
     family_column: inputs.FamilyColumn = None,
     params_column: inputs.ParamsColumn = None,
@@ -41,48 +48,63 @@ def evaluate(
     score_unit: inputs.ScoreUnit = None,
     items: inputs.Items = None,
     floor: inputs.Floors = None,
+    ceiling: inputs.Ceilings = None,
     quick: inputs.Quick = False,
     seed: inputs.Seed = 0,
 ) -> None:
-    """Hold models out, predict them by mean loss and by salience, and compare with what they scored."""
-    import numpy as np
+    """Hold scores out, predict them by the law of csvjax fit, and compare with what was observed.
+
+    With losses the mean loss stands beside: the same law without salience. The run also has a fit to all scores, so
+    that csvjax predict and inspect work on it.
+    """
+    import warnings
 
     from csvjax import runs
-    from csvjax.demo import QUICK, count_steps, save_evaluation
-    from csvjax.demo import evaluate as judge
-    from csvjax.laws.fit_salience import Settings
+    from csvjax.evaluate.crossfit import count_fits
+    from csvjax.evaluate.crossfit import evaluate as judge
+    from csvjax.report.evaluation import save_evaluation
 
     source = inputs.Source(
         data, losses, scores, common, benchmarks, lm_column, family_column, params_column, tokens_column, flops_column,
-        params_unit, tokens_unit, flops_unit, score_unit, items, floor, None,
+        params_unit, tokens_unit, flops_unit, score_unit, items, floor, ceiling,
     )  # fmt: skip
+    made_of = options.LawOptions(capabilities, covariates, effects, own, tail, prior, keep_outliers)
+    by = options.method_of(options.MethodOptions(method, draws, warmup, starts), quick)
     if repeated := sorted({text for text in split if split.count(text) > 1}):
         raise InputError(f"expected every split once, found {', '.join(repeated)} more than once; name it once")
     runs.check_out(out)
-    dataset = inputs.read_source(source)
-    scored = np.isfinite(dataset.measured()[0].score).any(axis=1)
-    dataset = dataset.subset(list(dataset.lms.index[scored]))
+    dataset = options.read_data(source, split, made_of)
+    law, automatic = options.law_of(dataset, made_of, quick)
+    if automatic:
+        raise InputError("expected a number of --capabilities, or each, found auto; csvjax fit chooses it for one fit")
     kinds = {_kind(text): text for text in split}
     if len(kinds) < len(split):  # two splits of one column
         kinds = {text: text for text in split}
-    settings = QUICK if quick else Settings()
-    total = count_steps(dataset, kinds)
+    total = count_fits(dataset, kinds, law)
     config = {
         "dataset": source.name,
         "command": "evaluate",
         "options": source.given,
         "models": len(dataset.lms),
         "splits": split,
-        "laws": {"mean_loss": settings.mean_loss, "salience": settings},
+        "law": law,
+        "method": by,
         "seed": seed,
     }
     with runs.begin(out, config) as run, show.steps() as begin:
-        found = judge(dataset, kinds, settings, seed, begin(total))
+        found = judge(dataset, kinds, law, by, seed, begin(total))
         save_evaluation(found, run)
+    typer.echo("; ".join([f"law: {options.law_words(law, method)}", *found.fit.assumed]))
+    if bad := int((~found.choices["converged"]).sum()):
+        first = found.choices.loc[~found.choices["converged"], "status"].iloc[0]
+        warnings.warn(f"{bad} of {len(found.choices)} fits did not end well: {first}", FitWarning, stacklevel=1)
+    show.comparison_table(found.referee)
     show.metrics_table(found.metrics)
     typer.echo(f"report: {out / 'report.html'}")
 
 
 def _kind(split: str) -> str:
-    """The column of a split: what is unseen."""
-    return split.split(":")[1] if ":" in split else split.split(">")[0].strip()
+    """The column of a split, or its first word: what is unseen."""
+    from csvjax.evaluate.questions import split_column
+
+    return split_column(split) or split.split(":")[0]

@@ -1,15 +1,15 @@
-"""`csvjax fit`: a law fitted to the models that have scores; the others are predicted."""
+"""`csvjax fit`: the law fitted to the scores that are known and not held out; the others are predicted."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from csvjax.cli import inputs, show
-from csvjax.cli.fit_joint import JointOptions, fit_joint_law
+from csvjax.cli import law_options as options
+from csvjax.cli.holdout import inner_cells, seen_cells, target_names
 from csvjax.errors import FitWarning, InputError
 
 if TYPE_CHECKING:
@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from csvjax.data.dataset import Dataset
+    from csvjax.infer.choose import Choice
+    from csvjax.law.model import Law
+    from csvjax.result.result import Result
 
-__all__ = ["default_inner", "fit", "training_rows"]
+__all__ = ["fit"]
 
-_MANY = 30  # families; leaving one out in turn costs as many fits
+_MOST = 4  # capabilities that `auto` tries
+_RHAT = 1.01
 
 Holdout = Annotated[
     list[str] | None,
@@ -28,7 +32,16 @@ Holdout = Annotated[
         "--holdout",
         metavar="SPLIT",
         show_default=False,
-        help="Hide the scores of these models from the fit: weak-to-strong:COLUMN[:TOP] or COLUMN>NUMBER.",
+        help="Hide these scores from the fit: any split of csvjax compare, of many folds the first; may be repeated.",
+    ),
+]
+Targets = Annotated[
+    str | None,
+    typer.Option(
+        "--targets",
+        metavar="A,B,...",
+        show_default=False,
+        help="Benchmarks to predict; --holdout hides these alone (default: all).",
     ),
 ]
 Inner = Annotated[
@@ -37,72 +50,7 @@ Inner = Annotated[
         "--inner",
         metavar="SPLIT",
         show_default=False,
-        help="How the strength of the salience is chosen (default: each family left out in turn, if there are enough), "
-        "or the number of capabilities of the joint law (default: by its evidence).",
-    ),
-]
-Law = Annotated[
-    Literal["salience", "joint"],
-    typer.Option("--law", help="Salience of tokens for each benchmark, or capabilities shared by all benchmarks."),
-]
-Targets = Annotated[
-    str | None,
-    typer.Option(
-        "--targets",
-        metavar="A,B,...",
-        show_default=False,
-        help="Joint law: the benchmarks to predict; --holdout hides these alone (default: all).",
-    ),
-]
-Capabilities = Annotated[
-    str | None,
-    typer.Option(
-        "--capabilities",
-        metavar="K|auto",
-        show_default=False,
-        help="Joint law: the number of capabilities (default: 2), or auto to choose it from the fitted scores.",
-    ),
-]
-Covariates = Annotated[
-    str | None,
-    typer.Option(
-        "--covariates",
-        metavar="A,B,...",
-        show_default=False,
-        help="Joint law: of flops, params, tokens and products such as params*tokens, or none (default: flops, or "
-        "params where no FLOPs are known).",
-    ),
-]
-FitMethod = Annotated[
-    str | None,
-    typer.Option(
-        "--method", metavar="NAME", show_default=False, help="Joint law: map, laplace, svi or nuts (default: laplace)."
-    ),
-]
-Chains = Annotated[
-    Path | None,
-    typer.Option(
-        "--chains",
-        metavar="FOLDER",
-        show_default=False,
-        help="Joint law by nuts: keep the chains here, so that the same command goes on after it was stopped.",
-    ),
-]
-Prior = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--prior",
-        metavar="NAME=NUMBER",
-        show_default=False,
-        help="Joint law: another prior setting, by its name in csvjax.laws.joint_model.JointPriors, such as loading=2.",
-    ),
-]
-KeepOutliers = Annotated[
-    bool | None,
-    typer.Option(
-        "--keep-outliers",
-        show_default=False,
-        help="Joint law: fit also models whose scores look like anything rather than what the others let expect.",
+        help="With --capabilities auto: choose by scores held out inside the fitted ones (default: by their evidence).",
     ),
 ]
 
@@ -115,15 +63,20 @@ def fit(
     common: inputs.Common = False,
     benchmarks: inputs.Benchmarks = None,
     holdout: Holdout = None,
-    inner: Inner = None,
-    law: Law = "salience",
     targets: Targets = None,
-    capabilities: Capabilities = None,
-    covariates: Covariates = None,
-    method: FitMethod = None,
-    chains: Chains = None,
-    prior: Prior = None,
-    keep_outliers: KeepOutliers = None,
+    capabilities: options.Capabilities = None,
+    inner: Inner = None,
+    covariates: options.Covariates = None,
+    effects: options.Effects = None,
+    own: options.Own = False,
+    tail: options.Tail = None,
+    prior: options.Prior = None,
+    keep_outliers: options.KeepOutliers = False,
+    method: options.MethodName = "laplace",
+    draws: options.Draws = None,
+    warmup: options.Warmup = None,
+    starts: options.Starts = None,
+    chains: options.Chains = None,
     lm_column: inputs.LmColumn = None,
     family_column: inputs.FamilyColumn = None,
     params_column: inputs.ParamsColumn = None,
@@ -139,112 +92,131 @@ def fit(
     quick: inputs.Quick = False,
     seed: inputs.Seed = 0,
 ) -> None:
-    """Fit scores to losses, or (--law joint) to each other, compute, families and losses.
+    """Fit the law to scores, with whatever is known of losses, compute and families.
 
-    Models without scores, and those held out, are predicted with intervals.
+    Scores that are missing, and those held out, are predicted with intervals. The run can be read by csvjax predict,
+    inspect and report, and by csvjax.load.
     """
-    import warnings
-
-    from csvjax import runs
-    from csvjax.demo import QUICK
-    from csvjax.evaluate import splits
-    from csvjax.laws.crossfit import unit_salience
-    from csvjax.laws.fit_salience import Settings, fit_salience
-    from csvjax.laws.posterior import save_fit
-    from csvjax.laws.unseen import unseen_cells
+    from csvjax import fitting, runs
+    from csvjax.prediction import unseen
+    from csvjax.result.salient import with_losses
 
     source = inputs.Source(
         data, losses, scores, common, benchmarks, lm_column, family_column, params_column, tokens_column, flops_column,
         params_unit, tokens_unit, flops_unit, score_unit, items, floor, ceiling,
     )  # fmt: skip
-    options = JointOptions(targets, capabilities, covariates, method, chains, prior, keep_outliers)
-    if law == "joint":
-        return fit_joint_law(out, source, options, holdout or (), inner, quick, seed)
-    if only := [*options.given, *(["--ceiling"] if ceiling else [])]:
-        raise InputError(f"expected {', '.join(only)} with --law joint alone, found it without; add --law joint")
-    if scores is not None and losses is None and data is None:
-        raise InputError(
-            "expected --losses with --scores for the salience law, found --scores alone; give losses, or fit scores to "
-            "each other with --law joint"
-        )
+    how = options.MethodOptions(method, draws, warmup, starts, chains)
+    made_of = options.LawOptions(capabilities, covariates, effects, own, tail, prior, keep_outliers)
+    by = options.method_of(how, quick)
     runs.check_out(out)
-    dataset = inputs.read_source(source)
-    train = training_rows(dataset, holdout or ())
-    choose_by = default_inner(dataset.lms[train]) if inner is None else inner
-    folds = splits.inner(choose_by, dataset.lms, train).folds
-    settings = QUICK if quick else Settings()
+    dataset = options.read_data(source, holdout or (), made_of)
+    law, automatic = options.law_of(dataset, made_of, quick)
+    if inner is not None and not automatic:
+        raise InputError("expected --inner with --capabilities auto alone, found a number; leave one of them out")
+    wanted = target_names(dataset, targets)
+    seen = seen_cells(dataset, holdout or (), wanted)
+    hidden = inner_cells(dataset, seen, wanted, inner)
     config = {
         "dataset": source.name,
         "command": "fit",
         "options": source.given,
         "models": len(dataset.lms),
-        "fitted models": int(train.sum()),
+        "targets": wanted if targets else None,
         "splits": list(holdout or ()),
-        "inner": choose_by,
-        "settings": settings,
+        "inner": inner,
+        "method": by,
         "seed": seed,
     }
     with runs.begin(out, config) as run, show.steps() as begin:
+        chosen = _choose(dataset, seen, law, hidden, seed, begin) if automatic else None
+        law = chosen.law if chosen else law
         tell = begin(3)
-        tell(f"fitting {len(dataset.measured()[0].benchmarks)} benchmarks to {int(train.sum())} models")
-        found = fit_salience(dataset, train, folds, settings, seed)
+        tell(f"fitting {int(seen.sum())} scores of {int(seen.any(axis=1).sum())} models by {method}")
+        found = fitting.fit(dataset, law, method=by, seen=seen, seed=seed, chains=chains)
         tell("saving the posterior draws")
-        save_fit(found, dataset, run.folder)
+        found.save(run.folder)
         tell("predicting")
-        cells = unseen_cells(found, dataset, seed)
-        cells = cells.assign(split=" and ".join(holdout or ()) or "no score", law="salience")
+        cells = unseen(found, seed)
+        cells = with_losses(found, cells[cells["benchmark"].isin(wanted)].reset_index(drop=True))
+        name = "law" if dataset.losses is None else "salience"
+        cells = cells.assign(split=" and ".join(holdout or ()) or "no score", law=name)
         if len(cells):
-            run.write(cells, {}, unit_salience(dataset, found))
-        run.write_config(strength=found.strength, status=found.status)
-    if not found.mode.converged.all():
-        warnings.warn(found.status, FitWarning, stacklevel=1)
-    else:
-        typer.echo(found.status)
-    typer.echo(f"mean strength of the salience: {found.strength:.3g} (0 is the mean loss), weighed by {choose_by}")
+            run.write(cells, _figures(cells))
+        if chosen:
+            chosen.table.to_csv(run.folder / "choice.csv", index=False, lineterminator="\n")
+        run.write_config(**_told(found))
+    typer.echo("; ".join([f"law: {options.law_words(law, method)}", *found.assumed]))
+    typer.echo(str(found.status))
+    _warn_of_chains(found)
+    if chosen:
+        _show_choice(chosen, inner)
     if len(cells):
-        show.prediction_table(cells, "models that the fit has not seen")
+        show.prediction_table(cells, "scores that the fit has not seen")
     typer.echo(f"run: {out}")
 
 
-def training_rows(dataset: Dataset, holdout: Sequence[str]) -> np.ndarray:
-    """The models to fit [lm]: those with a score that no split of `holdout` hides.
-
-    A model of which a split cannot tell, because its column is blank, is hidden too.
-
-    Raises: InputError for splits of several folds, fewer models than three, and benchmarks left without a score.
-    """
-    import numpy as np
-
-    scores = dataset.measured()[0]
-    train = np.isfinite(scores.score).any(axis=1)
-    for text in holdout:
-        train &= inputs.single_fold(text, dataset, "evaluate").train
-    if train.sum() < 3:
-        raise InputError(f"expected three or more models with scores to fit, found {train.sum()}; give more scores")
-    blank = np.isnan(scores.score[train]).all(axis=0)
-    for benchmark in np.array(scores.benchmarks)[blank]:
-        raise InputError(
-            f"expected scores of the fitted models on every benchmark, found none for {str(benchmark)!r}; leave it "
-            f"out with --benchmarks"
-        )
-    return train
+def _told(found: Result) -> dict[str, object]:
+    """What a fit settled on, for the configuration of its run."""
+    fitted = found.evidence.seen
+    return {
+        "law": found.law,
+        "fitted models": int(fitted.any(axis=1).sum()),
+        "fitted scores": int(fitted.sum()),
+        "assumed": found.assumed,
+        "status": str(found.status),
+        "outliers": list(found.outliers),
+    }
 
 
-def default_inner(lms: pd.DataFrame) -> str:
-    """The split by which the strength is chosen: families in turn, if there are three or more and not too many; else
-    the strongest quarter by the first amount that has three different values.
+def _choose(
+    dataset: Dataset, seen: np.ndarray, law: Law, hidden: Sequence[np.ndarray], seed: int, begin: show.Begin
+) -> Choice:
+    from dataclasses import replace
 
-    Raises: InputError if neither can be done.
-    """
-    families = lms["family"].nunique()
-    if 3 <= families <= _MANY:
-        return "leave-one-out:family"
-    for column in ("flops", "params", "tokens"):
-        if (levels := lms[column].nunique()) >= 3:
-            return f"weak-to-strong:{column}:{max(1, levels // 4)}"
-    if families >= 2:
-        return "leave-one-out:family"
-    raise InputError(
-        "expected two or more families, or three values of flops, params or tokens, to choose the strength of the "
-        "salience by, found neither; name a split with --inner"
+    from csvjax.infer.choose import choose
+
+    least = 1 if dataset.losses is None else 0  # a benchmark that stands alone has nothing but losses and covariates
+    among = [replace(law, capabilities=k) for k in range(least, min(_MOST, seen.shape[1]) + 1)]
+    return choose(dataset, seen, among, hidden, seed, begin(len(among) * (1 + len(hidden))))
+
+
+def _show_choice(chosen: Choice, inner: str | None) -> None:
+    by = "log score on scores held out inside" if inner else "evidence of the fitted scores"
+    rows = [
+        (str(k), f"{evidence:.1f}", "" if score != score else f"{score:.3f}", "yes" if ok else "no")
+        for k, evidence, score, ok in chosen.table[
+            ["capabilities", "log_evidence", "log_score", "converged"]
+        ].itertuples(index=False, name=None)
+    ]
+    show.table(
+        f"number of capabilities: {chosen.law.capabilities}, chosen by the {by}",
+        ("capabilities", "log evidence", "log score", "converged"),
+        rows,
     )
+
+
+def _warn_of_chains(found: Result) -> None:
+    import warnings
+
+    from csvjax.result.draws import convergence
+
+    table = convergence(found, found.labelled) if len(found.x) > 1 else None
+    worst = 1.0 if table is None else table.loc[table["quantity"] != "parameters", "rhat"].max()
+    if worst > _RHAT:
+        warnings.warn(
+            f"the chains do not agree on capabilities, loadings or logits: largest r-hat {worst:.3f}, which should be "
+            f"at most {_RHAT}; draw longer (--draws, --warmup)",
+            FitWarning,
+            stacklevel=1,
+        )
+
+
+def _figures(cells: pd.DataFrame) -> dict[str, float]:
+    from csvjax.evaluate.table import POOLED, score_table
+
+    if not cells["observed"].notna().any():
+        return {}
+    metrics = score_table(cells)
+    row = metrics[metrics["benchmark"] == POOLED].iloc[0]
+    found = {name: float(row[name]) for name in ("mae", "crps")}
+    return found | {f"coverage{level}_model": float(row[f"coverage{level}"]) for level in (50, 80, 90)}

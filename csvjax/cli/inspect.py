@@ -1,4 +1,4 @@
-"""`csvjax inspect`: whether a fit of the joint law can be trusted, and what it found."""
+"""`csvjax inspect`: whether a fit can be trusted, and what it found."""
 
 from __future__ import annotations
 
@@ -13,43 +13,47 @@ from csvjax.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from csvjax.result.result import Result
+
 __all__ = ["inspect"]
 
 _MOST = 40  # models on the terminal
+_UNITS = 5  # units of text of each benchmark
 
 
 def inspect(
-    run: Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="The folder that csvjax fit made.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="The folder of a fit.")],
 ) -> None:
-    """A verdict on a fit of the joint law, and tables: convergence, coverage, capabilities, loadings."""
-    from csvjax import runs
-    from csvjax.joint.files import load_convergence, load_status, load_tree
-    from csvjax.joint.tables import capability_table, loading_table, verdict
-    from csvjax.laws.fit_joint import told_outliers
+    """A verdict on a fit, and tables: convergence, coverage, capabilities, loadings, salience."""
+    from csvjax.cli.law_options import law_words
+    from csvjax.result.files import load, load_convergence, load_tree
+    from csvjax.result.result import told_outliers
+    from csvjax.result.tables import capability_table, loading_table, verdict
 
-    config = runs.read_config(run)
-    if config.get("law") != "joint":
-        raise InputError(
-            f"expected a run of csvjax fit --law joint, found one of csvjax {config.get('command')} with another law "
-            f"in {run}; look at it with csvjax report"
-        )
-    tree, convergence, status = load_tree(run), load_convergence(run), load_status(run)
+    fit, tree, convergence = load(run), load_tree(run), load_convergence(run)
     held, metrics = _predictions(run)
-    typer.echo(verdict(status, convergence, held))
-    if config.get("outliers"):
-        typer.echo(f"\n{told_outliers(config['outliers'])}")
-    facts = f"{config['fitted scores']} scores of {config['fitted models']} models"
-    typer.echo(f"\n{facts}, by {tree['posterior'].attrs['method']}, seed {config['seed']}")
-    _convergence(convergence, len(tree["posterior"]["chain"]))
+    typer.echo(verdict(fit.status, convergence, held))
+    if fit.outliers:
+        typer.echo(f"\n{told_outliers(fit.outliers)}")
+    seen = fit.evidence.seen
+    typer.echo(
+        f"\n{int(seen.sum())} scores of {int(seen.any(axis=1).sum())} models, seed {fit.seed}; law: "
+        f"{'; '.join([law_words(fit.law, fit.method), *fit.assumed])}"
+    )
+    _convergence(convergence, len(fit.x))
     if len(metrics):
         names = ["benchmark", "n", "mae", "crps", "coverage50", "coverage80", "coverage90", "width90"]
         headings = ("benchmark", "scores", "MAE", "CRPS", "in 50 %", "in 80 %", "in 90 %", "90 % width")
         known = metrics.loc[metrics["n"] > 0, names]
         _table("coverage of held-out scores", headings, known, {"n": "{:.0f}"})
     able = capability_table(tree)
-    _intervals(f"capabilities, 90 % intervals{_first(len(able))}", able.head(_MOST), ["lm", "family"], [])
+    if len(able):
+        _intervals(f"capabilities, 90 % intervals{_first(len(able))}", able.head(_MOST), ["lm", "family"], [])
     others = ["intercept", "spread", "floor", "ceiling", "n_items"]
-    _intervals("loadings, logits per unit of capability", loading_table(tree), ["benchmark"], others)
+    title = "loadings, logits per unit of capability" if len(able) else "benchmarks"
+    _intervals(title, loading_table(tree), ["benchmark"], others)
+    if fit.known.units is not None:
+        _salience(fit)
 
 
 def _first(count: int) -> str:
@@ -57,25 +61,49 @@ def _first(count: int) -> str:
 
 
 def _predictions(run: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Predicted cells and their figures; both empty where nothing was left to predict."""
+    """Predicted cells of the law and their figures; both empty where nothing was left to predict."""
     import pandas as pd
 
     paths = run / "predictions.parquet", run / "metrics.csv"
     if not paths[0].is_file():
         return pd.DataFrame(), pd.DataFrame()
     try:
-        return pd.read_parquet(paths[0]), pd.read_csv(paths[1])
+        cells, metrics = pd.read_parquet(paths[0]), pd.read_csv(paths[1])
     except (OSError, ValueError):
         raise InputError(f"expected predictions that csvjax wrote in {run}, found none to be read; fit again") from None
+    # Of an evaluation: the first split, and not the mean loss that stands beside the law.
+    split = cells["split"].iloc[0]
+    law = cells["law"].iloc[-1]
+    first, its = ((t["split"] == split) & (t["law"] == law) for t in (cells, metrics))
+    return cells[first], metrics[its]
 
 
 def _convergence(found: pd.DataFrame, chains: int) -> None:
     if found.empty:
-        typer.echo("convergence: a method without chains has no r-hat; its status is the sentence above\n")
+        typer.echo("convergence: a fit without several chains has no r-hat; its status is the sentence above\n")
         return
     headings = ("quantity", "count", "largest r-hat", "fewest in the bulk", "in the tails")
     formats = {"count": "{:.0f}", "bulk_ess": "{:.0f}", "tail_ess": "{:.0f}"}
     _table(f"convergence of {chains} chains: r-hat and effective draws", headings, found, formats)
+
+
+def _salience(fit: Result) -> None:
+    """The units of text on which the loss tells most of each benchmark."""
+    from csvjax.result.tables import salience_table
+
+    rows = [
+        (
+            row["benchmark"],
+            repr(row["token"]),
+            f"{row['document']} ({row['domain']})",
+            f"{row['mean']:.3g} ({row['lower']:.3g} to {row['upper']:.3g})",
+            f"{row['share']:.2%}",
+            f"{row['base_weight']:.2%}",
+        )
+        for row in salience_table(fit.salience(), _UNITS).to_dict("records")
+    ]
+    headings = ("benchmark", "unit", "document", "logits per nat (90 %)", "share of salience", "of bytes")
+    show.table("salience: the units whose loss tells most of a benchmark", headings, rows)
 
 
 def _table(title: str, headings: tuple[str, ...], frame: pd.DataFrame, formats: dict[str, str]) -> None:

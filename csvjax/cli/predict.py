@@ -1,7 +1,8 @@
-"""`csvjax predict`: what a fit says of models without scores, or of new ones."""
+"""`csvjax predict`: what a fit says of scores that it has not seen, of new models, and of a target compute."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -9,11 +10,13 @@ import typer
 
 from csvjax.cli import show
 from csvjax.cli.inputs import Seed
-from csvjax.cli.predict_joint import JointQuestion, predict_joint_run
 from csvjax.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from csvjax.data.dataset import Dataset
+    from csvjax.result.result import Result
 
 __all__ = ["predict"]
 
@@ -30,34 +33,59 @@ _COLUMNS = {
 }
 
 
-def _joint(help: str, metavar: str) -> Any:
-    return typer.Option(metavar=metavar, show_default=False, help=f"Joint law: {help}")
+def _option(help: str, metavar: str) -> Any:
+    return typer.Option(metavar=metavar, show_default=False, help=help)
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What is asked; None where not given."""
+
+    losses: Path | None
+    lms: Path | None
+    scores: Path | None
+    flops: float | None
+    params: float | None
+    tokens: float | None
+    family: str | None
+    reach: list[str] | None
+    kind: Literal["equal-tailed", "highest-density"]
+    seed: int
+
+    @property
+    def tables(self) -> list[str]:
+        return [f"--{name}" for name in ("scores", "losses", "lms") if getattr(self, name)]
+
+    @property
+    def described(self) -> list[str]:
+        return [f"--{name}" for name in ("flops", "params", "tokens", "family", "reach") if getattr(self, name)]
+
+    @property
+    def amounts(self) -> dict[str, float]:
+        found = {"flops": self.flops, "params": self.params, "tokens": self.tokens}
+        return {name: value for name, value in found.items() if value is not None}
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="The folder that csvjax fit made.")],
-    losses: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", show_default=False, help="Losses of new models on the text of the fit."),
-    ] = None,
+    run: Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="The folder of a fit.")],
+    losses: Annotated[Path | None, _option("Losses of new models on the text of the fit.", "PATH")] = None,
     lms: Annotated[
-        Path | None,
-        typer.Option(metavar="TABLE", show_default=False, help="Families of the new models (columns lm, family)."),
+        Path | None, _option("What is known of new models: columns lm, family, run, flops and the like.", "TABLE")
     ] = None,
-    scores: Annotated[Path | None, _joint("some scores of new models, and what is known of them.", "TABLE")] = None,
-    flops: Annotated[float | None, _joint("training compute of a model that is not made yet.", "NUMBER")] = None,
-    params: Annotated[float | None, _joint("its parameters, where they are a covariate.", "NUMBER")] = None,
-    tokens: Annotated[float | None, _joint("its training tokens, where they are a covariate.", "NUMBER")] = None,
-    family: Annotated[str | None, _joint("its family (default: a new one).", "NAME")] = None,
+    scores: Annotated[
+        Path | None, _option("Some scores of new models, and what else their table says of them.", "TABLE")
+    ] = None,
+    flops: Annotated[float | None, _option("Training compute of a model that is not made yet.", "NUMBER")] = None,
+    params: Annotated[float | None, _option("Its parameters, where they are a covariate.", "NUMBER")] = None,
+    tokens: Annotated[float | None, _option("Its training tokens, where they are a covariate.", "NUMBER")] = None,
+    family: Annotated[str | None, _option("Its family (default: a new one).", "NAME")] = None,
     reach: Annotated[
-        list[str] | None, _joint("the compute at which a model reaches this score.", "BENCHMARK=SCORE")
+        list[str] | None, _option("The compute at which a model reaches this score.", "BENCHMARK=SCORE")
     ] = None,
     interval: Annotated[
-        Literal["equal-tailed", "highest-density"] | None, _joint("kind of interval (default: equal-tailed).", "KIND")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="CSV", show_default=False, help="Write the predictions to this file.")
-    ] = None,
+        Literal["equal-tailed", "highest-density"], _option("Kind of interval (default: equal-tailed).", "KIND")
+    ] = "equal-tailed",
+    out: Annotated[Path | None, _option("Write the predictions to this file.", "CSV")] = None,
     seed: Seed = 0,
 ) -> None:
     """Predict the scores that a fit has not seen, those of new models, or those at a target compute.
@@ -65,45 +93,116 @@ def predict(
     Two 90 % intervals: of the mean score of models of which the same is known, and of a new observation, which has the
     scatter of a single model and the noise of a finite number of test items as well.
     """
-    from csvjax import runs
-    from csvjax.data.files import read_lms
-    from csvjax.data.read_losses import read_losses
-    from csvjax.laws.posterior import load_fit
-    from csvjax.laws.unseen import predict_new, unseen_cells
+    from csvjax.result.files import load
 
-    config = runs.read_config(run)
-    question = JointQuestion(scores, flops, params, tokens, family, reach, interval)
+    question = _Question(losses, lms, scores, flops, params, tokens, family, reach, interval, seed)
     if out is not None and out.is_dir():
         raise InputError(f"expected a file to write to, found the folder {out}; choose another --out")
-    if config.get("law") == "joint":
-        if reach and out is not None:
-            raise InputError("expected --out with a table of predictions, found --reach, whose answer is a sentence")
-        found = predict_joint_run(run, question, losses, lms, seed)
-        _told(found, out, f"scores that the fit has not seen, {interval or 'equal-tailed'} intervals")
-        return
-    if question.given:
+    if reach and out is not None:
+        raise InputError("expected --out with a table of predictions, found --reach, whose answer is a sentence")
+    if question.tables and question.described:
         raise InputError(
-            f"expected a run of the joint law with {', '.join(question.given)}, found one of another law in {run}; fit "
-            f"with --law joint"
+            f"expected new models from {' and '.join(question.tables)}, or one that "
+            f"{' and '.join(question.described)} describe, found both; ask for one after the other"
         )
-    if lms is not None and losses is None:
-        raise InputError("expected --losses with --lms, found --lms alone; give the losses of the new models")
-    fit, dataset = load_fit(run)
-    if losses is None:
-        found = unseen_cells(fit, dataset, seed)
-        if found.empty:
-            raise InputError(f"expected models without scores in {run}, found none; give new ones with --losses")
-    else:
-        found = predict_new(fit, dataset, read_losses(losses), None if lms is None else read_lms(lms), seed)
-    _told(found, out, "models that the fit has not seen")
+    if family is not None and not question.amounts and not reach:
+        raise InputError("expected --flops, --params, --tokens or --reach with --family, found none; add one")
+    fit = load(run)
+    for text in reach or ():
+        _say_reach(fit, text, question)
+    found = _answer(fit, run, question)
+    if found is not None:
+        _told(found, out, f"scores that the fit has not seen, {interval} intervals")
+
+
+def _answer(fit: Result, run: Path, question: _Question) -> pd.DataFrame | None:
+    """The table that the options ask for; None where they ask for a sentence alone."""
+    if question.tables:
+        return _new(fit, run, question)
+    if question.amounts and not (question.reach and "flops" not in question.amounts):
+        from csvjax.target import predict_target
+
+        return predict_target(fit, question.amounts, question.family, question.seed, question.kind)
+    return None if question.reach else _unseen(fit, run, question)
+
+
+def _unseen(fit: Result, run: Path, question: _Question) -> pd.DataFrame:
+    from csvjax.prediction import unseen
+
+    found = unseen(fit, question.seed, question.kind)
+    if targets := _config(run).get("targets"):
+        found = found[found["benchmark"].isin(targets)].reset_index(drop=True)
+    if found.empty:
+        raise InputError(
+            f"expected scores that the fit in {run} has not seen, found none; ask for new models with --scores, --lms "
+            f"or --losses, or for a target compute with --flops"
+        )
+    return found
+
+
+def _new(fit: Result, run: Path, question: _Question) -> pd.DataFrame:
+    import csvjax
+    from csvjax.data.dataset import align
+    from csvjax.data.files import read_lms
+    from csvjax.data.read_losses import read_losses
+
+    told = None if question.lms is None else read_lms(question.lms)
+    table = None
+    if question.scores is not None:
+        read = _read_like_the_fit(fit, run, question.scores)
+        table, told = read.scores, read.lms if told is None else told
+    found = None if question.losses is None else read_losses(question.losses)
+    return csvjax.predict(fit, align(told, table, found), seed=question.seed, kind=question.kind).table()
+
+
+def _config(run: Path) -> dict[str, Any]:
+    """The configuration of the run; nothing for a fit that was saved from Python."""
+    from csvjax import runs
+
+    return runs.read_config(run) if (run / "config.json").is_file() else {}
+
+
+def _read_like_the_fit(fit: Result, run: Path, path: Path) -> Dataset:
+    """Scores of new models, with the names of columns and the units that the table of the fit was read with."""
+    from dataclasses import fields
+
+    from csvjax import names
+    from csvjax.cli.inputs import Source, read_score_table, with_columns
+    from csvjax.data.columns import spelled_as
+    from csvjax.data.raw import read_raw
+
+    raw = read_raw(path)
+    wanted = None
+    if spelled_as(raw, "benchmark") is None or spelled_as(raw, "score") is None:
+        wanted = [name for name in fit.benchmarks if name in raw.columns]
+        if not wanted:
+            raise InputError(
+                f"expected columns named as benchmarks of the fit in {path}, {names.some(fit.benchmarks)}, found none; "
+                f"rename them, or give a table of models with --lms"
+            )
+    blank = dict.fromkeys(field.name for field in fields(Source))
+    known = {name: value for name, value in _config(run).get("options", {}).items() if name in blank}
+    said = {name: value for name, value in known.items() if name.endswith(("_column", "_unit"))}
+    source = Source(**{**blank, "common": False, **said, "scores": path})
+    columns = [base.column for base in fit.known.columns.bases.values()]
+    return with_columns(
+        read_score_table(source, path, wanted), source, [f"leave-one-out:{name}" for name in [*columns, "run"]]
+    )
+
+
+def _say_reach(fit: Result, text: str, question: _Question) -> None:
+    from csvjax.cli.inputs import by_name
+    from csvjax.target import reach
+
+    ((benchmark, score),) = by_name([text], "--reach", "BENCHMARK=SCORE").items()
+    others = {name: value for name, value in question.amounts.items() if name != "flops"}
+    typer.echo(str(reach(fit, benchmark, score, question.family, others, question.seed, question.kind)))
 
 
 def _told(found: pd.DataFrame, out: Path | None, title: str) -> None:
-    """Print predictions, or write them to a file; nothing where a question had no table for an answer."""
+    """Print predictions, or write them to a file."""
     from csvjax.atomic import replacing
 
-    if found.empty:
-        return
     if out is None:
         show.prediction_table(found, title)
         return

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.progress import Progress
 
-__all__ = ["Begin", "bar", "metrics_table", "prediction_table", "steps", "table"]
+__all__ = ["Begin", "bar", "comparison_table", "metrics_table", "prediction_table", "steps", "table"]
 
 Begin = Callable[[int], Callable[[str], None]]
 """Takes the number of steps; what it returns is called with a sentence when a step begins."""
@@ -77,6 +77,31 @@ def table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) ->
     for row in rows:
         grid.add_row(*map(Text, row))
     console.print(grid)
+
+
+def comparison_table(found: pd.DataFrame) -> None:
+    """A table for each split of `csvjax.evaluate.compare_table.comparison_table`, and why methods gave no answer."""
+    headings = ("method", "CRPS", "95 % interval", "against best", "MAE", "in 90 %", "answered")
+    for split, rows in found.groupby("split", sort=False):
+        shown, silent = [], []
+        for row in rows.to_dict("records"):
+            if row["reason"]:
+                silent.append(f"{row['method']}: {row['status']}: {row['reason']}")
+            if row["answered"]:
+                shown.append(
+                    (
+                        row["method"],
+                        f"{row['crps']:.4f}",
+                        f"{row['crps_low']:.3f} to {row['crps_high']:.3f}",
+                        row["against"],
+                        f"{row['mae']:.3f}",
+                        f"{row['coverage90']:.0%}",
+                        f"{row['answered']}/{row['asked']}",
+                    )
+                )
+        table(f"{split}: {rows['asked'].max()} held-out scores", headings, shown)
+        for line in silent:
+            typer.echo(line)
 
 
 def metrics_table(metrics: pd.DataFrame) -> None:

@@ -8,10 +8,10 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Float
 
 from csvjax.infer.convergence import bulk_ess, rhat, tail_ess
+from csvjax.infer.identification import align
 from csvjax.infer.nuts import Nuts
 from csvjax.infer.result import Fit
 from csvjax.law.density import Density
-from csvjax.law.identification import align
 from csvjax.law.model import Evidence
 from csvjax.precision import float64
 

@@ -21,7 +21,7 @@ from csvjax.joint.posterior import JointDraws, convergence, to_tree
 from csvjax.law.units import Units
 from csvjax.laws.fit_joint import FittedJoint, JointSettings
 from csvjax.laws.joint_model import JointEvidence, JointPriors
-from csvjax.runs import plain, write_json
+from csvjax.plain import plain, write_json
 
 __all__ = ["load_convergence", "load_fit", "load_status", "load_tree", "save_fit"]
 

@@ -12,8 +12,8 @@ import pandas as pd
 import xarray as xr
 from jaxtyping import Array, Float
 
+from csvjax.infer.identification import Aligned, align, diagnostics_table
 from csvjax.law.density import Density
-from csvjax.law.identification import Aligned, align, diagnostics_table
 from csvjax.laws.fit_joint import FittedJoint, solved
 from csvjax.laws.joint_cells import draw_cells
 from csvjax.laws.joint_model import JointEvidence
@@ -72,7 +72,7 @@ def joint_draws(fit: FittedJoint, seed: int = 0) -> JointDraws:
 
 
 def convergence(fit: FittedJoint, draws: JointDraws) -> pd.DataFrame:
-    """Whether the chains agree: see `csvjax.law.identification.diagnostics_table`. Empty without several chains."""
+    """Whether the chains agree: see `csvjax.infer.identification.diagnostics_table`. Empty without several chains."""
     if len(fit.x) < 2:
         return pd.DataFrame(columns=["quantity", "count", "rhat", "bulk_ess", "tail_ess"])
     return diagnostics_table(draws.aligned, draws.logit, parameters=fit.x)
@@ -82,7 +82,7 @@ def to_tree(fit: FittedJoint, draws: JointDraws) -> xr.DataTree:
     """The fit in the groups that ArviZ expects, with names for coordinates.
 
     posterior: theta [lm, capability], loading [benchmark, capability] and gain [covariate, capability], aligned
-    (`csvjax.law.identification.align`); intercept, spread, floor, ceiling, n_items [benchmark]; family_spread, along
+    (`csvjax.infer.identification.align`); intercept, spread, floor, ceiling, n_items [benchmark]; family_spread, along
     the aligned axes; habit_spread; loss_slope and weight [feature] with one or two capabilities, where there are
     losses.
     log_likelihood: score [cell] of the cells seen, in nats, of a density of fractions (0 and

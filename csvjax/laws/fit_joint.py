@@ -20,11 +20,11 @@ from csvjax.data.dataset import Dataset
 from csvjax.errors import FitWarning, InputError
 from csvjax.infer.api import Method
 from csvjax.infer.convergence import bulk_ess, rhat, tail_ess
+from csvjax.infer.identification import align
 from csvjax.infer.laplace import log_evidence
 from csvjax.infer.nuts import Nuts
 from csvjax.infer.result import Fit, Status
 from csvjax.law.density import Density
-from csvjax.law.identification import align
 from csvjax.law.units import Units, group_units
 from csvjax.laws.joint_evidence import joint_evidence
 from csvjax.laws.joint_model import JointEvidence, JointPriors, joint_law

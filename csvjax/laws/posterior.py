@@ -26,8 +26,8 @@ from csvjax.laws.fit_optimise import Mode
 from csvjax.laws.fit_salience import AXES, SalienceFit, Settings, density_of
 from csvjax.laws.nested_noise import Nested
 from csvjax.laws.salience_law import Evidence, Priors
+from csvjax.plain import plain, write_json
 from csvjax.precision import float64
-from csvjax.runs import plain, write_json
 
 __all__ = ["load_fit", "save_fit", "to_tree"]
 

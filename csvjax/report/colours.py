@@ -23,8 +23,8 @@ class Scale:
 
     def classes(self, ratio: NDArray[np.float64]) -> list[str]:
         """Style class of each ratio [n]: `l4` .. `l1` below its share, "" about equal, `h1` .. `h4` above."""
-        with np.errstate(divide="ignore"):
-            steps = np.clip(np.round(np.log2(ratio) / self.octaves), -STEPS, STEPS)
+        with np.errstate(divide="ignore"):  # less than nothing, as a contrast may weigh a token, is the lowest step
+            steps = np.clip(np.round(np.log2(np.maximum(ratio, 0.0)) / self.octaves), -STEPS, STEPS)
         return [CLASSES[int(step)] for step in steps]
 
     @property
@@ -44,7 +44,9 @@ def scale_of(ratio: NDArray[np.float64]) -> Scale:
 
 def ratio_text(ratio: float) -> str:
     """How many times more, or after a division sign how many times less; one decimal up to ten."""
-    if ratio <= 0:
+    if ratio < 0:
+        return f"\N{MINUS SIGN}{ratio_text(-ratio)}"
+    if ratio == 0:
         return f"{TIMES}0"
     sign, size = (TIMES, ratio) if ratio >= 1 else (OVER, 1 / ratio)
     text = f"{size:.2f}" if size < 1.995 else f"{size:.1f}" if size < 9.95 else f"{size:.0f}"

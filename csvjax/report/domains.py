@@ -24,9 +24,9 @@ class DomainTable:
 
 def domain_table(salience: pd.DataFrame) -> DomainTable:
     """Sums over the units of a domain, for each benchmark as shares of one; colours by salience over bytes."""
-    sums = salience.groupby(["benchmark", "domain"], sort=False)[["salience", "base_weight"]].sum()
+    sums = salience.groupby(["benchmark", "domain"], sort=False)[["share", "base_weight"]].sum()
     share = (sums / sums.groupby("benchmark", sort=False).transform("sum")).unstack("domain", fill_value=0.0)
-    base, weight = share["base_weight"], share["salience"]
+    base, weight = share["base_weight"], share["share"]
     ratio = (weight / base.where(base > 0)).fillna(1.0)
     scale = scale_of(ratio.to_numpy().ravel())
     shown = [

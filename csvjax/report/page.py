@@ -52,7 +52,6 @@ def render(run: Run, name: str) -> str:
         charts=charts,
         laws=[law_label(law) for law in laws_of(run)],
         has_losses=any(panel for split in charts["losses"] for panel in split),
-        has_salience_law="salience" in laws_of(run),
         domains=domain_table(run.salience) if run.salience is not None else None,
         scale=scale,
         views=views,

@@ -19,13 +19,15 @@ TEXT = {"predictions": ("split", "law", "benchmark", "lm", "family"), "salience"
 NUMBERS = {
     "predictions": ("observed", "floor", "mean", "lower90", "upper90", "mean_loss", "salient_loss"),
     "metrics": METRICS,
-    "salience": ("start", "bytes", "base_weight", "salience"),
+    "salience": ("start", "bytes", "base_weight", "share"),
 }
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run left behind. `salience` is None where the run fitted none; text columns are strings."""
+    """What a run left behind. `salience`: rows of `csvjax.Result.salience`, None where there were no losses. Text
+    columns are strings.
+    """
 
     config: dict[str, Any]
     figures: dict[str, float | str | None]
@@ -91,9 +93,8 @@ def _salience(path: Path) -> pd.DataFrame | None:
     if not path.is_file():
         return None
     frame = _checked(_frame(path), path, (*TEXT["salience"], "document"), NUMBERS["salience"])
-    weights = frame[["base_weight", "salience"]].to_numpy(float)
-    if not np.all(np.isfinite(weights) & (weights >= 0)):
-        raise InputError(f"{path} should hold finite base_weight and salience of 0 or more, and some row does not")
+    if not np.isfinite(frame[["base_weight", "share"]].to_numpy(float)).all() or (frame["base_weight"] < 0).any():
+        raise InputError(f"{path} should hold a base_weight of 0 or more and a finite share, and some row does not")
     return frame
 
 

@@ -118,20 +118,20 @@ def _passage(units: pd.DataFrame, document: NDArray[np.int64], start: int, scale
         )
     )
     first = part.iloc[0]
-    shares = percent(part["salience"].sum(), 1), percent(part["base_weight"].sum(), 1)
+    shares = percent(part["share"].sum(), 1), percent(part["base_weight"].sum(), 1)
     return Passage(first["document"], first["domain"], int(first["start"]), *shares, tokens)
 
 
 def _types(units: pd.DataFrame, scale: Scale) -> tuple[tuple[TokenType, ...], tuple[TokenType, ...]]:
     """Token types that gained most and that lost most weight; frequent types count by what all their tokens hold."""
     by = units.groupby("token", sort=False)
-    sums = by[["salience", "base_weight"]].sum().assign(count=by.size())
-    sums = sums.assign(gain=sums["salience"] - sums["base_weight"]).sort_values("gain", kind="stable")
+    sums = by[["share", "base_weight"]].sum().assign(count=by.size())
+    sums = sums.assign(gain=sums["share"] - sums["base_weight"]).sort_values("gain", kind="stable")
 
     def listed(part: pd.DataFrame) -> tuple[TokenType, ...]:
-        ratio = (part["salience"] / part["base_weight"]).where(part["base_weight"] > 0, 1.0).to_numpy()
+        ratio = (part["share"] / part["base_weight"]).where(part["base_weight"] > 0, 1.0).to_numpy()
         rows = zip(
-            part.index, scale.classes(ratio), ratio, part["salience"], part["base_weight"], part["count"], strict=True
+            part.index, scale.classes(ratio), ratio, part["share"], part["base_weight"], part["count"], strict=True
         )
         return tuple(
             TokenType(visible(str(text), in_text=False), style, ratio_text(r), percent(s, 2), percent(b, 2), int(n))
@@ -143,16 +143,16 @@ def _types(units: pd.DataFrame, scale: Scale) -> tuple[tuple[TokenType, ...], tu
 
 def token_views(salience: pd.DataFrame) -> tuple[Scale, list[TokenView]]:
     """One view for each benchmark, and the scale of colours that they share, so that benchmarks can be compared."""
-    weights = salience.groupby("benchmark", sort=False)[["salience", "base_weight"]].transform("sum")
-    units = salience.assign(salience=salience["salience"] / weights["salience"])
+    weights = salience.groupby("benchmark", sort=False)[["share", "base_weight"]].transform("sum")
+    units = salience.assign(share=salience["share"] / weights["share"])
     units = units.assign(base_weight=salience["base_weight"] / weights["base_weight"])
     # A unit of no bytes, such as a mark of the tokenizer, has no share to compare with.
-    units = units.assign(ratio=(units["salience"] / units["base_weight"]).where(units["base_weight"] > 0, 1.0))
+    units = units.assign(ratio=(units["share"] / units["base_weight"]).where(units["base_weight"] > 0, 1.0))
     scale = scale_of(units["ratio"].to_numpy())
     views = []
     for benchmark, part in units.groupby("benchmark", sort=False):
         document = pd.factorize(part["document"])[0]
-        starts, gains = _windows(document, (part["salience"] - part["base_weight"]).to_numpy())
+        starts, gains = _windows(document, (part["share"] - part["base_weight"]).to_numpy())
         order = np.argsort(-gains, kind="stable")
         high, low = _choose(starts, order, document, HIGH), _choose(starts, order[::-1], document, LOW)
         passages = [tuple(_passage(part, document, start, scale) for start in some) for some in (high, low)]

@@ -13,8 +13,8 @@ import xarray as xr
 from jaxtyping import Array, Float
 
 from csvjax.compiled import jit_by_size
+from csvjax.infer.identification import Aligned, align, diagnostics_table
 from csvjax.law.density import Density
-from csvjax.law.identification import Aligned, align, diagnostics_table
 from csvjax.law.model import Evidence
 from csvjax.law.predictive import draw_law
 from csvjax.precision import float64
@@ -76,7 +76,7 @@ def law_draws(fit: Result, seed: int = 0) -> LawDraws:
 
 
 def convergence(fit: Result, draws: LawDraws) -> pd.DataFrame:
-    """Whether the chains agree: see `csvjax.law.identification.diagnostics_table`. Empty without several chains."""
+    """Whether the chains agree: see `csvjax.infer.identification.diagnostics_table`. Empty without several chains."""
     if len(fit.x) < 2:
         return pd.DataFrame(columns=["quantity", "count", "rhat", "bulk_ess", "tail_ess"])
     return diagnostics_table(draws.aligned, draws.logit, parameters=fit.x)
@@ -86,7 +86,7 @@ def to_tree(fit: Result, draws: LawDraws) -> xr.DataTree:
     """The fit in the groups that ArviZ expects, with names for coordinates.
 
     posterior: theta [lm, capability], loading [benchmark, capability] and gain [covariate, capability], aligned
-    (`csvjax.law.identification.align`); intercept, spread, floor, ceiling, n_items [benchmark]; family_spread
+    (`csvjax.infer.identification.align`); intercept, spread, floor, ceiling, n_items [benchmark]; family_spread
     and run_spread, along the aligned axes; family_habit and run_habit; loss_slope (per unit), loss_unit (nats per
     byte), tau and weight [feature] with one or two capabilities, own_slope, own_loss_unit, own_tau and own_weight
     [benchmark, feature], where there are losses.

@@ -22,9 +22,9 @@ from csvjax.law.covariates import find_columns
 from csvjax.law.evidence import Known, evidence_of
 from csvjax.law.model import Law, Priors
 from csvjax.law.units import Units
+from csvjax.plain import plain, write_json
 from csvjax.result.draws import convergence, to_tree
 from csvjax.result.result import Result
-from csvjax.runs import plain, write_json
 
 __all__ = ["load", "load_convergence", "load_status", "load_tree", "save_fit"]
 

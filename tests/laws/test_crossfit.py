@@ -11,13 +11,14 @@ from csvjax.laws import crossfit as module
 from csvjax.laws.crossfit import Crossfit, cells, crossfit, unit_salience
 from csvjax.laws.fit_salience import SalienceFit, fit_salience
 from tests import simulated
+from tests.laws import simulated_fits
 
 LAWS = ["salience", "mean loss"]
 
 
 @pytest.fixture(scope="module")
 def found() -> Crossfit:
-    return simulated.crossfitted(2.5)
+    return simulated_fits.crossfitted(2.5)
 
 
 def test_every_cell_is_predicted_once_by_each_law_in_the_fold_that_held_it_out(found: Crossfit) -> None:
@@ -87,7 +88,7 @@ def test_choices_are_made_inside_the_training_rows(monkeypatch: pytest.MonkeyPat
     outer = splits.parse_split("leave-one-out:part", data.lms).folds
     for fold in outer:
         monkeypatch.setattr(module.splits, "parse_split", lambda *_, fold=fold: splits.Split("one", (fold,)))
-        for settings in (simulated.SETTINGS, simulated.SETTINGS.mean_loss):
+        for settings in (simulated_fits.SETTINGS, simulated_fits.SETTINGS.mean_loss):
             with pytest.raises(Enough):
                 crossfit(data, "leave-one-out:part", {"law": settings})
     for fold, (train, inner), (_, none) in zip(outer, asked[::2], asked[1::2], strict=True):
@@ -104,7 +105,7 @@ def test_choices_are_made_inside_the_training_rows(monkeypatch: pytest.MonkeyPat
 @pytest.fixture(scope="module")
 def fit() -> SalienceFit:
     data = simulated.world(2.5)
-    return fit_salience(data, np.ones(len(data.lms), bool), (), simulated.SETTINGS.mean_loss)
+    return fit_salience(data, np.ones(len(data.lms), bool), (), simulated_fits.SETTINGS.mean_loss)
 
 
 def test_a_missing_score_is_predicted_and_not_judged(fit: SalienceFit) -> None:

@@ -7,9 +7,10 @@ from csvjax.data.dataset import Dataset
 from csvjax.laws.fit_salience import SalienceFit, fit_salience
 from csvjax.laws.predict import group_salience, predict_cells
 from tests import simulated
+from tests.laws import simulated_fits
 
 FOLD = simulated.hold_out(simulated.lms(), "f1", "f4")
-SETTINGS = simulated.SETTINGS
+SETTINGS = simulated_fits.SETTINGS
 
 
 @pytest.fixture(scope="module")

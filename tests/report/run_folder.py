@@ -73,7 +73,7 @@ def _salience(units: pd.DataFrame, needs: np.ndarray, benchmark: str, rng: np.ra
     by_type = dict(zip(units["token"].unique(), rng.normal(0, 0.7, units["token"].nunique()), strict=True))
     z = units["domain"].map(dict(zip(DOMAINS, np.log(needs + 0.05), strict=True))) + units["token"].map(by_type)
     weight = pi * np.exp(z + rng.normal(0, 0.4, len(units)))
-    return units.assign(benchmark=benchmark, base_weight=pi, salience=weight / weight.sum())
+    return units.assign(benchmark=benchmark, base_weight=pi, share=weight / weight.sum())
 
 
 def _models() -> pd.DataFrame:

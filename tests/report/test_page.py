@@ -46,7 +46,7 @@ class Page(HTMLParser):
 def report(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = Path(shutil.copytree(made, tmp_path_factory.mktemp("reported") / "run"))
     units = pd.read_parquet(folder / "salience.parquet")  # the tokens that could do harm are among those shown
-    units.assign(salience=units["salience"] * np.where(units["token"].isin(NASTY), 100.0, 1.0)).to_parquet(
+    units.assign(share=units["share"] * np.where(units["token"].isin(NASTY), 100.0, 1.0)).to_parquet(
         folder / "salience.parquet"
     )
     return write_report(folder)
@@ -123,7 +123,7 @@ def test_a_run_of_one_law_without_salience_says_what_is_absent(run_folder: Path)
     score_table(p).to_csv(run_folder / "metrics.csv", index=False)
     page = Page(write_report(run_folder).read_text(encoding="utf-8"))
     assert [a["id"] for a in page.having("section")] == SECTIONS
-    for sentence in ("of one law only (mean loss)", "fitted no salience law", "wrote no salience.parquet"):
+    for sentence in ("of one law only (mean loss)", "no losses of its models", "its tokens have no weights"):
         assert sentence in page.text["p"]
 
 

@@ -50,7 +50,7 @@ def test_a_folder_that_is_none(tmp_path: Path) -> None:
             lambda p: p.assign(mean=p["mean"].mask(p.index == 0)),
             "1 have none, the first of them",
         ),
-        ("salience.parquet", lambda p: p.assign(base_weight=-1.0), "finite base_weight and salience of 0 or more"),
+        ("salience.parquet", lambda p: p.assign(base_weight=-1.0), "a base_weight of 0 or more and a finite share"),
         ("salience.parquet", lambda p: p.drop(columns="token"), "the columns token"),
     ],
 )

@@ -19,7 +19,7 @@ def _units(weights: dict[str, list[float]]) -> pd.DataFrame:
             "domain": doc[0],
             "start": i,
             "bytes": 1,
-            "salience": w,
+            "share": w,
         }
         for doc, ws in weights.items()
         for i, w in enumerate(ws)
@@ -99,12 +99,13 @@ def test_the_scale_is_symmetric_and_clips_what_lies_beyond() -> None:
     scale = scale_of(2.0 ** np.linspace(-4, 4, 1001))
     assert scale.octaves == pytest.approx(0.98, abs=0.01)
     assert scale.classes(np.array([0.0, 1e-9, 0.25, 1.0, 4.0, 1e9])) == ["l4", "l4", "l2", "", "h2", "h4"]
+    assert scale.classes(np.array([-2.0])) == ["l4"]
     assert [style for style, _ in scale.legend] == ["l4", "l3", "l2", "l1", "", "h1", "h2", "h3", "h4"]
 
 
 @pytest.mark.parametrize(
     ("ratio", "text"),
-    [(1.0, "×1"), (3.21, "×3.2"), (0.1, "÷10"), (0.5, "÷2"), (150.0, "×150"), (0.0, "×0")],  # noqa: RUF001
+    [(1.0, "×1"), (3.21, "×3.2"), (0.1, "÷10"), (0.5, "÷2"), (150.0, "×150"), (0.0, "×0"), (-0.5, "\N{MINUS SIGN}÷2")],  # noqa: RUF001
 )
 def test_ratios_are_read_as_times_or_divided_by(ratio: float, text: str) -> None:
     assert ratio_text(ratio) == text

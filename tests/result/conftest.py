@@ -61,13 +61,14 @@ def written(dataset: Dataset, seen: np.ndarray, law: Law = LAW, draws: int = 400
     shapes = jax.eval_shape(fit.density.sites, jax.random.key(0), evidence)
     sites = {name: np.zeros(shape.shape) for name, shape in shapes.items()}
     first = np.arange(law.capabilities) == 0
-    sites |= {"typical_loading": np.asarray(0.0), "intercept": INTERCEPT, "typical_spread": np.log(np.asarray(0.2))}
+    known = {"intercept": np.resize(INTERCEPT, seen.shape[1]), "typical_spread": np.log(np.asarray(0.2))}
     for name in law.effects:
-        sites |= {f"{name}_spread": np.full(law.capabilities, np.log(0.3)), f"{name}_habit": np.log(np.asarray(0.2))}
+        known |= {f"{name}_spread": np.full(law.capabilities, np.log(0.3)), f"{name}_habit": np.log(np.asarray(0.2))}
     if "room" in sites:
-        sites["room"] = np.full_like(sites["room"], 6.0)
+        known["room"] = np.full_like(sites["room"], 6.0)
     if "gain" in sites:
-        sites["gain"] = np.where(first, 1.3, 0.0) * np.ones_like(sites["gain"])
+        known["gain"] = np.where(first, 1.3, 0.0) * np.ones_like(sites["gain"])
+    sites |= {name: value for name, value in known.items() if name in sites}
     flat = np.asarray(ravel_pytree(sites)[0])
     x = flat + 0.05 * rng.standard_normal((1, draws, len(flat)))
     return replace(fit, x=x, diagnostics={"potential": np.asarray(1.0)})

@@ -9,7 +9,7 @@ import xarray as xr
 from scipy.stats import binom, binomtest, norm
 
 from csvjax.infer.result import Status
-from csvjax.joint.tables import capability_table, concentrated, coverage_interval, loading_table, verdict
+from csvjax.result.tables import capability_table, concentrated, coverage_interval, loading_table, verdict
 
 GOOD = Status(True, "converged after 9 steps")
 EMPTY = pd.DataFrame()

@@ -9,6 +9,7 @@ from csvjax.law.units import features_of, group_units
 from csvjax.laws.fit_salience import Settings, fit_salience
 from csvjax.laws.predict import predict_cells
 from tests import simulated
+from tests.laws import simulated_fits
 
 MODELS = simulated.lms(families=10)
 FAMILY, RUN, STEP = (MODELS[column].astype(str) for column in ("family", "run", "step"))
@@ -35,7 +36,7 @@ def transform() -> np.ndarray:
     units = group_units(table, TRAIN, SETTINGS.per_domain)
     features = features_of(units.loss[TRAIN], units.weight, SETTINGS.features)
     z = TAU * rng.normal(size=(BENCHMARKS, SETTINGS.features)) @ features.T
-    truth = simulated.from_prior(rng, BENCHMARKS, z[:, units.label], SETTINGS.priors)
+    truth = simulated_fits.from_prior(rng, BENCHMARKS, z[:, units.label], SETTINGS.priors)
     data = simulated.dataset(rng, MODELS, table, truth, TRAIN, items=200)
     fit = fit_salience(data, TRAIN, (), SETTINGS)
     drawn = np.moveaxis(predict_cells(fit).score, 1, 0)

@@ -12,9 +12,7 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
-from csvjax.joint.files import save_fit
-from csvjax.joint.posterior import joint_draws
-from csvjax.laws.fit_joint import FittedJoint
+from csvjax.result.result import Result
 
 # The last ArviZ with an InferenceData of its own, and ArviZ 1, for which a DataTree is one; it needs Python 3.12, the
 # modules that it is made of do not.
@@ -44,11 +42,11 @@ print(json.dumps([elpd, int(found.n_data_points), list(rows.index), [float(r) fo
 
 @pytest.mark.slow
 def test_arviz_reads_the_draws_and_leaves_cells_out(
-    fit: FittedJoint, seen: np.ndarray, tmp_path_factory: pytest.TempPathFactory
+    fit: Result, seen: np.ndarray, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("arviz")
-    draws = joint_draws(fit)
-    save_fit(fit, draws, folder / "run")
+    draws = fit.labelled
+    fit.save(folder / "run")
     log_p = draws.log_likelihood[0][:, seen].astype(float)
     seen_before = float((logsumexp(log_p, axis=0) - np.log(len(log_p))).sum())
     said = []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from csvjax.infer.convergence import rhat
-from csvjax.law.identification import Symmetry, align, diagnostics_table
+from csvjax.infer.identification import Symmetry, align, diagnostics_table
 
 CHAINS, DRAWS, LMS, BENCHMARKS = 4, 250, 6, 9
 

@@ -10,18 +10,19 @@ from csvjax.evaluate.table import score_table
 from csvjax.laws.crossfit import unit_salience
 from csvjax.laws.fit_salience import SalienceFit, fit_salience
 from tests import simulated
+from tests.laws import simulated_fits
 
-SETTINGS = replace(simulated.SETTINGS, strengths=(0.6,))
+SETTINGS = replace(simulated_fits.SETTINGS, strengths=(0.6,))
 
 
 def pooled(strength: float) -> pd.DataFrame:
     """Figures over all benchmarks, a column for each law."""
-    table = score_table(simulated.crossfitted(strength).predictions)
+    table = score_table(simulated_fits.crossfitted(strength).predictions)
     return table[table["benchmark"] == "all"].set_index("law")[["r2", "mae", "rmse", "crps"]].T
 
 
 def test_planted_salience_gets_the_weight_and_predicts_better_than_the_mean_loss() -> None:
-    choices = simulated.crossfitted(2.5).choices.set_index("law")
+    choices = simulated_fits.crossfitted(2.5).choices.set_index("law")
     # Of the two strengths, 0 and 0.6, the second has most of the weight in every fold.
     assert (choices.loc["salience", "strength"] > 0.3).all()
     assert (choices.loc["mean loss", "strength"] == 0.0).all()
@@ -56,7 +57,7 @@ def test_each_planted_domain_has_the_largest_lift_of_salience(fit: SalienceFit) 
 def test_planted_parameters_lie_inside_their_intervals(fit: SalienceFit) -> None:
     data = simulated.world(2.5)
     table = data.measured()[1]
-    sites = simulated.posterior(fit)
+    sites = simulated_fits.posterior(fit)
     truth = simulated.planted_on_domains(table, 2.5)
     # Nine intervals of 99 %: all of them hold with a probability of 0.91 or more.
     for name in ("slope", "intercept", "room"):

@@ -1,7 +1,7 @@
 """Capabilities and loadings of many draws, turned so that the same number means the same capability in each.
 
 A score depends on capability theta[m] and loading Lambda[b] through Lambda theta alone, so any rotation R of both
-leaves the likelihood as it is: Lambda R (R' theta) = Lambda theta. What the joint law's prior says of it:
+leaves the likelihood as it is: Lambda R (R' theta) = Lambda theta. What the prior says of it:
 
 - The first capability has positive loadings of like size, and no rotation that mixes it with others keeps them so:
   it is identified, softly, and is never turned here.

@@ -15,9 +15,10 @@ from csvjax.laws.fit_salience import SalienceFit, Settings, fit_salience
 from csvjax.laws.predict import predict_cells
 from csvjax.laws.salience_law import Priors
 from tests import simulated
+from tests.laws import simulated_fits
 
 MODELS = simulated.lms()
-SETTINGS = simulated.SETTINGS
+SETTINGS = simulated_fits.SETTINGS
 
 
 def inner(fold: Fold, *families: str) -> tuple[Fold, ...]:
@@ -78,7 +79,7 @@ def test_a_benchmark_that_no_training_model_took_keeps_the_prior(data: Dataset, 
     score[fold.train, 1] = np.nan
     found = fit_salience(simulated.with_scores(data, score), fold.train, (), SETTINGS.mean_loss)
     assert found.mode.converged.all()
-    sites = simulated.posterior(found)
+    sites = simulated_fits.posterior(found)
     prior = SETTINGS.priors
     # 400 draws of a normal: the standard error of their sd is 3.5 %.
     assert sites["intercept"][1].std() == pytest.approx(prior.intercept_sd, rel=0.15)
@@ -141,7 +142,9 @@ def test_planted_salience_takes_the_weight_from_the_mean_loss(fit: SalienceFit) 
     assert (np.argmax(fit.inner_score, axis=0) == 1).all()
     assert (fit.weights[1] > 0.99).all()
     assert fit.strength == pytest.approx(0.6 * fit.weights[1].mean())
-    of_mean_loss = (simulated.posterior(fit)["weight"] == 0).all(axis=-1)  # the weight is multiplied by the strength
+    of_mean_loss = (simulated_fits.posterior(fit)["weight"] == 0).all(
+        axis=-1
+    )  # the weight is multiplied by the strength
     np.testing.assert_allclose(of_mean_loss.mean(axis=1), fit.weights[0], atol=1 / 400)
 
 

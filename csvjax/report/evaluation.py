@@ -1,0 +1,18 @@
+"""The run folder of an evaluation: a fit to all scores, predictions of the held-out ones, their figures, the page."""
+
+from __future__ import annotations
+
+from csvjax.evaluate.crossfit import Evaluation
+from csvjax.report.page import write_report
+from csvjax.runs import RunWriter
+
+__all__ = ["save_evaluation"]
+
+
+def save_evaluation(found: Evaluation, run: RunWriter) -> None:
+    """Write a run's files, how each fit ended (`choices.csv`), what the referee says (`referee.csv`), the report."""
+    found.fit.save(run.folder)
+    run.write(found.predictions, found.figures)
+    found.choices.to_csv(run.folder / "choices.csv", index=False, lineterminator="\n")
+    found.referee.to_csv(run.folder / "referee.csv", index=False, lineterminator="\n")
+    write_report(run.folder)

@@ -1,0 +1,71 @@
+"""Imports point one way: data -> law -> infer -> result and verbs -> baselines -> evaluate -> report -> cli."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "csvjax"
+LEVELS = (
+    ("atomic", "compiled", "errors", "intervals", "names", "plain", "precision", "types"),
+    ("data", "lms"),  # language models know nothing of their losses, and data nothing of laws
+    ("law", "losses"),
+    ("infer", "ladder"),
+    ("result",),
+    ("fitting", "prediction", "target"),  # the verbs
+    ("baselines",),
+    ("evaluate",),
+    ("runs",),
+    ("report",),
+    ("demo",),
+    ("cli",),
+)
+LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
+REPLACED = ("laws", "joint")  # what the one law replaces: nothing that a user calls may import it
+STILL = ("laws", "joint", "baselines", "evaluate")
+# Inside a level: which modules use which others of it.
+BESIDE = {("target", "prediction"), ("names", "errors")}
+
+
+def part(module: str) -> str:
+    """The folder or file of csvjax that a module belongs to; nothing for the package itself."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def imported(path: Path) -> set[str]:
+    """The parts of csvjax that a file imports, at its head, for types, or inside a function."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {part(alias.name) for alias in node.names if alias.name.split(".")[0] == "csvjax"}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: write the whole name of what is imported"
+            assert node.module is not None
+            if node.module == "csvjax":
+                found |= {alias.name for alias in node.names}
+            elif node.module.split(".")[0] == "csvjax":
+                found.add(part(node.module))
+    return found - {""}
+
+
+FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(ROOT)) for path in FILES])
+def test_imports_point_one_way(path: Path) -> None:
+    own = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    used = imported(path) - {own}
+    if replaced := used & set(REPLACED):
+        assert own in STILL, f"{own} imports {replaced}"
+    if own in REPLACED:
+        return
+    for other in used - set(REPLACED):
+        assert other in LEVEL, f"{other} has no level yet: add it to LEVELS"
+        assert LEVEL[other] < LEVEL[own] or (own, other) in BESIDE, f"{own} imports {other}"
+
+
+def test_every_part_has_a_level() -> None:
+    parts = {path.relative_to(ROOT).parts[0].removesuffix(".py") for path in FILES}
+    assert parts - set(REPLACED) == set(LEVEL)
