@@ -1,10 +1,10 @@
-"""Methods of inference on one joint density: their price, and that of the peers.
+"""Methods of inference on one density: their price, and that of the peers.
 
     python -m benchmarks.fit_methods --data FOLDER --out runs/fit_methods
     python -m benchmarks.fit_methods --quick --only modes --out runs/quick
 
 Every part runs in processes of its own, JAX on the CPU, BLAS on one thread, no cache of compilations. Tables are made
-by the joint law itself (`benchmarks/peers/joint_table.py`), which is the density of all of them.
+by the law itself (`benchmarks/peers/law_table.py`), which is the density of all of them.
 
 Figures (last line): sloth_v1_cpu_seconds, of a process that fits the Sloth baseline with 3 capabilities to all 19
 problems of Sloth v1 with one model seen, imports and compilation included (the published code takes some 40 CPU

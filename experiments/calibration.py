@@ -1,4 +1,4 @@
-"""Simulation-based calibration of the joint law: what Laplace, SVI and NUTS are worth on data that the law itself made.
+"""Simulation-based calibration of the law: what Laplace, SVI and NUTS are worth on data that the law itself made.
 
     python -m experiments.calibration --out runs/calibration
     python -m experiments.calibration --quick --out runs/quick
@@ -47,17 +47,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import typer
-from jax.scipy.special import expit
 
 from csvjax.atomic import replacing
 from csvjax.errors import FitWarning
 from csvjax.evaluate.sbc import Verdict, judge, positions
 from csvjax.evaluate.sbc_figure import write_positions
+from csvjax.evaluate.simulate import blank_table, simulate
 from csvjax.infer import Fit, Laplace, Method, Nuts, Svi, fit
-from csvjax.laws.fit_joint import joint_density, solved
-from csvjax.laws.joint_model import JointEvidence, JointPriors
-from csvjax.laws.joint_predictive import predict_joint
+from csvjax.law.density import law_density
+from csvjax.law.model import Evidence, Law, Priors
+from csvjax.law.predictive import draw_law
 from csvjax.precision import float64
+from csvjax.result.result import finite_draws
 
 LMS, FAMILIES = 12, 4
 ITEMS = np.array([50.0, 100.0, 200.0, 1000.0])
@@ -75,41 +76,29 @@ PARAMETERS = {
     "typical_loading": 0,
     "typical_spread": 0,
     "family_spread": 0,
-    "habit_spread": 0,
+    "family_habit": 0,
     "gain": (0, 0),
     "intercept": 0,
 }
 PREDICTED = ("mean score of a held-out cell", "held-out score", "mean score of a new model", "score of a new model")
 QUANTITIES = (*PARAMETERS, *PREDICTED)
-PRIORS = JointPriors(ceiling=float("inf"))  # `simulate` has ceilings of 1
-DENSITY = joint_density(1, PRIORS)
+LAW = Law(1, ("x",), ("family",), priors=Priors(ceiling=float("inf")))  # `blank_table` has ceilings of 1
+DENSITY = law_density(LAW)
 
 
 class Simulated(NamedTuple):
     """Data sets and what is true of them: `truth` [sim, quantity], parameters unconstrained, predictions fractions."""
 
-    evidence: JointEvidence  # `score` is stacked
+    evidence: Evidence  # `score` is stacked
     truth: np.ndarray
 
 
-def blank() -> JointEvidence:
-    """What is known before any score: one covariate, families, items and floors."""
+def blank() -> Evidence:
+    """What is known before any score."""
     seen = np.ones((LMS, BENCHMARKS), bool)
     seen[CELL] = False
     seen[NEW[0]] = False
-    return JointEvidence(
-        score=np.zeros((LMS, BENCHMARKS)),
-        seen=seen,
-        weight=np.ones(LMS),
-        n_items=ITEMS,
-        floor=FLOOR,
-        ceiling=np.ones(BENCHMARKS),
-        covariate=np.linspace(-1.6, 1.6, LMS)[:, None],
-        known=np.ones((LMS, 1), bool),
-        family=np.arange(LMS) % FAMILIES,
-        families=np.zeros(FAMILIES),
-        loss=np.zeros((LMS, 0)),
-    )
+    return blank_table(seen, ITEMS, FLOOR, np.arange(LMS) % FAMILIES)
 
 
 def parameters_of(x: np.ndarray) -> np.ndarray:
@@ -118,29 +107,19 @@ def parameters_of(x: np.ndarray) -> np.ndarray:
     return np.stack([np.asarray(sites[name]).reshape(len(x), -1)[:, 0] for name in PARAMETERS], axis=1)
 
 
-def simulate(first: int, sims: int, seed: int) -> Simulated:
+def simulated(first: int, sims: int, seed: int) -> Simulated:
     """Data sets number `first` and on: parameters and field from their priors, scores from the binomial."""
     e = blank()
-
-    def one(key: jax.Array) -> tuple[jax.Array, ...]:
-        key_x, key_family, key_own, key_cell, key_items = jax.random.split(key, 5)
-        x = DENSITY.start(key_x, e)
-        sites = DENSITY.constrain(x, e)
-        a = jax.random.normal(key_family, (FAMILIES, sites["shared"].shape[1]))
-        r = jax.random.normal(key_own, (LMS, sites["own"].shape[2]))
-        eta = sites["trend"] + (a @ sites["shared"].T)[e.family] + jnp.einsum("mbk,mk->mb", sites["own"], r)
-        u = eta + sites["spread"] * jax.random.normal(key_cell, eta.shape)
-        mean, chance = (FLOOR + (1 - FLOOR) * expit(a) for a in (eta, u))
-        return x, mean, jax.random.binomial(key_items, ITEMS, chance, chance.shape) / ITEMS
-
-    keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))(jnp.arange(first, first + sims))
-    x, mean, score = map(np.asarray, jax.jit(jax.vmap(one))(keys))
+    key_x, key = jax.random.split(jax.random.fold_in(jax.random.key(seed), first))
+    x = jax.vmap(lambda key: DENSITY.start(key, e))(jax.random.split(key_x, sims))
+    made = simulate(DENSITY, LAW.tail, e, x, key)
+    mean, score = np.asarray(made.mean), np.asarray(made.score)
     predicted = [a[(slice(None), *at)] for at in (CELL, NEW) for a in (mean, score)]
     shown = np.where(e.seen, score, 0.0)
-    return Simulated(e._replace(score=shown), np.column_stack([parameters_of(x), *predicted]))
+    return Simulated(e._replace(score=shown), np.column_stack([parameters_of(np.asarray(x)), *predicted]))
 
 
-def fits_of(method: Method, evidence: JointEvidence, key: jax.Array) -> list[Fit]:
+def fits_of(method: Method, evidence: Evidence, key: jax.Array) -> list[Fit]:
     """One fit for each data set, in one compiled program; under a vmap all would wait for the slowest search."""
     each = (evidence._replace(score=score) for score in evidence.score)
     with warnings.catch_warnings():
@@ -149,27 +128,27 @@ def fits_of(method: Method, evidence: JointEvidence, key: jax.Array) -> list[Fit
         return [fit(DENSITY, one, method, key) for one, key in zip(each, keys, strict=True)]
 
 
-def drawn(found: Fit, evidence: JointEvidence, key: jax.Array, thin: int) -> np.ndarray:
+def drawn(found: Fit, evidence: Evidence, key: jax.Array, thin: int) -> np.ndarray:
     """Draws [draw, quantity] of what is true of one data set."""
     x = found.draws[::thin]
-    predicted = predict_joint(DENSITY, evidence, jnp.asarray(x), key)
+    predicted = draw_law(DENSITY, LAW.tail, evidence, None, jnp.asarray(x), key)
     cells = [np.asarray(a)[(slice(None), *at)] for at in (CELL, NEW) for a in (predicted.mean, predicted.score)]
     all_draws = np.column_stack([parameters_of(x), *cells])
-    return solved(all_draws, all_draws)
+    return np.asarray(finite_draws(all_draws, all_draws))
 
 
 @float64
 def batch(name: str, method: Method, first: int, sims: int, seed: int, path: Path) -> None:
     """Fit some data sets and keep where the truth lies among the draws."""
-    simulated = simulate(first, sims, seed)
+    made = simulated(first, sims, seed)
     key_fit, key_draw = jax.random.split(jax.random.fold_in(jax.random.key(seed + 1), first))
-    fits = fits_of(method, simulated.evidence, key_fit)
+    fits = fits_of(method, made.evidence, key_fit)
     draws = [
-        drawn(one, simulated.evidence._replace(score=score), key, THIN.get(name, 1))
-        for one, score, key in zip(fits, simulated.evidence.score, jax.random.split(key_draw, sims), strict=True)
+        drawn(one, made.evidence._replace(score=score), key, THIN.get(name, 1))
+        for one, score, key in zip(fits, made.evidence.score, jax.random.split(key_draw, sims), strict=True)
     ]
     rng = np.random.default_rng([seed, first])
-    each = [positions(simulated.truth[:, q], np.stack([d[:, q] for d in draws]), rng) for q in range(len(QUANTITIES))]
+    each = [positions(made.truth[:, q], np.stack([d[:, q] for d in draws]), rng) for q in range(len(QUANTITIES))]
     rhat, diverging = (
         np.array([np.max(one.diagnostics[n]) if n == "rhat" else np.sum(one.diagnostics[n]) for one in fits])
         if name == "nuts"
@@ -193,7 +172,7 @@ def main(
     verdicts: dict[str, list[Verdict]] = {}
     files: dict[str, list[Path]] = {}
     for name, method in methods.items():
-        mark = hashlib.sha256(repr((method, seed, size, THIN, PRIORS)).encode()).hexdigest()[:8]
+        mark = hashlib.sha256(repr((method, seed, size, THIN, LAW)).encode()).hexdigest()[:8]
         files[name] = paths = [out / f"{name}-{mark}-{first:04d}.npz" for first in range(0, sims, size)]
         for i, path in enumerate(paths):
             if not path.exists():

@@ -33,9 +33,10 @@ from csvjax import runs
 from csvjax.atomic import replacing
 from csvjax.evaluate.protocols.observational import emergent
 from csvjax.evaluate.protocols.problem import Problem
+from csvjax.fitting import fit
 from csvjax.infer import Nuts
-from csvjax.joint.posterior import convergence, joint_draws
-from csvjax.laws.fit_joint import JointSettings, fit_joint
+from csvjax.law.model import Law
+from csvjax.result.draws import convergence, law_draws
 from experiments.running import begin, data_folder, start
 from experiments.sloth_families import settings
 
@@ -49,14 +50,15 @@ def tables(folder: Path) -> dict[str, Problem]:
 
 
 def agreement(problem: Problem, covariates: tuple[str, ...], method: Nuts, seed: int, chains: Path) -> pd.DataFrame:
-    """The table of `csvjax.joint.posterior.convergence` for a fit of what the training rows show of the targets."""
+    """The table of `csvjax.result.draws.convergence` for a fit of what the training rows show of the targets."""
     scores = problem.dataset.scores
     assert scores is not None
     seen = np.isfinite(scores.score)
     seen[np.ix_(~problem.fold.train, [scores.benchmarks.index(name) for name in problem.targets])] = False
-    found = fit_joint(problem.dataset, seen, JointSettings(3, covariates), method, seed, chains)
+    law = Law(3, covariates, ("family",))
+    found = fit(problem.dataset, law, method=method, seen=seen, seed=seed, chains=chains)
     typer.echo(f"{problem.name}: {found.status}", err=True)
-    return convergence(found, joint_draws(found, seed))
+    return convergence(found, law_draws(found, seed))
 
 
 def main(out: Path = Path("runs/chains"), quick: bool = False, seed: int = 0) -> None:

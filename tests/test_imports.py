@@ -23,8 +23,6 @@ LEVELS = (
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
-REPLACED = ("laws", "joint")  # what the one law replaces: nothing that a user calls may import it
-STILL = ("laws", "joint", "baselines", "evaluate")
 # Inside a level: which modules use which others of it.
 BESIDE = {("target", "prediction"), ("names", "errors")}
 
@@ -57,15 +55,11 @@ FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.p
 def test_imports_point_one_way(path: Path) -> None:
     own = path.relative_to(ROOT).parts[0].removesuffix(".py")
     used = imported(path) - {own}
-    if replaced := used & set(REPLACED):
-        assert own in STILL, f"{own} imports {replaced}"
-    if own in REPLACED:
-        return
-    for other in used - set(REPLACED):
+    for other in used:
         assert other in LEVEL, f"{other} has no level yet: add it to LEVELS"
         assert LEVEL[other] < LEVEL[own] or (own, other) in BESIDE, f"{own} imports {other}"
 
 
 def test_every_part_has_a_level() -> None:
     parts = {path.relative_to(ROOT).parts[0].removesuffix(".py") for path in FILES}
-    assert parts - set(REPLACED) == set(LEVEL)
+    assert parts == set(LEVEL)

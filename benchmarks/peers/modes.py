@@ -1,4 +1,4 @@
-"""Modes of one joint table: ours and scipy's from the same starts, 64 starts against one, and how cost grows.
+"""Modes of one table of the law: ours and scipy's from the same starts, 64 starts against one, and how cost grows.
 
     python -m benchmarks.peers.modes scipy|starts|growth LMS BENCHMARKS FAMILIES CAPABILITIES STARTS
 
@@ -18,10 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import minimize
 
-from benchmarks.peers.joint_table import joint_table
+from benchmarks.peers.law_table import law_table
 from csvjax.infer import Map, fit
 from csvjax.law.density import Density
-from csvjax.laws.joint_model import JointEvidence
+from csvjax.law.model import Evidence
 
 PLAIN = Map(starts=1, finalists=1, curved=0)  # no Hessian: what scipy's gives, and no more
 
@@ -30,7 +30,7 @@ def solver(density: Density, method: Map) -> Any:
     return jax.jit(lambda e, x: method.solve_from(density, e, x[None]))
 
 
-def against_scipy(density: Density, e: JointEvidence, starts: int) -> dict[str, Any]:
+def against_scipy(density: Density, e: Evidence, starts: int) -> dict[str, Any]:
     """Both end where no component of the gradient exceeds 1e-4, with a memory of 20 steps."""
     slope = jax.jit(jax.value_and_grad(density.potential))
     ours = solver(density, PLAIN)
@@ -71,7 +71,7 @@ def against_scipy(density: Density, e: JointEvidence, starts: int) -> dict[str, 
     }
 
 
-def many_starts(density: Density, e: JointEvidence, starts: int) -> dict[str, Any]:
+def many_starts(density: Density, e: Evidence, starts: int) -> dict[str, Any]:
     """CPU seconds of `Map` with one start and with many, the second of two fits each; three keys."""
     found: dict[str, Any] = {}
     for count in (1, starts):
@@ -85,7 +85,7 @@ def many_starts(density: Density, e: JointEvidence, starts: int) -> dict[str, An
     return found | {"cost": found[f"cpu_seconds_{starts}"] / found["cpu_seconds_1"]}
 
 
-def growth(density: Density, e: JointEvidence, starts: int) -> dict[str, Any]:
+def growth(density: Density, e: Evidence, starts: int) -> dict[str, Any]:
     """Milliseconds of a gradient, and seconds of a mode without and with its curvature."""
     slope = jax.jit(jax.value_and_grad(density.potential))
     x = 0.5 * density.start(jax.random.key(0), e)
@@ -109,7 +109,7 @@ def main() -> None:
     lms, benchmarks, families, capabilities, starts = map(int, numbers)
     jax.config.update("jax_enable_x64", True)
     warnings.simplefilter("ignore")
-    density, e = joint_table(lms, benchmarks, families, capabilities)
+    density, e = law_table(lms, benchmarks, families, capabilities)
     run = {"scipy": against_scipy, "starts": many_starts, "growth": growth}[what]
     found = run(density, jax.tree.map(jnp.asarray, e), starts)
     print(json.dumps({"lms": lms, "benchmarks": benchmarks, "capabilities": capabilities} | found))

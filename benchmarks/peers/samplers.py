@@ -1,4 +1,4 @@
-"""One no-U-turn sampler on the density of a joint table, in a process of its own.
+"""One no-U-turn sampler on the density of a table of the law, in a process of its own.
 
     python -m benchmarks.peers.samplers csvjax|nutpie|blackjax LMS BENCHMARKS FAMILIES CHAINS WARMUP DRAWS OUT
 
@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.peers.joint_table import joint_table
+from benchmarks.peers.law_table import law_table
 
 Target = Callable[[jax.Array], jax.Array]
 Timed = tuple[np.ndarray, float]
@@ -81,7 +81,7 @@ def main() -> None:
     jax.config.update("jax_enable_x64", True)
     warnings.simplefilter("ignore")
     sampler = {"csvjax": csvjax, "nutpie": nutpie, "blackjax": blackjax}[name]
-    density, e = joint_table(lms, benchmarks, families, 1)
+    density, e = law_table(lms, benchmarks, families, 1)
     x, seconds = sampler(density, e, chains, warmup, draws)
     potential = float(jnp.mean(jax.jit(jax.vmap(density.potential, (0, None)))(x[:, -1], e)))
     np.save(out, x)

@@ -1,0 +1,59 @@
+"""Tables that the law itself makes: parameters and field from their priors, scores from the items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from csvjax.law.density import Density
+from csvjax.law.groups import make_groups
+from csvjax.law.model import Evidence
+from csvjax.law.predictive import Predictive, draw_law
+from csvjax.precision import float64
+
+__all__ = ["blank_table", "simulate"]
+
+
+def blank_table(
+    seen: Bool[np.ndarray, "lm benchmark"],
+    n_items: Float[np.ndarray, " benchmark"],
+    floor: Float[np.ndarray, " benchmark"],
+    family: Sequence[object],
+) -> Evidence:
+    """What is known before any score: one covariate, families, items and floors; ceilings of 1 and no losses."""
+    lms, benchmarks = seen.shape
+    return Evidence(
+        score=np.zeros((lms, benchmarks)),
+        seen=seen,
+        weight=np.ones(lms),
+        n_items=np.asarray(n_items, float),
+        floor=np.asarray(floor, float),
+        floor_most=np.full(benchmarks, 0.5),
+        floor_near=np.zeros(benchmarks, bool),
+        ceiling=np.ones(benchmarks),
+        bounded=np.ones(benchmarks, bool),
+        covariate=np.linspace(-1.6, 1.6, lms)[:, None],
+        missing=np.zeros((lms, 1, 0)),
+        groups=make_groups(family),
+        loss=np.zeros((lms, 0)),
+        has_loss=np.ones(lms, bool),
+        log_base=np.zeros(0),
+        features=np.zeros((0, 1)),
+        scale=np.asarray(1.0),
+        reference_loss=np.zeros((0, 0)),
+        reference_design=np.zeros((0, 2)),
+        design=np.hstack([np.ones((lms, 1)), np.linspace(-1.6, 1.6, lms)[:, None]]),
+        lacking=np.zeros(0),
+    )
+
+
+@float64
+def simulate(
+    density: Density, tail: float, e: Evidence, x: Float[Array, "draw n"] | np.ndarray, key: Array
+) -> Predictive:
+    """The field and the scores of every cell, seen or not, drawn from their priors given the parameters `x`."""
+    none = e._replace(seen=np.zeros_like(np.asarray(e.seen)), score=np.zeros_like(np.asarray(e.score)))
+    return draw_law(density, tail, none, None, jnp.asarray(x), key)

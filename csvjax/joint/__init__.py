@@ -1,1 +1,0 @@
-"""What a fitted joint law says: predictions, target compute, files, tables, and the choice of its settings."""
