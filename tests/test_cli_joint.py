@@ -49,7 +49,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def fit_with(folder: Path, *more: object) -> tuple[object, ...]:
     named = ("--lm-column", "name", "--family-column", "kin", "--flops-column", "compute", "--flops-unit", "1e21")
-    options = (*named, "--benchmarks", ",".join(BENCHMARKS))
+    floors = [word for name in BENCHMARKS for word in ("--floor", f"{name}=0")]
+    options = (*named, "--benchmarks", ",".join(BENCHMARKS), *floors)
     return "fit", "--law", "joint", "--scores", folder / "scores.csv", *options, *more
 
 
@@ -122,7 +123,8 @@ def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, R
 def test_fit_writes_a_run(run: tuple[Path, Result], folder: Path) -> None:
     out, done = run
     assert done.exit_code == 0, done.output
-    assert done.stdout.startswith("written\n")
+    assert done.stdout.startswith("read 15 models of 3 families from scores.csv\n")
+    assert "\nwritten\n" in done.stdout
     config = json.loads((out / "config.json").read_text())
     assert (config["law"], config["targets"], config["status"]) == ("joint", ["fair", "hard"], "written")
     predictions = pd.read_parquet(out / "predictions.parquet")

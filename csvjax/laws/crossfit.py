@@ -50,7 +50,7 @@ def cells(dataset: Dataset, fit: SalienceFit, rows: np.ndarray, seed: int) -> pd
                     "family": lms["family"].to_numpy(),
                     "observed": observed,
                     "n_items": scores.n_items[b],
-                    "floor": scores.floor[b],
+                    "floor": np.nan_to_num(scores.floor[b]),  # the law's own where unknown
                     "mean": score[b].mean(axis=0),
                     "median": np.median(score[b], axis=0),
                     **bounds,

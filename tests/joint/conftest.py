@@ -33,7 +33,7 @@ def dataset() -> Dataset:
     capability = np.linspace(-2, 2, LMS)[:, None] + rng.normal(0, 0.2, (LMS, 1))
     score = rng.binomial(200, expit(capability + INTERCEPT)) / 200
     lms = frame(names, [f"f{i % 3}" for i in range(LMS)], 10 ** np.linspace(20, 24, LMS))
-    return Dataset(lms, ScoreTable(tuple(names), BENCHMARKS, score, np.full(3, 200.0)))
+    return Dataset(lms, ScoreTable(tuple(names), BENCHMARKS, score, np.full(3, 200.0), np.zeros(3)))
 
 
 @pytest.fixture(scope="session")
