@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from csvjax.cli.values import OR_UNKNOWN, by_name, listed, score_units
 from csvjax.errors import ArgumentError, InputError, Remedy
 
 if TYPE_CHECKING:
@@ -59,7 +60,6 @@ __all__ = [
     "with_columns",
 ]
 
-_OR_UNKNOWN = "BENCHMARK=NUMBER or BENCHMARK=unknown"
 _UNIT = "What one unit of that column is worth; without it, what its name says in parentheses, else 1."
 
 
@@ -104,17 +104,17 @@ ScoreColumn = Annotated[str | None, _option("--score-column", "Long table: colum
 MetricColumn = Annotated[str | None, _option("--metric-column", "Long table: column of metrics.", "NAME")]
 Metric = Annotated[str | None, _option("--metric", "Metric to read of benchmarks that have several.", "NAME")]
 Decimal = Annotated[str | None, _option("--decimal", "Decimal mark, where the table leaves it open.", ". or ,")]
-Items = Annotated[list[str] | None, _option("--items", "Number of test items of a benchmark.", _OR_UNKNOWN)]
+Items = Annotated[list[str] | None, _option("--items", "Number of test items of a benchmark.", OR_UNKNOWN)]
 Floors = Annotated[
     list[str] | None,
-    _option("--floor", "Score of guessing, a fraction; without it, or unknown: inferred.", _OR_UNKNOWN),
+    _option("--floor", "Score of guessing, a fraction; without it, or unknown: inferred.", OR_UNKNOWN),
 ]
 Ceilings = Annotated[
     list[str] | None,
     _option(
         "--ceiling",
         "Best score within reach, a fraction; the joint law infers it unless given.",
-        _OR_UNKNOWN,
+        OR_UNKNOWN,
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random choice.")]
@@ -207,7 +207,7 @@ def _read(source: Source, with_losses: bool) -> tuple[Dataset, Description | Non
         dataset = load_dataset(source.data, with_losses)
         scores = dataset.measured()[0] if with_losses else dataset.scores
         assert scores is not None
-        wanted = None if source.benchmarks is None else names_from(_listed(source.benchmarks), scores.benchmarks)
+        wanted = None if source.benchmarks is None else names_from(listed(source.benchmarks), scores.benchmarks)
         return replace(dataset, scores=scores.select(benchmarks=wanted)), None
     if not with_losses and source.tables and source.losses is None:
         reading = read_reading(source)
@@ -222,10 +222,6 @@ def _dataset(reading: Reading) -> Dataset:
     from csvjax.data.dataset import Dataset
 
     return Dataset(reading.lms, reading.scores)
-
-
-def _listed(given: list[str] | str | None) -> list[str]:
-    return [given] if isinstance(given, str) else list(given or ())
 
 
 def _flag(name: str) -> str:
@@ -262,24 +258,15 @@ def rules_of(source: Source) -> ReadingRules:
     return ReadingRules(
         columns={role: getattr(source, f"{role}_column") for role in roles},
         units={role: getattr(source, f"{role}_unit") for role in ("params", "tokens", "flops")},
-        benchmarks=_listed(source.benchmarks) or None,
-        score_unit=_score_unit(_listed(source.score_unit)),
-        n_items=by_name(source.items, "--items", _OR_UNKNOWN),
-        floors=by_name(source.floors, "--floor", _OR_UNKNOWN),
-        ceilings=by_name(source.ceilings, "--ceiling", _OR_UNKNOWN),
+        benchmarks=listed(source.benchmarks) or None,
+        score_unit=score_units(listed(source.score_unit)),
+        n_items=by_name(source.items, "--items", OR_UNKNOWN),
+        floors=by_name(source.floors, "--floor", OR_UNKNOWN),
+        ceilings=by_name(source.ceilings, "--ceiling", OR_UNKNOWN),
         metric=source.metric,
         decimal=source.decimal,  # type: ignore[arg-type]  # the rules check it
         joined=True,
     )
-
-
-def _score_unit(texts: list[str]) -> dict[str, Any] | None:
-    """Units of scores by column; that of all other columns has an empty key."""
-    found: dict[str, Any] = {}
-    for text in texts:
-        column, _, unit = text.rpartition("=")
-        found[column] = unit if unit == "percent" else _number(unit, "--score-unit", "a number or percent")
-    return found or None
 
 
 @options_named()
@@ -342,27 +329,6 @@ def _read_tables(source: Source, losses: Path) -> tuple[Dataset, Description]:
         table.ceiling,
     )
     return align(pd.concat([lms, unknown]) if new else lms, whole, known), reading.described
-
-
-def _number(text: str, option: str, expected: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise InputError(f"expected {option} to be {expected}, found {text!r}; correct it") from None
-
-
-def by_name(given: list[str] | None, option: str, form: str = "BENCHMARK=NUMBER") -> dict[str, float]:
-    """Numbers by benchmark, from BENCHMARK=NUMBER; the name may have an equals sign of its own. In a `form` that knows
-    the word "unknown" it is read as NaN.
-    """
-    found = {}
-    for text in given or ():
-        name, sign, number = text.rpartition("=")
-        if not sign:
-            raise InputError(f"expected {option} {form}, found {text!r}; write both, with an equals sign between")
-        unknown = form == _OR_UNKNOWN and number.strip() == "unknown"
-        found[name] = float("nan") if unknown else _number(number, option, form)
-    return found
 
 
 def single_fold(holdout: str, dataset: Dataset, instead: str) -> Fold:
