@@ -64,6 +64,13 @@ class Architecture:
     logit_cap: float | None = None
 
     @property
+    def longest(self) -> int | None:
+        """Tokens of the longest text for which there are positions; None where rotation goes on for ever."""
+        rotary = [layer.rope.longest for layer in self.layers if layer.rope and layer.rope.longest is not None]
+        learned = [self.learned_positions - self.position_offset] if self.learned_positions else []
+        return min(rotary + learned, default=None)
+
+    @property
     def params(self) -> int:
         """Parameters outside the embedding and head: matrices of attention and MLP, the N of the scaling laws."""
         attention = self.width * self.head_width * 2 * (self.heads + self.kv_heads)

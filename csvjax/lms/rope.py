@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -19,10 +19,12 @@ __all__ = ["Rope", "make_rope", "rotate", "turns"]
 @dataclass(frozen=True)
 class Rope:
     """`frequency[i]`, radians for each position, turns dimensions i and i + len(frequency) of a head; cos and sin are
-    multiplied by `factor`. Dimensions past 2 len(frequency) are left alone."""
+    multiplied by `factor`. Dimensions past 2 len(frequency) are left alone. `longest`: tokens of a text up to which the
+    rotation is this one; None for any."""
 
     frequency: tuple[float, ...]
     factor: float = 1.0
+    longest: int | None = None
 
 
 def make_rope(parameters: Mapping[str, Any], head_width: int, context: int) -> Rope:
@@ -31,16 +33,24 @@ def make_rope(parameters: Mapping[str, Any], head_width: int, context: int) -> R
     Plain: theta^(-2i / d) (RoFormer, arXiv 2104.09864); linear: divided by `factor` (arXiv 2306.15595); llama3: slow
     ones only (Llama 3.1); yarn: a ramp between both (arXiv 2309.00071, equation 23). `dynamic` is plain up to the
     `context` of the model, and never used past it.
-    Raises: InputError for another `rope_type`.
+    Raises: InputError for another `rope_type`, and a `rope_theta` that is no number above 0.
     """
     kind = parameters.get("rope_type") or parameters.get("type") or "default"
     dim = int(head_width * (parameters.get("partial_rotary_factor") or 1.0))
-    theta = float(parameters["rope_theta"])
+    given = parameters.get("rope_theta")
+    if not isinstance(given, int | float) or not given > 0:
+        raise InputError(
+            f"expected a number above 0 as rope_theta in config.json, found {given}; write the one that the model was "
+            "trained with"
+        )
+    theta = float(given)
     # In float32, as the models were trained with.
     plain = (1.0 / theta ** (np.arange(0, dim, 2, dtype=np.float32) / np.float32(dim))).astype(np.float32)
     match kind:
-        case "default" | "dynamic":
+        case "default":
             return _rope(plain)
+        case "dynamic":
+            return replace(_rope(plain), longest=context)
         case "linear":
             return _rope(plain / np.float32(parameters["factor"]))
         case "llama3":

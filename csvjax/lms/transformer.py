@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
+from csvjax.errors import InputError
 from csvjax.lms.architecture import Activation, Architecture, Layer
 from csvjax.lms.attention import attend
 from csvjax.lms.rope import Rope, rotate, turns
@@ -163,7 +164,14 @@ class Transformer(nnx.Module):
 
         `valid`: False at padding, which nobody attends to and which takes no position. It is needed on the left only:
         attention looks left, so padding on the right is seen by padding alone.
+        Raises: InputError for more tokens than the model has positions for: JAX would take the last one for the rest.
         """
+        longest = self.shape.longest
+        if longest is not None and tokens.shape[1] > longest:
+            raise InputError(
+                f"expected at most {longest} tokens, for which this {self.shape.family} model has positions, found "
+                f"{tokens.shape[1]}; score the text in shorter windows"
+            )
         positions = jnp.arange(tokens.shape[1]) if valid is None else jnp.maximum(jnp.cumsum(valid, axis=1) - 1, 0)
         x = self.embedding[...][tokens].astype(jnp.float32) * self.shape.embedding_scale
         if self.project_in is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["CASES", "LENGTH", "VOCABULARY"]
+__all__ = ["CASES", "LENGTH", "VOCABULARY", "seed"]
 
 VOCABULARY, LENGTH = 61, 20
 
@@ -49,6 +49,16 @@ _GPT2: dict[str, Any] = {
     "n_inner": 24,
     "layer_norm_epsilon": 1e-3,
     "initializer_range": 0.4,
+}
+
+# Keys of other families, which PyTorch's model never looks at.
+_FOREIGN: dict[str, Any] = {
+    "sliding_window": 3,
+    "layer_types": ["sliding_attention", "full_attention"],
+    "partial_rotary_factor": 0.5,
+    "query_pre_attn_scalar": 3,
+    "hidden_activation": "relu",
+    "attn_logit_softcapping": 1.0,
 }
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -140,5 +150,29 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
             "activation_function": "gelu",
         },
     ),
+    "llama-foreign": ("llama", _LLAMA | _FOREIGN | {"rope_parameters": _THETA}),
+    "olmo2-foreign": ("olmo2", _LLAMA | _FOREIGN | {"mlp_bias": True, "rope_parameters": _THETA}),
+    "mistral-foreign": (
+        "mistral",
+        _LLAMA
+        | {"sliding_window": 7, "attention_bias": True, "mlp_bias": True, "partial_rotary_factor": 0.5}
+        | {"query_pre_attn_scalar": 3, "hidden_activation": "relu", "rope_parameters": _THETA},
+    ),
+    "llama-yarn-top": (
+        "llama",
+        _LLAMA
+        | {
+            "hidden_size": 32,
+            "original_max_position_embeddings": 16,
+            "rope_parameters": {"rope_type": "yarn", "rope_theta": 300.0, "factor": 4.0},
+        },
+    ),
 }
 """Name to `model_type` and configuration."""
+
+_FIRST = sorted(list(CASES)[:16])
+
+
+def seed(name: str) -> int:
+    """The seed of a case, which does not change when cases are added at the end."""
+    return _FIRST.index(name) if name in _FIRST else list(CASES).index(name)
