@@ -1,4 +1,4 @@
-"""GPT-2, OPT and GPT-NeoX: layer norms and plain MLPs."""
+"""GPT-2, GPT-Neo, OPT and GPT-NeoX: layer norms and plain MLPs."""
 
 from __future__ import annotations
 
@@ -91,6 +91,29 @@ def _gpt_neox(keys: Keys) -> Architecture:
     )
 
 
+def _gpt_neo(keys: Keys) -> Architecture:
+    window = {"global": None, "local": keys.window_size}
+    return Architecture(
+        family="gpt_neo",
+        vocabulary=keys.vocab_size,
+        width=keys.hidden_size,
+        hidden=keys.intermediate_size or 4 * keys.hidden_size,
+        heads=keys.num_heads,
+        kv_heads=keys.num_heads,
+        head_width=keys.hidden_size // keys.num_heads,
+        context=keys.max_position_embeddings,
+        layers=tuple(Layer(window[kind], None, 1.0) for kind in keys.attention_layers),  # its scores are not scaled
+        norm="layer",
+        norm_eps=keys.layer_norm_epsilon,
+        activation=activation(keys.activation_function),
+        gated=False,
+        out_bias=True,
+        mlp_bias=True,
+        learned_positions=keys.max_position_embeddings,
+        tied=bool(keys.tie_word_embeddings),
+    )
+
+
 def _keys(names: str) -> frozenset[str]:
     return frozenset(names.split())
 
@@ -109,6 +132,13 @@ CLASSIC: Mapping[str, Family] = {
             "vocab_size hidden_size num_hidden_layers num_attention_heads head_dim intermediate_size hidden_act "
             "max_position_embeddings layer_norm_eps rope_parameters original_max_position_embeddings "
             "partial_rotary_factor use_parallel_residual attention_bias tie_word_embeddings"
+        ),
+    ),
+    "gpt_neo": Family(
+        _gpt_neo,
+        _keys(
+            "vocab_size hidden_size num_heads attention_layers window_size intermediate_size max_position_embeddings "
+            "layer_norm_epsilon activation_function tie_word_embeddings"
         ),
     ),
     "opt": Family(

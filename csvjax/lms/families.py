@@ -13,11 +13,13 @@ from csvjax.errors import InputError
 from csvjax.lms.architecture import Architecture
 from csvjax.lms.classic import CLASSIC
 from csvjax.lms.keys import Family, Keys
+from csvjax.lms.layered import LAYERED
+from csvjax.lms.linear_biases import LINEAR_BIASES
 from csvjax.lms.modern import MODERN
 
 __all__ = ["FAMILIES", "make_architecture"]
 
-FAMILIES: Mapping[str, Family] = {**CLASSIC, **MODERN}
+FAMILIES: Mapping[str, Family] = {**CLASSIC, **MODERN, **LAYERED, **LINEAR_BIASES}
 
 
 def make_architecture(config: Any) -> Architecture:

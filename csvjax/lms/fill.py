@@ -14,14 +14,14 @@ from jaxtyping import DTypeLike
 
 from csvjax.errors import InputError
 from csvjax.lms.architecture import Architecture
-from csvjax.lms.naming import NAMING, Naming
+from csvjax.lms.naming import Naming
+from csvjax.lms.tables import NAMING
 from csvjax.lms.tensors import Tensors
 from csvjax.lms.transformer import Transformer
 from csvjax.names import some
 
 __all__ = ["check", "fill", "placeless"]
 
-_PARTS = ("query", "key", "value")
 _SUFFIX = {"kernel": "weight", "scale": "weight", "bias": "bias"}
 _NO_WEIGHTS = (".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq")
 _OTHER_MODELS = ("vision_tower.", "model.vision_tower.", "multi_modal_projector.", "model.multi_modal_projector.")
@@ -56,7 +56,7 @@ def fill(
     # The largest first, while there is room: a tensor is held twice for the time that it is placed.
     for path, parameter in sorted(parameters, key=lambda item: -int(np.prod(item[1].shape))):
         array = _cut(naming, shape, tensors.read(_name(naming, prefix, path)), path)
-        kept = array.astype(dtype if array.ndim == 2 else np.float32, copy=False)
+        kept = array.astype(dtype if _is_matrix(path) else np.float32, copy=False)
         # A transposed matrix is laid out anew, and a map of the file does not outlive it.
         filled.append((path, parameter.replace(place(path, np.ascontiguousarray(kept)))))
     return nnx.merge(graph, nnx.from_flat_state(filled))
@@ -116,8 +116,8 @@ def _prefix(naming: Naming, known: set[str], place: str) -> str:
 
 
 def _name(naming: Naming, prefix: str, path: Path) -> str:
-    if path == ("output",):
-        head = f"{naming.output}.weight"
+    if path in (("output",), ("output_bias",)):
+        head = f"{naming.output}.{'weight' if path == ('output',) else 'bias'}"
         return f"language_model.{head}" if prefix.startswith("language_model.") else head
     if path[0] == "blocks":
         _, layer, module, leaf = path
@@ -134,13 +134,17 @@ def _same_head(naming: Naming, prefix: str, tensors: Tensors) -> bool:
     return np.array_equal(tensors.read(head), tensors.read(embedding))
 
 
+def _is_matrix(path: Path) -> bool:
+    return path[-1] == "kernel" or path in (("embedding",), ("positions",), ("output",))
+
+
 def _cut(naming: Naming, shape: Architecture, array: np.ndarray, path: Path) -> np.ndarray:
     """The part of a stored tensor that is the parameter at `path`, matrices with their inputs first."""
     matrix = path[-1] == "kernel"
     if matrix and naming.inputs_first:
         array = array.T
-    if naming.fused is not None and len(path) > 2 and path[-2] in _PARTS:
-        array = naming.fused(array, _PARTS.index(str(path[-2])), shape.heads)
+    if naming.fused is not None and path[0] == "blocks":
+        array = naming.fused(array, str(path[-2]), shape)
     return array.T if matrix else array
 
 

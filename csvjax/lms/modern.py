@@ -24,9 +24,13 @@ def _keys(more: str = "", fewer: str = "") -> frozenset[str]:
 def modern(keys: Keys, **switches: Any) -> Architecture:
     """What Llama and its relatives share; `switches` say where one differs."""
     head_width = keys.head_dim or keys.hidden_size // keys.num_attention_heads
-    scale = (keys.query_pre_attn_scalar or head_width) ** -0.5
+    scale = keys.attention_multiplier if keys.attention_multiplier is not None else head_width**-0.5
+    if keys.query_pre_attn_scalar:
+        scale = keys.query_pre_attn_scalar**-0.5
+    turned = keys.no_rope_layers or [1] * keys.num_hidden_layers
     layers = tuple(
-        Layer(window(keys, i), layer_rope(keys, i, head_width), scale) for i in range(int(keys.num_hidden_layers))
+        Layer(window(keys, i), layer_rope(keys, i, head_width) if turned[i] else None, scale)
+        for i in range(int(keys.num_hidden_layers))
     )
     bias = bool(keys.attention_bias)
     shared: dict[str, Any] = {
@@ -35,9 +39,9 @@ def modern(keys: Keys, **switches: Any) -> Architecture:
         "width": keys.hidden_size,
         "hidden": keys.intermediate_size,
         "heads": keys.num_attention_heads,
-        "kv_heads": keys.num_key_value_heads,
+        "kv_heads": keys.num_key_value_heads or keys.num_attention_heads,
         "head_width": head_width,
-        "context": keys.max_position_embeddings,
+        "context": min([keys.max_position_embeddings] + [x.rope.longest for x in layers if x.rope and x.rope.longest]),
         "layers": layers,
         "norm": "rms",
         "norm_eps": keys.rms_norm_eps,
@@ -61,6 +65,23 @@ def _gemma(keys: Keys, **switches: Any) -> Architecture:
     )
 
 
+def _gemma1(keys: Keys) -> Architecture:
+    return modern(keys, norm_offset=1.0, embedding_scale=keys.hidden_size**0.5)
+
+
+def _granite(keys: Keys) -> Architecture:
+    return modern(
+        keys,
+        embedding_scale=float(keys.embedding_multiplier),
+        residual_scale=float(keys.residual_multiplier),
+        logit_scale=1 / keys.logits_scaling,
+    )
+
+
+def _olmo1(keys: Keys) -> Architecture:
+    return modern(keys, norm="layer", norm_eps=1e-5, norm_affine=False, qkv_clip=keys.clip_qkv)
+
+
 _WINDOWS = "sliding_window layer_types"
 _GEMMA = f"{_WINDOWS} attention_bias query_pre_attn_scalar hidden_activation final_logit_softcapping "
 _GEMMA += "use_bidirectional_attention"
@@ -71,6 +92,16 @@ MODERN: Mapping[str, Family] = {
     "olmo2": Family(lambda keys: modern(keys, norms=("after",), head_norm="all"), _keys("attention_bias")),
     "qwen2": Family(lambda keys: modern(keys, qkv_bias=True, out_bias=False), _keys(_WINDOWS)),
     "qwen3": Family(lambda keys: modern(keys, head_norm="head"), _keys(f"{_WINDOWS} attention_bias")),
+    "ministral": Family(modern, _keys(_WINDOWS)),
+    "olmo": Family(_olmo1, _keys("attention_bias clip_qkv", fewer="rms_norm_eps")),
+    "olmo3": Family(lambda keys: modern(keys, norms=("after",), head_norm="all"), _keys(f"{_WINDOWS} attention_bias")),
+    "smollm3": Family(modern, _keys(f"{_WINDOWS} attention_bias mlp_bias no_rope_layers")),
+    "granite": Family(
+        _granite,
+        _keys("attention_bias mlp_bias embedding_multiplier residual_multiplier attention_multiplier logits_scaling"),
+    ),
+    "phi3": Family(modern, _keys("sliding_window partial_rotary_factor")),
+    "gemma": Family(_gemma1, _keys("attention_bias use_bidirectional_attention")),
     "gemma2": Family(
         lambda keys: _gemma(keys, attention_cap=keys.attn_logit_softcapping),
         _keys(f"{_GEMMA} attn_logit_softcapping", fewer="hidden_act"),

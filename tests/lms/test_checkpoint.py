@@ -74,13 +74,16 @@ Q = "model.layers.1.self_attn.q_proj.weight"
         (lambda f: edit(f, is_causal=False), "reads from left to right"),
         (lambda f: edit(f, rope_theta=None), "a number above 0 as rope_theta .* found None"),
         (lambda f: edit(f, num_attention_heads=0), "expected"),
+        (lambda f: edit(f, model_type="stablelm", qk_layernorm=True), "a StableLM without norms .* qk_layernorm"),
+        (lambda f: edit(f, model_type="falcon", alibi=True), "a Falcon with rotary positions"),
+        (lambda f: edit(f, model_type="bloom", apply_residual_connection_post_layernorm=True), "a BLOOM that adds"),
         (lambda f: edit(f, model_type="mistral", sliding_window=0), "sliding_window of at least 1 token .* found 0"),
         (lambda f: edit(f, model_type="mistral", sliding_window=-1), "sliding_window of at least 1 token .* found -1"),
         (
             lambda f: edit(f, model_type="qwen2", layer_types=["sliding_attention"] * 2),
             "sliding_window of at least 1 token .* found None",
         ),
-        (lambda f: edit(f, model_type="mamba"), "among gemma2, gemma3_text, gpt2, gpt_neox, llama.*found 'mamba'"),
+        (lambda f: edit(f, model_type="mamba"), r"among bloom, .*gemma3_text, gpt2, .*found 'mamba'"),
         (lambda f: edit(f, hidden_act="laplace"), "activation among .* found 'laplace'"),
         (lambda f: edit(f, rope_parameters={"rope_type": "longrope", "rope_theta": 1e4}), "transformers can read"),
         (with_tensors(lambda w: w.pop(Q)), f"the tensor {Q} in .* found none"),
@@ -185,8 +188,14 @@ def test_the_fingerprint_tells_weights_apart(folder: Path, tmp_path: Path) -> No
 
 
 def test_unknown_rotary_positions_are_refused() -> None:
-    with pytest.raises(InputError, match="found 'longrope'"):
-        make_rope({"rope_type": "longrope", "rope_theta": 1e4}, 8, 64)
+    with pytest.raises(InputError, match="found 'proportional'"):
+        make_rope({"rope_type": "proportional", "rope_theta": 1e4}, 8, 64)
+
+
+def test_a_stretched_rotation_is_not_used_past_the_original_context() -> None:
+    """There PyTorch takes the long factors for the whole text."""
+    factors = {"short_factor": [1.0] * 4, "long_factor": [2.0] * 4, "original_max_position_embeddings": 16}
+    assert make_rope({"rope_type": "longrope", "rope_theta": 1e4, **factors}, 8, 64).longest == 16
 
 
 def test_texts_longer_than_the_positions_are_refused_from_python(tmp_path: Path) -> None:
