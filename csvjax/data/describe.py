@@ -117,7 +117,7 @@ def describe(
     files: Iterable[str], found: Sequence[Found], table: ScoreTable, given: Iterable[str] = (), said: Iterable[str] = ()
 ) -> Description:
     """The description of what was read. given: benchmarks whose number of items the user gave."""
-    from csvjax.law.bounds import chance_of
+    from csvjax.data.bounds import chance_of
 
     notes = []
     given = set(given)

@@ -72,7 +72,7 @@ class Judged:
 
 def known_benchmark(name: str) -> bool:
     """Whether the registry of csvjax has a benchmark of this name."""
-    from csvjax.law.bounds import chance_of
+    from csvjax.data.bounds import chance_of
 
     return chance_of(name) is not None
 
