@@ -39,27 +39,28 @@ def jit_by_size(fun: Callable[..., Any], *, small: int = _SMALL, **options: Any)
         if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((args, kwargs))):
             return plain(*args, **kwargs)  # options of a compiler belong to whole programs
         effort = "small" if sum(getattr(leaf, "size", 1) for leaf in leaves) <= small else "large"
-        if not _understood(effort):
-            return plain(*args, **kwargs)
         if effort not in compiled:
-            compiled[effort] = jax.jit(fun, compiler_options=_EFFORT[effort], **options)
+            compiled[effort] = jax.jit(fun, compiler_options=_options(effort), **options)
         return compiled[effort](*args, **kwargs)
 
     return call
 
 
 @cache
-def _understood(effort: str) -> bool:
-    """Whether this JAX computes on a CPU and knows the options."""
+def _options(effort: str) -> dict[str, Any]:
+    """Those options that this JAX knows; none where it does not compute on a CPU."""
     import jax
 
     if jax.default_backend() != "cpu":
-        return False
-    try:
-        jax.jit(lambda: 0, compiler_options=_EFFORT[effort])()
-    except Exception:  # whatever a version of XLA raises for an option that it does not have
-        return False
-    return True
+        return {}
+    known = {}
+    for name, value in _EFFORT[effort].items():
+        try:
+            jax.jit(lambda: 0, compiler_options={name: value})()
+        except Exception:  # whatever a version of XLA raises for an option that it does not have
+            continue
+        known[name] = value
+    return known
 
 
 def keep_compiled() -> None:
