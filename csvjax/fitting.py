@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from csvjax.infer.align import in_one_order
 from csvjax.infer.outliers import fit_without_outliers
 from csvjax.law.density import law_density
 from csvjax.law.evidence import make_evidence
-from csvjax.law.model import Effect, Law
+from csvjax.law.model import Effect, Evidence, Law
+from csvjax.names import some
 from csvjax.precision import float64
 from csvjax.result.guard import check_fit
 from csvjax.result.result import Result, told_outliers
@@ -69,6 +71,12 @@ def fit(
     left_out = np.asarray(evidence.seen) & ~np.asarray(fitted.seen)
     result = Result(law, data, fitted, known, found.name, found.x, found.status, found.diagnostics, left_out, seed)
     result = replace(result, status=check_fit(result))
+    if flat := _constant(fitted, result.benchmarks):
+        warnings.warn(
+            f"all scores of {some(flat)} are alike: nothing says what would change them, and predictions are near that",
+            FitWarning,
+            stacklevel=3,
+        )
     if cleaned.refused:
         warnings.warn(cleaned.refused, FitWarning, stacklevel=3)
     if not result.status.ok:
@@ -76,6 +84,12 @@ def fit(
     if result.outliers:
         warnings.warn(told_outliers(result.outliers), FitWarning, stacklevel=3)
     return result
+
+
+def _constant(e: Evidence, benchmarks: Sequence[str]) -> list[str]:
+    """Benchmarks of which three or more scores were fitted, all the same."""
+    score, seen = np.asarray(e.score), np.asarray(e.seen)
+    return [name for b, name in enumerate(benchmarks) if seen[:, b].sum() >= 3 and np.ptp(score[seen[:, b], b]) == 0]
 
 
 def default_law(data: Dataset) -> Law:

@@ -9,9 +9,12 @@ import numpyro
 import numpyro.distributions as dist
 import pytest
 
+from csvjax.errors import InputError
 from csvjax.infer import Bootstrap, fit
-from csvjax.law.density import Density
+from csvjax.law.density import Density, law_density
 from csvjax.law.groups import Groups, make_groups
+from csvjax.law.model import Law
+from tests.law.tables import evidence, planted
 
 SIZES = (1, 2, 3, 5, 5, 6, 9, 9)  # of families
 FAMILY = np.repeat(np.arange(len(SIZES)), SIZES)
@@ -42,3 +45,9 @@ def test_families_of_groups_are_drawn_whole(tidy: bool) -> None:
     expected = total[drawn].sum(axis=1) / size[drawn].sum(axis=1)
     assert found.draws.std() == pytest.approx(expected.std(), rel=4.5 / np.sqrt(2 * replicates))
     assert found.draws.mean() == pytest.approx(expected.mean(), abs=4.5 * expected.std() / np.sqrt(replicates))
+
+
+def test_single_models_are_not_drawn_from_families_that_share_effects() -> None:
+    density, e = law_density(Law(1, (), ("family",))), planted(evidence(), 0)
+    with pytest.raises(InputError, match='expected families of one model for by="case", found larger ones'):
+        fit(density, e, Bootstrap("case", 10), jax.random.key(0))

@@ -13,6 +13,7 @@ from csvjax.law.groups import make_groups
 from csvjax.law.model import Evidence
 from csvjax.law.predictive import Predictive, draw_law
 from csvjax.precision import float64
+from csvjax.types import AnyArray
 
 __all__ = ["blank_table", "simulate"]
 
@@ -21,7 +22,7 @@ def blank_table(
     seen: Bool[np.ndarray, "lm benchmark"],
     n_items: Float[np.ndarray, " benchmark"],
     floor: Float[np.ndarray, " benchmark"],
-    family: Sequence[object],
+    family: Sequence[object] | AnyArray,
 ) -> Evidence:
     """What is known before any score: one covariate, families, items and floors; ceilings of 1 and no losses."""
     lms, benchmarks = seen.shape

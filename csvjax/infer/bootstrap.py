@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from csvjax.errors import InputError
 from csvjax.infer.map import Map, Optimum, map_diagnostics, map_status
 from csvjax.infer.result import Fit, Status
 from csvjax.law.density import Density
@@ -67,6 +68,11 @@ class Bootstrap:
     map: Map = Map()
 
     def solve(self, density: Density, data: Any, key: Array) -> Replicates:
+        """Raises: InputError for "case" where models of a family depend on each other: a weight of one model of a
+        family has no meaning there.
+        """
+        if self.by == "case" and hasattr(data, "groups") and any(b.lm.shape[1] > 1 for b in data.groups.buckets):
+            raise InputError('expected families of one model for by="case", found larger ones; draw by="family"')
         key_mode, key_weights = jax.random.split(key)
         optimum = self.map.solve(density, data, key_mode)
         weight = jnp.asarray(data.weight)

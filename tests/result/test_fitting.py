@@ -88,7 +88,7 @@ def test_losses_are_grouped_by_the_models_whose_scores_are_seen(dataset: Dataset
     assert again.units is not None
     np.testing.assert_array_equal(again.units.label, known.units.label)
     np.testing.assert_array_equal(other.features, e.features)
-    assert (other.centre, other.scale) == (e.centre, e.scale)
+    assert other.scale == e.scale
 
 
 def test_a_model_without_losses_lacks_them_and_is_no_reference(dataset: Dataset) -> None:
@@ -197,3 +197,17 @@ def test_hidden_scores_have_no_influence_and_draws_surround_the_mode(dataset: Da
     assert cloud.method == "laplace"
     error = cloud.x[0].std(axis=0) / np.sqrt(2000)
     assert (np.abs(cloud.x[0].mean(axis=0) - mode.x[0, 0]) < 5 * error + 1e-3).all()
+
+
+def test_scores_that_are_all_alike_are_told_and_predicted(dataset: Dataset) -> None:
+    assert dataset.scores is not None
+    same = dataset.scores.score.copy()
+    same[:, 1] = 0.5
+    data = replace(dataset, scores=replace(dataset.scores, score=same))
+    seen = EVERY.copy()
+    seen[-1, 1] = False
+    with pytest.warns(csvjax.errors.FitWarning, match="all scores of 'b' are alike"):
+        found = csvjax.fit(data, Law(1), method=Laplace(draws=200), seen=seen)
+    row = csvjax.predict(found).table().iloc[0]
+    assert row["lower90"] <= 0.5 <= row["upper90"]
+    assert row["upper90"] - row["lower90"] < 0.25
