@@ -81,7 +81,7 @@ class LawMethod:
             with warnings.catch_warnings():
                 # A number of capabilities that has no share of the draws may warn.
                 warnings.simplefilter("ignore", FitWarning)
-                method = Laplace(draws=self.count, map=Map(starts=4, finalists=2), widen=self.widen)
+                method = Laplace(draws=self.count, map=Map(), widen=self.widen)
                 found = fit_without_outliers(density, e, method, jax.random.fold_in(key, k), None, law)
             outlier = found.outlier[: len(view.family)]
             members.append(Member(law, known, found.fit.draws, law_log_evidence(found, k), outlier))

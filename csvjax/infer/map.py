@@ -87,16 +87,16 @@ def _unlooked(at: _Search, lane: Lane) -> _Search:
 class Map:
     """The mode of the unconstrained density, Jacobian included.
 
-    starts: prior draws pulled half-way to the origin, every second one moved to the density's guess. All are followed
-    for `screen` steps, or, where they are more than four times the finalists, for a fifth of that, then the best
-    quarter for as much again, and so on down to the few that get all. The best `finalists` go on by L-BFGS, each for at
-    most `steps` evaluations, until no component of the gradient exceeds `tolerance`.
+    starts: prior draws pulled half-way to the origin. All are followed for `screen` steps, or, where they are more than
+    four times the finalists, for a fifth of that, then the best quarter for as much again, and so on down to the few
+    that get all. The best `finalists` go on by L-BFGS, each for at most `steps` evaluations, until no component of the
+    gradient exceeds `tolerance`.
     curved: with at most so many parameters the search is in the metric of the Hessian, looked at every 100 steps;
     beyond, a Hessian costs more than it saves, and the metric is the identity.
     diagnostics: the fields of `Optimum`, without x and metric.
     """
 
-    starts: int = 4
+    starts: int = 8
     screen: int = 50
     finalists: int = 2
     steps: int = 3000
@@ -104,7 +104,8 @@ class Map:
     curved: int = 1500
 
     def solve(self, density: Density, data: Any, key: Array) -> Optimum:
-        return self.solve_from(density, data, density.starts(jax.random.split(key, self.starts), data))
+        starts = jax.vmap(lambda key: 0.5 * density.start(key, data))(jax.random.split(key, self.starts))
+        return self.solve_from(density, data, starts)
 
     def solve_from(self, density: Density, data: Any, starts: Float[Array, "start n"]) -> Optimum:
         """The same from given starts; one alone is not screened.

@@ -16,7 +16,6 @@ from numpyro.distributions import biject_to
 from numpyro.infer.util import constrain_fn, potential_energy
 
 from csvjax.law.model import Law, law_model
-from csvjax.law.start import first_guess
 
 __all__ = ["Density", "Sites", "law_density"]
 
@@ -30,13 +29,11 @@ class Density:
     The Jacobian of the transforms to constrained values is included, so the density is that of x, not of the
     constrained values: its mode is what MAP and Laplace mean throughout (it moves with the transform, as modes do).
     `model(data)` is a NumPyro model; a Density is hashable, so compiled functions can be kept for each. `prior(data)`
-    is a model with the same sites and none of the rest, where there is one that is quicker to trace. `guess(data)` are
-    unconstrained values of some sites where a search may begin.
+    is a model with the same sites and none of the rest, where there is one that is quicker to trace.
     """
 
     model: Callable[..., None]
     prior: Callable[..., None] | None = None
-    guess: Callable[..., Sites] | None = None
 
     def sites(self, key: Array, data: Any) -> Sites:
         """One draw of every latent site from the prior, unconstrained."""
@@ -51,17 +48,6 @@ class Density:
     def start(self, key: Array, data: Any) -> Float[Array, " n"]:
         """A starting point: a prior draw, flattened."""
         return ravel_pytree(self.sites(key, data))[0]
-
-    def starts(self, keys: Array, data: Any) -> Float[Array, "start n"]:
-        """Starting points: prior draws pulled half-way to the origin, every second one moved to the guess."""
-
-        def start(key: Array, guessed: Array) -> Array:
-            sites = jax.tree.map(lambda a: 0.5 * a, self.sites(key, data))
-            guess = {} if self.guess is None else self.guess(data)
-            moved = {name: jnp.where(guessed, value, sites[name]) for name, value in guess.items() if name in sites}
-            return ravel_pytree(sites | moved)[0]
-
-        return jax.vmap(start)(keys, jnp.arange(len(keys)) % 2 == 1)
 
     def unflatten(self, x: Float[Array, " n"], data: Any) -> Sites:
         shapes = jax.eval_shape(lambda: self.sites(jax.random.key(0), data))
@@ -84,5 +70,4 @@ def _observed(site: dict) -> bool:
 @cache
 def law_density(law: Law) -> Density:
     """The same object for the same law, so that compiled fits are reused."""
-    prior = partial(law_model, law=law, scores=False)
-    return Density(partial(law_model, law=law), prior, partial(first_guess, law=law))
+    return Density(partial(law_model, law=law), partial(law_model, law=law, scores=False))
