@@ -14,7 +14,7 @@ from csvjax.errors import InputError
 from csvjax.evaluate.crossfit import Evaluation, count_fits, evaluate
 from csvjax.infer import Laplace, Map, Method
 from csvjax.ladder.load import load_ladder
-from csvjax.law.model import Law
+from csvjax.law.model import MANY_UNITS, Law, Priors
 from csvjax.report.evaluation import save_evaluation
 
 __all__ = ["LAW", "METHOD", "QUICK", "SPLITS", "evaluate_ladder", "run_demo", "signal"]
@@ -28,7 +28,7 @@ ABILITIES = {
 }
 """Figures that say where the salience of a kind of task lies: (domain, benchmarks)."""
 
-LAW = Law(capabilities=0, covariates=(), effects=("run",))
+LAW = Law(capabilities=0, covariates=(), effects=("family", "run"), priors=Priors(strength=MANY_UNITS))
 """Each benchmark with a salience of its own, which the evidence of the training rows prefers to shared capabilities by
 130 nats; without compute as a covariate: the question is what the tokens tell."""
 

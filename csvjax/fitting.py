@@ -17,8 +17,8 @@ from csvjax.infer import Laplace, Method, Nuts
 from csvjax.infer.align import in_one_order
 from csvjax.infer.outliers import fit_without_outliers
 from csvjax.law.density import law_density
-from csvjax.law.evidence import make_evidence
-from csvjax.law.model import Effect, Evidence, Law
+from csvjax.law.evidence import FREE_UNITS, make_evidence
+from csvjax.law.model import MANY_UNITS, Effect, Evidence, Law, Priors
 from csvjax.names import some
 from csvjax.precision import float64
 from csvjax.result.guard import check_fit
@@ -94,13 +94,16 @@ def _constant(e: Evidence, benchmarks: Sequence[str]) -> list[str]:
 
 def default_law(data: Dataset) -> Law:
     """Two capabilities (one where there is one benchmark); compute as a covariate, or size where no compute is known;
-    effects of families and runs where models share one.
+    effects of families and runs where models share one. Where losses have more than 64 units the prior of their
+    strength is `MANY_UNITS`.
     """
     assert data.scores is not None
     covariates = tuple(name for name in ("flops", "params") if data.lms[name].nunique() > 1)[:1]
     shares = {"family": bool(data.lms["family"].duplicated().any())}
     shares["run"] = "run" in data.lms.columns and bool(data.lms["run"].dropna().duplicated().any())
+    many = data.losses is not None and len(data.losses.units) > FREE_UNITS
     return Law(
+        priors=Priors(strength=MANY_UNITS) if many else Priors(),
         capabilities=min(2, len(data.scores.benchmarks)),
         covariates=covariates,
         effects=tuple(name for name in _EFFECTS if shares[name]),
