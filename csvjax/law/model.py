@@ -48,8 +48,8 @@ __all__ = ["MANY_UNITS", "Effect", "Evidence", "Law", "Priors", "law_model"]
 Effect = Literal["family", "run"]
 
 MANY_UNITS = 0.7
-"""`Priors.strength` for texts of many units, where z is a combination of features. By the evidence of inner training rows
-of the ladder (four inner folds, families and runs with effects) in nats: 1338.5, 945.0, 1789.9, 1758.4 with 0.3;
+"""`Priors.strength` for texts of many units, where z is a combination of features. By the evidence of inner training
+rows of the ladder (four inner folds, families and runs with effects) in nats: 1338.5, 945.0, 1789.9, 1758.4 with 0.3;
 1348.1, 933.0, 1798.0, 1757.4 with 0.7; 1314.1, 885.6, 1761.9 of the first three with 2."""
 
 _GAIN = 3.0  # degrees of freedom
