@@ -6,8 +6,8 @@
 Claim (Ge et al. 2025, arXiv 2506.13216): models trained on other mixtures of text have the same mean loss and other
 abilities; weighing the validation tokens restores predictability. Here the 144 checkpoints of the shipped ladder are
 predicted three times: each of the six mixtures from the other five, the largest size from the three smaller ones, the
-last two checkpoints of every run from the first four. Both laws are one density; the mean loss holds
-the salience at zero.
+last two checkpoints of every run from the first four. Both laws are one density; the mean loss holds the salience at
+zero.
 
 Figures (last line): r2_gain, mean over tasks with a signal of R2(salience) - R2(mean loss), held-out mixtures;
 worst_task_gain, the least of these gains; coverage90_mixture, _size, _checkpoint, share of held-out scores inside the
@@ -34,9 +34,9 @@ inner training rows; before, with the default of 2, and with the held-out figure
 mixtures without and with effects of families and runs, and mean R2 on the largest size 0.67 to 0.69.
 
 What falls short. For the largest size and the last checkpoints of mixtures that were seen, effects of families tell as
-much as texts do: R2 of salience and mean loss are 0.77 and 0.85 for the size, 0.59 and 0.61 for checkpoints; CRPS 0.024
-and 0.020, 0.030 and 0.035. The sum tasks have no signal: no model of this size and length of training learnt to add. The
-ladder has not been trained anew with another seed for this law, and only that would confirm the figures.
+much as texts do: R2 of salience and mean loss are 0.77 and 0.85 for the size, 0.59 and 0.61 for checkpoints; CRPS
+0.024 and 0.020, 0.030 and 0.035. The sum tasks have no signal: no model of this size and length of training learnt to
+add. The ladder has not been trained anew with another seed for this law; only that would confirm the figures.
 """
 
 from __future__ import annotations
