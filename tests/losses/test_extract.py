@@ -297,6 +297,7 @@ def test_documents_come_from_files_folders_and_json_lines(tmp_path: Path) -> Non
         ("text".encode("utf-16"), "found bytes of 0, .* UTF-16"),
         ("Привет, мир".encode("koi8-r"), "found 9 of 11 characters that are none"),
     ],
+    ids=["gzip", "zip", "parquet", "binary", "utf-16", "koi8"],
 )
 def test_what_is_compressed_or_binary_is_no_text(tmp_path: Path, content: bytes, says: str) -> None:
     (tmp_path / "folder").mkdir()
