@@ -1,14 +1,14 @@
-"""Whether chains of the joint law agree on public tables: r-hat of what is identified, by NUTS.
+"""Whether chains of the law agree on public tables: r-hat of what is identified, by NUTS.
 
     CSVJAX_DATA=tables python -m experiments.chains --out runs/chains
     CSVJAX_DATA=tables python -m experiments.chains --quick --out runs/quick
 
 Claim: with capabilities and loadings aligned, and with signs and order of contrasts undone between chains, the chains
-of the joint law agree (largest r-hat at most 1.01) with three capabilities on the training cells of Sloth's v2, one
+of the law agree (largest r-hat at most 1.01) with three capabilities on the training cells of Sloth's v2, one
 model seen (arXiv 2412.06540; 102 models, 6 benchmarks), and of Word Unscramble in observational scaling laws (arXiv
 2405.10938; 63 models, 9 benchmarks). Plain loadings that are positive do not identify the rotation: 1.1.
 
-Measured (largest r-hat; two chains):
+Measured with the joint law that the one law replaces (largest r-hat; two chains):
 
                      capability   loading   logit    parameters   divergences   CPU s
     Sloth v2         1.005        1.004     1.004    1.005        0             1,420

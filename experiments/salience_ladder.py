@@ -1,4 +1,4 @@
-"""The salience law against the mean loss, on models of the ladder that were held out.
+"""Salience against the mean loss, on models of the ladder that were held out.
 
     python -m experiments.salience_ladder --out runs/salience_ladder
     python -m experiments.salience_ladder --quick --out runs/quick

@@ -113,7 +113,7 @@ Ceilings = Annotated[
     list[str] | None,
     _option(
         "--ceiling",
-        "Best score within reach, a fraction; the joint law infers it unless given.",
+        "Best score within reach, a fraction; without it, or unknown: inferred.",
         OR_UNKNOWN,
     ),
 ]

@@ -21,8 +21,7 @@ class ScoreTable:
 
     `score` [lm, benchmark]: fraction in [0, 1], NaN where missing. Per benchmark: `n_items`, the number of test items,
     NaN where unknown; `floor`, the score of guessing, and `ceiling`, the best score that can be reached: NaN unless
-    given. Where they are NaN the joint law infers them, and other laws take 0 and 1 (the salience law infers every
-    ceiling).
+    given. Where they are NaN the law infers them, and other methods take 0 and 1.
 
     Raises: InputError for repeated names, wrong shapes, a score that is infinite or outside [0, 1], a floor that is
     not below its ceiling, either of them outside [0, 1], and fewer items than one.

@@ -3,7 +3,7 @@
     P[m] = w_f log C[m] + b_f  over the models of family f (eq. 7);   log C_eq[m] = (P[m] - b_f) / w_f  (eq. 8)
 
 Ruan et al. 2024 (arXiv 2405.10938). P is any index of capability that is linear in the log of compute within a family:
-beta . S + alpha of a fitted observational law, the capability of the joint law, minus a log loss.
+beta . S + alpha of a fitted observational law, the capability of the law, minus a log loss.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from csvjax.errors import InputError
 
 TRAIN = np.arange(20) % 4 < 3  # the largest of each family is to be predicted
 KEY = jax.random.key(0)
-# The joint law compiles for each number of capabilities.
+# The law compiles for each number of capabilities.
 EVERY = [pytest.param(name, marks=pytest.mark.slow if name.startswith("law") else ()) for name in METHODS]
 
 
