@@ -193,7 +193,7 @@ def soft_impute(z: Matrix, rank: int = 2, rounds: int = 100, tolerance: float = 
     return filled
 
 
-def nearest_models(y: Matrix, pool: Matrix, count: int = 10) -> Matrix:
+def nearest_models(y: Matrix, pool: Float[np.ndarray, "other benchmark"], count: int = 10) -> Matrix:
     """Mean of the nearest models of `pool` that have the score, else that of all models.
 
     Distance: root mean squared difference over at least three shared benchmarks. A model that shows just the same
