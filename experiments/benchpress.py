@@ -16,12 +16,12 @@ benchmarks are seen of a model, of all other models everything. BenchPress fits 
 once for each sixth of the models, to the other five, so that it sees less.
 
 Published: 4.60 points and 89.9 % in 90 % intervals of median width 27.2 on the folds, 5.0 on new releases, 3.93 with
-five probes, 4.55 with five cheap ones. Measured with the competitors here: 4.598 points (logit bias ALS), 5.07
-(soft-impute) and 5.95 (nearest ten models) on the thirty folds; logit bias ALS has 5.04 on new releases (each landmark
-as published), 4.54 with five cheap probes and 4.08 with the five that the authors' page recommends, which were chosen by
-relative error: the five of the published 3.93 are not told. The law has not been run here yet.
+five probes, 4.55 with five cheap ones. Measured with the competitors: on the thirty folds 4.598 points (logit bias
+ALS), 5.07 (soft-impute) and 5.95 (nearest ten models); logit bias ALS has 5.04 on new releases, each landmark as
+published, 4.54 with five cheap probes and 4.08 with the five that the authors' page recommends, which were chosen by
+relative error. The five of the published 3.93 are not told. The law has not been run here yet.
 
-`--part` runs one of folds, new, probes; `--folds` how many of the thirty. What --out has is not computed again.
+`--part` runs one of folds, new, probes; `--number` how many of the thirty folds. What --out has is not computed again.
 Last line: medae_folds, coverage90_folds, width90_folds, medae_new, medae_probes, medae_cheap; null for parts not run.
 """
 
