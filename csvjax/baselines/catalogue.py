@@ -8,7 +8,9 @@ from csvjax.baselines.compute import compute_law
 from csvjax.baselines.compute_components import compute_components
 from csvjax.baselines.family import family_mean, last_of_family
 from csvjax.baselines.item_response import item_response
+from csvjax.baselines.latent import latent_law
 from csvjax.baselines.law import law, law_of_compute, law_of_losses, law_of_scores
+from csvjax.baselines.matrix import logit_als, nearest_models, soft_impute
 from csvjax.baselines.mean_loss import mean_loss
 from csvjax.baselines.method import Method
 from csvjax.baselines.observational import observational_compute, observational_pca
@@ -43,6 +45,10 @@ METHODS: dict[str, Callable[[], Method]] = {
     "mean-loss": mean_loss,
     "two-step": two_step_ladder,
     "perplexity-correlations": perplexity_correlations,
+    "logit-als": logit_als,
+    "soft-impute": soft_impute,
+    "nearest-models": nearest_models,
+    "latent-law": latent_law,
 }
 """Each makes its method with the published settings. Add a `Method` here and every command and table has it."""
 

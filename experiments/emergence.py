@@ -1,0 +1,125 @@
+"""Emergent abilities with what is seen of them before they emerge: Brier scores and groups of questions by difficulty.
+
+    CSVJAX_DATA=tables python -m experiments.emergence --out runs/emergence
+    CSVJAX_DATA=tables python -m experiments.emergence --quick --out runs/quick
+
+Question: accuracies of small models sit on the floor and say little; does the law predict large models better if it
+sees, of the training models alone, the Brier score of the task and of ten groups of its questions, from hard to easy,
+and their accuracies? Tables of github.com/tony10101105/ExpEmergence 288b731 (arXiv 2410.01692): arithmetic, Persian QA,
+MMLU. Models are held out by compute as in arXiv 2405.10938 (training up to 84e21 FLOP, arithmetic 22e21); predictors
+are the standard benchmarks without the task itself, and without GSM8K for arithmetic. Rows without compute are dropped.
+The columns of the task are not shown of the models to predict. 33 models train and 31 are predicted for arithmetic, 53
+and 10 for Persian QA, 54 and 11 for MMLU. Not measured yet.
+
+Last line: mse_TASK and mse_TASK_columns (with the further columns), coverage90 and coverage90_columns over all cells.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import pandas as pd
+import typer
+
+from csvjax import runs
+from csvjax.baselines import find_methods, hide
+from csvjax.baselines.law import LawMethod
+from csvjax.data.dataset import Dataset
+from csvjax.data.scores import ScoreTable
+from experiments.running import begin, data_folder, intervals, once, start
+
+
+class Task(NamedTuple):
+    """A pair of tables by the beginning and end of their names. without: benchmarks that are no predictors."""
+
+    file: str
+    cutoff: float
+    floor: float
+    without: tuple[str, ...] = ()
+
+
+TASKS = {
+    "arithmetic": Task("arithmetic_instance_brier_-1000_63.09573444801933_10_redist.csv", 22e21, 0.0, ("GSM8K",)),
+    "persian_qa": Task("parsinlu_qa_mc_instance_brier_-1000_199.52623149688787_10_redist.csv", 84e21, 0.25),
+    "mmlu": Task("mmlu_instance_brier_-1000_31.622776601683793_10_redist.csv", 84e21, 0.25, ("MMLU",)),
+}
+PREDICTORS = ("MMLU", "ARC-C", "HellaSwag", "Winograd", "TruthfulQA", "GSM8K", "XWinograd", "HumanEval")
+TARGET = "accuracy"
+_ROUNDING = 1 + 1e-9
+
+
+class Data(NamedTuple):
+    """The models of a task with the target, the predictors and the further columns, which only training models have."""
+
+    dataset: Dataset
+    train: np.ndarray
+    further: tuple[str, ...]
+
+
+def read(folder: Path, task: Task) -> Data:
+    """Target first, then predictors, then the columns of the task; further columns of constant value are dropped."""
+    brier, groups = (pd.read_csv(folder / name) for name in (task.file, f"acc_{task.file}"))
+    frame = brier.merge(groups[["Model", *(c for c in groups if c.endswith("_acc"))]], on="Model", how="left")
+    frame = frame[frame["FLOPs (1E21)"].notna() & frame["acc"].notna()].drop_duplicates("Model")
+    train = (frame["FLOPs (1E21)"] * 1e21 <= task.cutoff * _ROUNDING).to_numpy()
+    further = [c for c in frame if c.endswith("_acc") or c.endswith("_brier") or c == "brier"]
+    further = [c for c in further if frame.loc[train, c].between(0, 1).all() and frame.loc[train, c].std() > 1e-3]
+    score = frame[["acc", *(p for p in PREDICTORS if p not in task.without), *further]].to_numpy(float)
+    names = (TARGET, *(p for p in PREDICTORS if p not in task.without), *further)
+    score[np.ix_(~train, np.isin(names, further))] = np.nan
+    lms = pd.DataFrame(
+        {
+            "family": frame["Model Family"].astype(str).to_numpy(),
+            "params": frame["Model Size (B)"].to_numpy(float) * 1e9,
+            "tokens": frame["Pretraining Data Size (T)"].to_numpy(float) * 1e12,
+            "flops": frame["FLOPs (1E21)"].to_numpy(float) * 1e21,
+        },
+        pd.Index(frame["Model"], name="lm", dtype=str),
+    )
+    floor = np.where(np.isin(names, (TARGET,)), task.floor, np.where(np.isin(names, further), np.nan, 0.0))
+    return Data(Dataset(lms, ScoreTable(tuple(lms.index), names, score, floor=floor)), train, tuple(further))
+
+
+def answer(data: Data, method: LawMethod, further: bool, seed: int) -> dict[str, float]:
+    """Squared error and intervals of the law on the larger models."""
+    table = data.dataset.scores
+    assert table is not None
+    kept = [b for b in table.benchmarks if further or b not in data.further]
+    dataset = Dataset(data.dataset.lms, table.select(benchmarks=kept))
+    view = hide(dataset, data.train, (TARGET,))
+    fit_key, draw_key = jax.random.split(jax.random.key(seed))
+    fitted = method.fit(view, fit_key)
+    drawn = fitted.draws(view.take(~data.train), draw_key, method.count)[:, :, 0]
+    y = table.select(benchmarks=(TARGET,)).score[~data.train, 0]
+    found = {"cells": float(len(y)), "train": float(data.train.sum()), "columns": float(len(kept))}
+    return found | {"mse": float(np.mean((drawn.mean(axis=0) - y) ** 2))} | intervals(y, drawn)
+
+
+def main(out: Path = Path("runs/emergence"), quick: bool = False, seed: int = 0) -> None:
+    """The law with and without the columns of the task."""
+    folder = data_folder() / "emergence"
+    method = find_methods(["law-scores"])["law-scores"]
+    assert isinstance(method, LawMethod)
+    run = begin(out, {"command": "emergence", "seed": seed, "method": method})
+    figures: dict[str, float] = {}
+    kinds = {"": False, "_columns": True}
+    rows: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
+    for name, task in list(TASKS.items())[: 1 if quick else None]:
+        data = read(folder, task)
+        for kind, further in kinds.items():
+            make = once(run / f"{name}{kind}.json", lambda d=data, f=further: answer(d, method, f, seed))
+            rows[kind].append(make)
+            figures[f"mse_{name}{kind}"] = make["mse"]
+            typer.echo(f"{name}{kind}: " + ", ".join(f"{key} {value:.4g}" for key, value in make.items()))
+    for kind, found in rows.items():
+        figures[f"coverage90{kind}"] = sum(r["inside90"] for r in found) / sum(r["cells"] for r in found)
+    runs.write_json(figures, run / "figures.json")
+    typer.echo(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    start(main)
