@@ -28,7 +28,7 @@ ABILITIES = {
 }
 """Figures that say where the salience of a kind of task lies: (domain, benchmarks)."""
 
-LAW = Law(capabilities=0, covariates=(), effects=())
+LAW = Law(capabilities=0, covariates=(), effects=("run",))
 """Each benchmark with a salience of its own, which the evidence of the training rows prefers to shared capabilities by
 130 nats; without compute as a covariate: the question is what the tokens tell."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,40 @@ def test_a_dry_run_says_what_it_would_take_and_writes_nothing(work: Path, tmp_pa
         assert heading in done.stdout
     assert "second" in done.stdout
     assert not (tmp_path / "s.zarr").exists()
+
+
+def test_a_quantised_model_is_refused_at_once_and_the_others_go_on(work: Path, tmp_path: Path) -> None:
+    small = write_checkpoint(tmp_path / "small")
+    config = json.loads((small / "config.json").read_text())
+    (small / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": "gptq"}}))
+    lms = ["--lm", small, "--lm", work / "m0"]
+    for words in (["--dry-run"], ["--out", tmp_path / "s.zarr"]):
+        done = run(*lms, "--text", work / "prose", *words, *SIZES)
+        assert done.exit_code == 2
+        first, last = done.stderr.splitlines()[0], done.stderr.splitlines()[-1]
+        assert first.startswith(f"{small} is left out: expected weights that are not quantised")
+        assert "by gptq" in first
+        assert "expected 2 models, found 1 that cannot be read" in last
+    assert read_losses(tmp_path / "s.zarr").lms == ("m0",)
+    alone = run("--lm", small, "--text", work / "prose", "--out", tmp_path / "t.zarr", *SIZES)
+    assert alone.exit_code == 2
+    assert len(alone.stderr.splitlines()) == 1
+    assert not (tmp_path / "t.zarr").exists()
+
+
+def test_a_model_is_dropped_and_incomplete_ones_are_left_out(work: Path, tmp_path: Path) -> None:
+    store, out = tmp_path / "s.zarr", tmp_path / "out.zarr"
+    assert run(*given(work), "--out", store, *SIZES).exit_code == 0
+    (store / "loss" / "c" / "0" / "0").unlink()
+    assert run("join", store, "--out", out).exit_code == 2
+    done = run("join", store, "--out", out, "--common")
+    assert done.exit_code == 0, done.output
+    assert "'m0' left out" in done.stderr
+    assert read_losses(out).lms == ("second",)
+    assert "is no longer in" in run("drop", store, "m0").stdout
+    assert read_losses(store).lms == ("second",)
+    np.testing.assert_allclose(read_losses(out).mean_loss, read_losses(store).mean_loss, rtol=1e-6)
+    assert "the nearest is 'second'" in run("drop", store, "secand").stderr
 
 
 @pytest.mark.parametrize(

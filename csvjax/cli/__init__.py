@@ -1,4 +1,4 @@
-"""The command line: `csvjax demo | losses | fit | predict | inspect | evaluate | compare | report | ladder`.
+"""The command line: `csvjax demo | check | import | losses | fit | predict | inspect | evaluate | compare | ...`.
 
 Modules here import nothing heavy at their head, so that help comes at once; a command imports what it needs.
 """
@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from csvjax.cli import compare, demo, evaluate, fit, inspect, ladder, losses, predict, report
+from csvjax.cli import check, compare, demo, evaluate, fit, import_scores, inspect, ladder, losses, predict, report
 from csvjax.compiled import keep_compiled
 from csvjax.errors import CsvjaxError, FitWarning
 
@@ -68,10 +68,11 @@ def _csvjax(
 
 
 for command in (
-    *(demo.demo, fit.fit, predict.predict, inspect.inspect),
+    *(demo.demo, check.check, fit.fit, predict.predict, inspect.inspect),
     *(evaluate.evaluate, compare.compare, report.report, ladder.ladder),
 ):
     app.command()(command)
+app.command("import")(import_scores.import_scores)
 app.add_typer(losses.losses, name="losses")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -10,17 +12,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from csvjax.cli.values import OR_UNKNOWN, by_name, listed, score_units
 from csvjax.errors import ArgumentError, InputError, Remedy
 
 if TYPE_CHECKING:
     from csvjax.data.dataset import Dataset
+    from csvjax.data.describe import Description
+    from csvjax.data.read_scores import Reading
+    from csvjax.data.rules import ReadingRules
     from csvjax.evaluate.splits import Fold
 
 __all__ = [
+    "BenchmarkColumn",
     "Benchmarks",
     "Ceilings",
     "Common",
     "Data",
+    "Decimal",
     "FamilyColumn",
     "Floors",
     "FlopsColumn",
@@ -28,10 +36,13 @@ __all__ = [
     "Items",
     "LmColumn",
     "Losses",
+    "Metric",
+    "MetricColumn",
     "Out",
     "ParamsColumn",
     "ParamsUnit",
     "Quick",
+    "ScoreColumn",
     "ScoreUnit",
     "Scores",
     "Seed",
@@ -39,13 +50,16 @@ __all__ = [
     "TokensColumn",
     "TokensUnit",
     "by_name",
+    "options_named",
+    "read_described",
+    "read_reading",
     "read_score_table",
     "read_source",
+    "rules_of",
     "single_fold",
     "with_columns",
 ]
 
-_OR_UNKNOWN = "BENCHMARK=NUMBER or BENCHMARK=unknown"
 _UNIT = "What one unit of that column is worth; without it, what its name says in parentheses, else 1."
 
 
@@ -55,9 +69,20 @@ def _option(name: str, help: str, metavar: str | None = None) -> Any:
 
 Data = Annotated[Path | None, _option("--data", "A folder with lms.csv, scores.csv and losses.zarr.zip.", "FOLDER")]
 Losses = Annotated[Path | None, _option("--losses", "Losses: a Zarr group of csvjax, or a wide table.", "PATH")]
-Scores = Annotated[Path | None, _option("--scores", "Scores: a CSV, TSV or parquet table, wide or long.", "TABLE")]
+Scores = Annotated[
+    list[Path] | None,
+    _option(
+        "--scores",
+        "Scores: a table, wide or long, or results of an evaluation program (csvjax check shows what is read); may be "
+        "repeated, and the first counts where two disagree.",
+        "TABLE",
+    ),
+]
 Common = Annotated[bool, _option("--common", "Drop models that have scores and no losses.")]
-Benchmarks = Annotated[str | None, _option("--benchmarks", "Benchmarks to use (default: all).", "A,B,...")]
+Benchmarks = Annotated[
+    list[str] | None,
+    _option("--benchmarks", "Benchmarks to use (default: all that are found); may be repeated.", "A,B,..."),
+]
 LmColumn = Annotated[str | None, _option("--lm-column", "Column of model names.", "NAME")]
 FamilyColumn = Annotated[str | None, _option("--family-column", "Column of model families.", "NAME")]
 ParamsColumn = Annotated[str | None, _option("--params-column", "Column of parameters.", "NAME")]
@@ -66,25 +91,37 @@ FlopsColumn = Annotated[str | None, _option("--flops-column", "Column of trainin
 ParamsUnit = Annotated[float | None, _option("--params-unit", _UNIT, "NUMBER")]
 TokensUnit = Annotated[float | None, _option("--tokens-unit", _UNIT, "NUMBER")]
 FlopsUnit = Annotated[float | None, _option("--flops-unit", _UNIT, "NUMBER")]
-ScoreUnit = Annotated[str | None, _option("--score-unit", "What one unit of a score is worth, or percent.", "NUMBER")]
-Items = Annotated[list[str] | None, _option("--items", "Number of test items of a benchmark.", _OR_UNKNOWN)]
+ScoreUnit = Annotated[
+    list[str] | None,
+    _option(
+        "--score-unit",
+        "What one unit of a score is worth, or percent, for all columns or for one (default: as the values tell).",
+        "NUMBER or COLUMN=NUMBER",
+    ),
+]
+BenchmarkColumn = Annotated[str | None, _option("--benchmark-column", "Long table: column of benchmarks.", "NAME")]
+ScoreColumn = Annotated[str | None, _option("--score-column", "Long table: column of scores.", "NAME")]
+MetricColumn = Annotated[str | None, _option("--metric-column", "Long table: column of metrics.", "NAME")]
+Metric = Annotated[str | None, _option("--metric", "Metric to read of benchmarks that have several.", "NAME")]
+Decimal = Annotated[str | None, _option("--decimal", "Decimal mark, where the table leaves it open.", ". or ,")]
+Items = Annotated[list[str] | None, _option("--items", "Number of test items of a benchmark.", OR_UNKNOWN)]
 Floors = Annotated[
     list[str] | None,
-    _option("--floor", "Score of guessing, a fraction (default: 0); unknown: inferred by the joint law.", _OR_UNKNOWN),
+    _option("--floor", "Score of guessing, a fraction; without it, or unknown: inferred.", OR_UNKNOWN),
 ]
 Ceilings = Annotated[
     list[str] | None,
     _option(
         "--ceiling",
         "Best score within reach, a fraction; the joint law infers it unless given.",
-        _OR_UNKNOWN,
+        OR_UNKNOWN,
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random choice.")]
 Quick = Annotated[bool, _option("--quick", "A first look: fewer strengths, groups of tokens and draws.")]
 Out = Annotated[Path, _option("--out", "Folder of the run, which is made; an older run there is replaced.", "RUN")]
 
-_VALUES = {"benchmarks": "A,B", "score_unit": "percent"}  # what errors show after an option, if not NAME or NUMBER
+_VALUES = {"benchmarks": "A,B", "score_unit": "percent", "decimal": "."}  # what errors show after an option
 
 
 @dataclass(frozen=True)
@@ -93,9 +130,9 @@ class Source:
 
     data: Path | None
     losses: Path | None
-    scores: Path | None
+    scores: list[Path] | Path | None
     common: bool
-    benchmarks: str | None
+    benchmarks: list[str] | str | None
     lm_column: str | None
     family_column: str | None
     params_column: str | None
@@ -104,58 +141,87 @@ class Source:
     params_unit: float | None
     tokens_unit: float | None
     flops_unit: float | None
-    score_unit: str | None
+    score_unit: list[str] | str | None
     items: list[str] | None
     floors: list[str] | None
     ceilings: list[str] | None
+    benchmark_column: str | None = None
+    score_column: str | None = None
+    metric_column: str | None = None
+    metric: str | None = None
+    decimal: str | None = None
+
+    @property
+    def tables(self) -> list[Path]:
+        """The tables of scores."""
+        return [self.scores] if isinstance(self.scores, Path) else list(self.scores or ())
 
     @property
     def name(self) -> str:
-        path = self.data or self.losses or self.scores
+        path = self.data or self.losses or next(iter(self.tables), None)
         return path.resolve().name if path else ""
 
     @property
     def given(self) -> dict[str, Any]:
         """The options that were given, for the configuration of a run."""
         found = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in found.items() if value}
+        return {name: value for name, value in found.items() if value} | (
+            {"scores": self.tables[0] if len(self.tables) == 1 else self.tables} if self.tables else {}
+        )
 
 
 def read_source(source: Source, with_losses: bool = True) -> Dataset:
-    """The dataset, with a row of blank scores for every model that has losses only.
+    """The dataset, with a row of blank scores for every model that has losses only; what was read is printed.
 
     Unless `with_losses`, scores alone will do.
 
     Raises: InputError for options that do not go together, what the readers refuse, models without losses, and a
     benchmark whose name is kept for the rows over all of them.
     """
-    from csvjax.evaluate.table import POOLED
-
-    dataset = _read(source, with_losses)
-    if dataset.scores is not None and POOLED in dataset.scores.benchmarks:
-        raise InputError(f"expected no benchmark named {POOLED!r}, which means all of them in a run; rename it")
+    dataset, described = read_described(source, with_losses)
+    if described is not None:
+        for line in described.lines():
+            typer.echo(line)
     return dataset
 
 
-def _read(source: Source, with_losses: bool) -> Dataset:
+def read_described(source: Source, with_losses: bool = True) -> tuple[Dataset, Description | None]:
+    """The dataset of `read_source`, and what was read, ignored and assumed; None for a folder that csvjax wrote."""
+    from csvjax.evaluate.table import POOLED
+
+    dataset, described = _read(source, with_losses)
+    if dataset.scores is not None and POOLED in dataset.scores.benchmarks:
+        raise InputError(f"expected no benchmark named {POOLED!r}, which means all of them in a run; rename it")
+    return dataset, described
+
+
+def _read(source: Source, with_losses: bool) -> tuple[Dataset, Description | None]:
     from dataclasses import replace
 
     from csvjax.data.files import load_dataset
+    from csvjax.data.rules import names_from
 
-    wanted = None if source.benchmarks is None else [b.strip() for b in source.benchmarks.split(",")]
     if source.data is not None:
         if others := [_flag(name) for name in source.given if name not in ("data", "benchmarks")]:
             raise InputError(f"expected --data alone or with --benchmarks, found {', '.join(others)} too; leave it out")
         dataset = load_dataset(source.data, with_losses)
         scores = dataset.measured()[0] if with_losses else dataset.scores
         assert scores is not None
-        return replace(dataset, scores=scores.select(benchmarks=wanted))
-    if not with_losses and source.scores is not None and source.losses is None:
-        return read_score_table(source, source.scores, wanted)
-    if source.losses is None or source.scores is None:
+        wanted = None if source.benchmarks is None else names_from(listed(source.benchmarks), scores.benchmarks)
+        return replace(dataset, scores=scores.select(benchmarks=wanted)), None
+    if not with_losses and source.tables and source.losses is None:
+        reading = read_reading(source)
+        return _dataset(reading), reading.described
+    if source.losses is None or not source.tables:
         found = " ".join(_flag(name) for name in ("losses", "scores") if getattr(source, name)) or "neither"
         raise InputError(f"expected --data, or --losses and --scores, found {found}; say where the data are")
-    return _read_tables(source, source.losses, source.scores, wanted)
+    return _read_tables(source, source.losses)
+
+
+def _dataset(reading: Reading) -> Dataset:
+    from csvjax.data.dataset import Dataset
+
+    return Dataset(reading.lms, reading.scores)
 
 
 def _flag(name: str) -> str:
@@ -163,7 +229,7 @@ def _flag(name: str) -> str:
 
 
 @contextmanager
-def _options_named() -> Iterator[None]:
+def options_named() -> Iterator[None]:
     """Errors of the readers name the options of a command line in place of arguments of Python."""
     try:
         yield
@@ -173,43 +239,63 @@ def _options_named() -> Iterator[None]:
 
 def _option_of(remedy: Remedy) -> str | None:
     name = remedy.argument
+    if name == "score_unit" and remedy.example.startswith("{"):
+        column = next(iter(ast.literal_eval(remedy.example)))
+        return f"--score-unit {shlex.quote(f'{column}=percent')}"
     if name not in {field.name for field in fields(Source)}:
         return None
     return f"{_flag(name)} {_VALUES.get(name, 'NUMBER' if name.endswith('_unit') else 'NAME')}"
 
 
-@_options_named()
-def read_score_table(source: Source, scores: Path, wanted: Sequence[str] | None) -> Dataset:
-    """Scores and what their table says of the models.
+def rules_of(source: Source) -> ReadingRules:
+    """How the tables of a command line are to be read.
 
-    Raises: InputError for what `csvjax.data.read_scores.read_scores` refuses.
+    Raises: InputError for options that cannot be read.
     """
-    from csvjax.data.dataset import Dataset
-    from csvjax.data.read_scores import read_scores
+    from csvjax.data.rules import ReadingRules
 
-    options = {
-        name: getattr(source, name)
-        for role in ("lm", "family", "params", "tokens", "flops")
-        for name in (f"{role}_column", f"{role}_unit")
-        if hasattr(source, name)
-    }
-    unit: Any = 1.0 if source.score_unit is None else source.score_unit
-    if unit != "percent":
-        unit = _number(str(unit), "--score-unit", "a number or percent")
-    table, lms = read_scores(
-        scores,
-        benchmarks=wanted,
-        score_unit=unit,
-        n_items=by_name(source.items, "--items", _OR_UNKNOWN),
-        floors=by_name(source.floors, "--floor", _OR_UNKNOWN),
-        ceilings=by_name(source.ceilings, "--ceiling", _OR_UNKNOWN),
-        **options,
+    roles = ("lm", "family", "params", "tokens", "flops", "benchmark", "score", "metric")
+    return ReadingRules(
+        columns={role: getattr(source, f"{role}_column") for role in roles},
+        units={role: getattr(source, f"{role}_unit") for role in ("params", "tokens", "flops")},
+        benchmarks=listed(source.benchmarks) or None,
+        score_unit=score_units(listed(source.score_unit)),
+        n_items=by_name(source.items, "--items", OR_UNKNOWN),
+        floors=by_name(source.floors, "--floor", OR_UNKNOWN),
+        ceilings=by_name(source.ceilings, "--ceiling", OR_UNKNOWN),
+        metric=source.metric,
+        decimal=source.decimal,  # type: ignore[arg-type]  # the rules check it
+        joined=True,
     )
-    return Dataset(lms, table)
 
 
-@_options_named()
-def _read_tables(source: Source, losses: Path, scores: Path, wanted: Sequence[str] | None) -> Dataset:
+@options_named()
+def read_reading(source: Source) -> Reading:
+    """Scores, what their tables say of the models, and what was read, ignored and assumed.
+
+    Raises: InputError for what `csvjax.data.read_scores.read_tables` refuses.
+    """
+    from csvjax.data.read_scores import read_tables
+
+    return read_tables(source.tables, rules_of(source))
+
+
+@options_named()
+def read_score_table(source: Source, scores: Path, wanted: Sequence[str] | None) -> Dataset:
+    """Scores of one table and what it says of the models; `wanted`: the benchmarks to read, None for all.
+
+    Raises: InputError for what `csvjax.data.read_scores.read_tables` refuses.
+    """
+    from dataclasses import replace
+
+    from csvjax.data.read_scores import read_tables
+
+    rules = rules_of(source)
+    return _dataset(read_tables([scores], replace(rules, benchmarks=wanted, joined=False)))
+
+
+@options_named()
+def _read_tables(source: Source, losses: Path) -> tuple[Dataset, Description]:
     import numpy as np
     import pandas as pd
 
@@ -218,14 +304,14 @@ def _read_tables(source: Source, losses: Path, scores: Path, wanted: Sequence[st
     from csvjax.data.read_losses import read_losses
     from csvjax.data.scores import ScoreTable
 
-    read = read_score_table(source, scores, wanted)
-    table, lms = read.scores, read.lms
-    assert table is not None
+    reading = read_reading(source)
+    table, lms = reading.scores, reading.lms
     known = read_losses(losses)
     if only := [lm for lm in table.lms if lm not in set(known.lms)]:
         if not source.common or len(only) == len(table.lms):
+            tables = ", ".join(map(str, source.tables))
             raise InputError(
-                f"expected losses of every model in {scores}, found none for {names.some(only)} in {losses}, which "
+                f"expected losses of every model in {tables}, found none for {names.some(only)} in {losses}, which "
                 f"begins with {names.some(known.lms, 2)}; make the names agree, or drop such models with --common"
             )
         kept = [lm for lm in table.lms if lm not in set(only)]
@@ -242,28 +328,7 @@ def _read_tables(source: Source, losses: Path, scores: Path, wanted: Sequence[st
         table.floor,
         table.ceiling,
     )
-    return align(pd.concat([lms, unknown]) if new else lms, whole, known)
-
-
-def _number(text: str, option: str, expected: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise InputError(f"expected {option} to be {expected}, found {text!r}; correct it") from None
-
-
-def by_name(given: list[str] | None, option: str, form: str = "BENCHMARK=NUMBER") -> dict[str, float]:
-    """Numbers by benchmark, from BENCHMARK=NUMBER; the name may have an equals sign of its own. In a `form` that knows
-    the word "unknown" it is read as NaN.
-    """
-    found = {}
-    for text in given or ():
-        name, sign, number = text.rpartition("=")
-        if not sign:
-            raise InputError(f"expected {option} {form}, found {text!r}; write both, with an equals sign between")
-        unknown = form == _OR_UNKNOWN and number.strip() == "unknown"
-        found[name] = float("nan") if unknown else _number(number, option, form)
-    return found
+    return align(pd.concat([lms, unknown]) if new else lms, whole, known), reading.described
 
 
 def single_fold(holdout: str, dataset: Dataset, instead: str) -> Fold:
@@ -290,16 +355,19 @@ def with_columns(dataset: Dataset, source: Source, splits: Sequence[str]) -> Dat
     from csvjax.data.raw import read_raw
     from csvjax.evaluate.questions import COLUMNS, split_column
 
-    if source.scores is None:
-        return dataset
-    raw = read_raw(source.scores)
     named = {name for text in splits if (name := split_column(text)) is not None}
     usual = {name for text in splits for name in COLUMNS.get(text.split(":")[0], ())}
-    rows = lm_names(raw, str(find_columns(raw, {"lm": source.lm_column})["lm"]), once=False)
-    found = {}
-    for column in sorted((named | usual) & set(raw.columns) - set(dataset.lms.columns)):
-        values = dict(zip(rows, raw.labels(column), strict=True))
-        found[column] = _numbers_or_text([values.get(name) for name in dataset.lms.index])
+    found: dict[str, list[Any]] = {}
+    for path in source.tables if named | usual else ():
+        raw = read_raw(path)
+        wanted = (named | usual) & set(raw.columns) - set(dataset.lms.columns) - set(found)
+        if not wanted:
+            continue
+        given = source.lm_column if source.lm_column in raw.columns else None
+        rows = lm_names(raw, str(find_columns(raw, {"lm": given})["lm"]), once=False)
+        for column in sorted(wanted):
+            values = dict(zip(rows, raw.labels(column), strict=True))
+            found[column] = _numbers_or_text([values.get(name) for name in dataset.lms.index])
     return replace(dataset, lms=dataset.lms.assign(**found)) if found else dataset
 
 

@@ -10,6 +10,7 @@ import typer
 
 from csvjax.cli import show as shown
 from csvjax.errors import InputError
+from csvjax.names import some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,12 +86,32 @@ def extract_losses(
     documents = read_text(text)
     if replaced := sum(document.replaced for document in documents):
         typer.echo(f"{replaced} characters that are no UTF-8 are scored as U+FFFD", err=True)
-    lms = [_open(source) for source in lm]
+    lms, refused = _open_all(lm)
     if dry_run:
         _show_estimates(lms, documents, options)
-        return
-    assert out is not None
-    _extract(lms, documents, out, options)
+    else:
+        assert out is not None
+        _extract(lms, documents, out, options)
+    if refused:
+        raise InputError(
+            f"expected {len(lm)} models, found {len(refused)} that cannot be read ({some(refused)}, as said above); "
+            "the others are done"
+        )
+
+
+def _open_all(sources: Sequence[str]) -> tuple[list[Checkpoint], list[str]]:
+    """The models that can be read, and what the others are called: one of many does not stop the rest."""
+    opened: list[Checkpoint] = []
+    refused: list[str] = []
+    for source in sources:
+        try:
+            opened.append(_open(source))
+        except InputError as error:
+            if len(sources) == 1 or (len(refused) == len(sources) - 1):
+                raise
+            refused.append(source)
+            typer.echo(f"{source} is left out: {error}", err=True)
+    return opened, refused
 
 
 def _part(part: str) -> tuple[int, int]:
@@ -196,6 +217,7 @@ def join_stores(
     out: Annotated[Path, typer.Option("--out", metavar="STORE", help="A .zarr or .zarr.zip; one there is replaced.")],
     units: Annotated[str, typer.Option("--units", metavar="common|words|fixed", help="Spans to share.")] = "common",
     size: Annotated[int, typer.Option("--size", min=1, help="Bytes of a fixed span.")] = 16,
+    common: Annotated[bool, typer.Option("--common", help="Leave out models that are not complete.")] = False,
 ) -> None:
     """Bring models with different tokenizers to shared spans of bytes, for csvjax fit."""
     from typing import cast, get_args
@@ -205,9 +227,32 @@ def join_stores(
 
     if units not in get_args(Kind):
         raise InputError(f"expected --units to be one of {', '.join(get_args(Kind))}, found {units!r}; choose one")
-    table = to_spans([read_losses(store) for store in stores], cast(Kind, units), size)
+    if common:
+        from csvjax.losses.drop import read_complete
+
+        tables = []
+        for store in stores:
+            found, left = read_complete(store)
+            tables.append(found)
+            if left:
+                typer.echo(f"{store}: {some(left)} left out, as chunks are missing", err=True)
+    else:
+        tables = [read_losses(store) for store in stores]
+    table = to_spans(tables, cast(Kind, units), size)
     write_losses(table, out)
     typer.echo(f"{len(table.lms)} models on {len(table.units):,} spans: {out}")
+
+
+@losses.command("drop")
+def drop_model(
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="What csvjax losses wrote.")],
+    lm: Annotated[str, typer.Argument(metavar="MODEL", help="The name of the model.")],
+) -> None:
+    """Take a model and its losses out of a store."""
+    from csvjax.losses.drop import drop
+
+    drop(store, lm)
+    typer.echo(f"{lm} is no longer in {store}")
 
 
 @losses.command("show")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -11,32 +12,73 @@ import pandas as pd
 from jaxtyping import Float
 
 from csvjax import names
-from csvjax.data.raw import RawTable
+from csvjax.data.raw_table import RawTable
 from csvjax.errors import ArgumentError, Remedy
 
-__all__ = ["covariates", "find_columns", "lm_names", "one_each", "per_name", "positive_unit", "spelled_as"]
+__all__ = [
+    "LONG",
+    "covariates",
+    "find_columns",
+    "lm_names",
+    "one_each",
+    "one_number_each",
+    "per_name",
+    "plain",
+    "positive_unit",
+    "spelled_as",
+    "unit_word",
+    "without_copies",
+]
 
 T = TypeVar("T", str, float)
 
-# As `_plain` writes them, most telling first.
+# As `plain` writes them, most telling first.
 _SPELLINGS: dict[str, tuple[str, ...]] = {
-    "lm": ("lm", "model", "model name", "language model", "llm", "checkpoint", "name"),
+    "lm": (
+        "lm",
+        "model",
+        "model name",
+        "language model",
+        "llm",
+        "checkpoint",
+        "name",
+        "model id",
+        "hf model",
+        "model path",
+    ),
     "family": ("family", "model family"),
     "params": ("params", "parameters", "model size", "n params", "num params", "n parameters"),
     "tokens": ("tokens", "pretraining data size", "training tokens", "pretraining tokens", "data size", "n tokens"),
     "flops": ("flops", "compute", "training flops", "pretraining flops", "training compute"),
-    "benchmark": ("benchmark",),
-    "score": ("score",),
+    "benchmark": (
+        "benchmark",
+        "task",
+        "benchmark name",
+        "task name",
+        "eval",
+        "evaluation",
+        "eval name",
+        "test",
+        "dataset",
+    ),
+    "score": ("score", "value", "result", "metric value", "accuracy", "performance"),
+    "metric": ("metric", "metric name", "measure"),
+    "filter": ("filter",),
+    "shots": ("n shot", "n shots", "num fewshot", "num few shot", "shots", "fewshot", "few shot"),
+    "stderr": ("stderr", "std err", "standard error", "std error", "se", "score stderr", "sem"),
     "n_items": ("n items",),
     "floor": ("floor",),
     "ceiling": ("ceiling",),
+    "unit": ("unit", "score unit"),
+    "group": ("group",),
 }
-_LONG = {"benchmark", "score", "n_items", "floor", "ceiling"}
+LONG = frozenset(_SPELLINGS) - {"lm", "family", "params", "tokens", "flops"}
+"""Roles of columns that a table has if each of its rows is one score."""
 _UNIT = re.compile(r"\(([^()]*)\)$")
 _PREFIX = {"k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 
 
-def _plain(column: str) -> str:
+def plain(column: str) -> str:
     """A column name without its unit: `#Params (B)` and `n_params` become `params` and `n params`."""
     return " ".join(re.sub(r"[\s_\-]+|#", " ", _UNIT.sub("", column.casefold())).split())
 
@@ -48,9 +90,9 @@ def spelled_as(raw: RawTable, role: str, taken: Iterable[str] = ()) -> str | Non
     """
     free = [column for column in raw.columns if column not in set(taken)]
     for spelling in _SPELLINGS[role]:
-        found = [column for column in free if _plain(column) == spelling]
+        found = [column for column in free if plain(column) == spelling]
         if len(found) > 1:
-            remedy = "rename all but one" if role in _LONG else Remedy("choose one with {}", f"{role}_column")
+            remedy = "rename all but one" if role in LONG else Remedy("choose one with {}", f"{role}_column")
             raise ArgumentError(f"{raw.path}: expected one column of {role}, found {names.some(found)}", remedy)
         if found:
             return found[0]
@@ -83,17 +125,30 @@ def lm_names(raw: RawTable, column: str, once: bool) -> list[str]:
 
     Raises: InputError for a blank name, and for a repeated one if `once`.
     """
-    found = raw.text(column)
+    found = list(raw.text(column))
     first: dict[str, int] = {}
-    for row, name in enumerate(found):
-        if not name:
-            raw.fail(row, column, "the name of a model", "name the model, or delete the row")
-        if once and name in first:
+    if not all(found):
+        raw.fail(found.index(""), column, "the name of a model", "name the model, or delete the row")
+    for row, name in enumerate(found if once else ()):
+        if name in first:
             raw.fail(
-                row, column, f"one row for each model, the first at {raw.where[first[name]]}", "rename or delete a row"
+                row, column, f"one row for each model, the first at {raw.at(first[name])}", "rename or delete a row"
             )
         first[name] = row
     return found
+
+
+def without_copies(raw: RawTable, column: str) -> RawTable:
+    """The table without rows that repeat an earlier row of the same model cell by cell, which is told."""
+    found = raw.text(column)
+    if len(set(found)) == len(found):
+        return raw
+    rows = list(zip(*(raw.text(name) for name in raw.columns), strict=True))
+    first = list({row: at for at, row in reversed(list(enumerate(rows)))}.values())
+    if len(first) == len(rows):
+        return raw
+    told = f"{len(rows) - len(first)} rows that repeat another row are left out"
+    return replace(raw.rows(sorted(first)), said=(*raw.said, told))
 
 
 def one_each(raw: RawTable, keys: Sequence[str], column: str, values: Sequence[T | None], what: str) -> dict[str, T]:
@@ -106,6 +161,18 @@ def one_each(raw: RawTable, keys: Sequence[str], column: str, values: Sequence[T
         if value is not None and found.setdefault(key, value) != value:
             raw.fail(row, column, f"one value for {what} {key!r}, the first one {found[key]}", "make its rows agree")
     return found
+
+
+def one_number_each(
+    raw: RawTable, keys: Sequence[str], column: str, values: Float[np.ndarray, " row"], what: str
+) -> dict[str, float]:
+    """The same for numbers, NaN where unknown."""
+    known = ~np.isnan(values)
+    each = pd.Series(values[known]).groupby(np.asarray(keys, dtype=object)[known], sort=False)
+    least = each.min()
+    if not np.array_equal(least, each.max()):  # say which row disagrees
+        one_each(raw, keys, column, [None if np.isnan(value) else float(value) for value in values], what)
+    return {str(name): float(value) for name, value in least.items()}
 
 
 def positive_unit(value: float, name: str) -> float:
@@ -135,13 +202,22 @@ def _unit(raw: RawTable, column: str, role: str, given: float | None) -> float:
         ) from None
 
 
+def unit_word(column: str, given: float | None) -> str:
+    """What one unit of a column of amounts is worth, in words."""
+    match = _UNIT.search(column)
+    return f"{given:g}" if given is not None else match[1].strip() if match else "1"
+
+
 def _amount(raw: RawTable, lms: Sequence[str], column: str, unit: float) -> dict[str, float]:
     """Positive amounts of models, in units of 1."""
     values = raw.numbers(column)
     for row in np.flatnonzero(values <= 0):
         raw.fail(int(row), column, "a number above 0", "leave the cell blank if it is unknown")
-    filled = [None if np.isnan(value) else float(value * unit) for value in values]
-    return one_each(raw, lms, column, filled, "lm")
+    with np.errstate(over="ignore"):
+        scaled = values * unit
+    for row in np.flatnonzero(np.isinf(scaled)):
+        raw.fail(int(row), column, "a finite number", "leave the cell blank if it is unknown")
+    return one_number_each(raw, lms, column, scaled, "lm")
 
 
 def covariates(
@@ -159,7 +235,7 @@ def covariates(
     frame = pd.DataFrame({"family": pd.Series([known.get(name, name) for name in index], index, dtype=str)})
     for role in ("params", "tokens", "flops"):
         column = columns[role]
-        amounts = {} if column is None else _amount(raw, lms, column, _unit(raw, column, role, units[role]))
+        amounts = {} if column is None else _amount(raw, lms, column, _unit(raw, column, role, units.get(role)))
         frame[role] = np.array([amounts.get(name, np.nan) for name in index], dtype=float)
     frame["flops"] = frame["flops"].fillna(6 * frame["params"] * frame["tokens"])
     return frame

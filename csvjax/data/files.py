@@ -12,7 +12,8 @@ import pandas as pd
 from csvjax.atomic import replacing
 from csvjax.data.columns import covariates, find_columns, lm_names
 from csvjax.data.dataset import Dataset, align
-from csvjax.data.raw import RawTable, read_raw
+from csvjax.data.raw import read_raw
+from csvjax.data.raw_table import RawTable
 from csvjax.data.read_losses import read_losses, write_losses
 from csvjax.data.read_scores import read_scores
 from csvjax.errors import InputError
@@ -63,9 +64,9 @@ def _column(raw: RawTable, name: str) -> np.ndarray | list[str]:
         try:
             values = raw.numbers(name)
         except InputError:
-            return raw.text(name)
+            return list(raw.text(name))
         return values.astype(np.int64) if (values % 1 == 0).all() else values
-    return raw.text(name)
+    return list(raw.text(name))
 
 
 def save_dataset(

@@ -17,7 +17,8 @@ from csvjax.atomic import replacing
 from csvjax.data.columns import lm_names, spelled_as
 from csvjax.data.loss_format import FORMAT, VERSION, create_array, decode_units, encode_units, merge_empty
 from csvjax.data.losses import LossTable
-from csvjax.data.raw import RawTable, read_raw
+from csvjax.data.raw import read_raw
+from csvjax.data.raw_table import RawTable
 from csvjax.errors import ArgumentError, InputError, Remedy
 
 __all__ = ["read_losses", "write_losses"]

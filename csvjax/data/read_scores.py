@@ -1,36 +1,43 @@
-"""From a file of benchmark scores, wide or long, to a `ScoreTable` and what the file says of the models."""
+"""From tables of benchmark scores, wide or long, to a `ScoreTable` and what they say of the models."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
-from csvjax import names
-from csvjax.data.columns import (
-    covariates,
-    find_columns,
-    lm_names,
-    one_each,
-    per_name,
-    positive_unit,
-    spelled_as,
-)
-from csvjax.data.raw import RawTable, read_raw
+from csvjax.data.columns import per_name
+from csvjax.data.describe import Description, describe
+from csvjax.data.long import long_columns, read_long
+from csvjax.data.merge import merged
+from csvjax.data.numerals import Decimal
+from csvjax.data.raw import read_raw
+from csvjax.data.raw_table import RawTable
+from csvjax.data.rules import Found, ReadingRules
+from csvjax.data.score_units import ScoreUnit
 from csvjax.data.scores import ScoreTable
-from csvjax.errors import ArgumentError, InputError, Remedy
+from csvjax.data.wide import read_wide
+from csvjax.errors import InputError
 
-__all__ = ["read_scores"]
+__all__ = ["Reading", "read_scores", "read_tables"]
 
-_ROUNDING = 1e-9  # how far above 1 a scaled score may come out
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """Scores, what is known of their models, and what was read, ignored and assumed."""
+
+    scores: ScoreTable
+    lms: pd.DataFrame
+    described: Description
 
 
 def read_scores(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Any,
     *,
     lm_column: str | None = None,
     family_column: str | None = None,
@@ -41,113 +48,105 @@ def read_scores(
     tokens_unit: float | None = None,
     flops_unit: float | None = None,
     benchmarks: Sequence[str] | None = None,
-    score_unit: float | Literal["percent"] = 1.0,
+    score_unit: ScoreUnit = None,
     n_items: Mapping[str, int | float] | None = None,
     floors: Mapping[str, int | float] | None = None,
     ceilings: Mapping[str, int | float] | None = None,
+    benchmark_column: str | None = None,
+    score_column: str | None = None,
+    metric_column: str | None = None,
+    metric: str | None = None,
+    decimal: Decimal | None = None,
 ) -> tuple[ScoreTable, pd.DataFrame]:
-    """Read benchmark scores from CSV, TSV or parquet, and what the file says of the models.
+    """Read benchmark scores from a table, and what it says of the models.
 
-    A file with columns `benchmark` and `score` is long: one row for each model and benchmark, `n_items`, `floor` and
-    `ceiling` of the benchmarks in columns of these names, blank where unknown. Any other file is wide: one row for each
-    model, one column for each benchmark. Blank cells are missing.
+    `path`: a file or a folder of any kind that `csvjax.data.raw.read_raw` reads, a frame of pandas, polars or
+    pyarrow, or a list of these, which are merged (`csvjax.data.merge`).
 
-    `*_column`: where the model names, families, parameters, training tokens and training FLOPs stand; without it the
-    usual spellings are looked for (Model, Model Family, Model Size (B), ...). `*_unit`: what one unit of the file is
-    worth; without it, what the column name says in parentheses, else 1. `benchmarks`: the benchmarks, in this order;
-    without it, every one of a long file, and every other column of numbers of a wide one. `score_unit`: what one unit
-    of a score is worth as a fraction, or "percent". `n_items`, `floors`, `ceilings`: number of test items, chance
-    level and best score (fractions) by benchmark, NaN if unknown; they go before what the file says. Of floors nothing
-    said means 0.
+    A table with columns `benchmark` and `score` (or task and value, and the like) is long: one row for each model and
+    benchmark, `n_items`, `floor`, `ceiling` and `stderr` in columns of these names. Any other table is wide: one row
+    for each model, one column for each benchmark (`csvjax.data.evidence` says which), `*_stderr` beside it. Standard
+    errors give numbers of items where nothing else does. Blank cells are missing.
 
-    Returns: the scores; and a frame with index `lm` and columns `family` (the model's own name if unknown), `params`,
-    `tokens` and `flops` (NaN if unknown; 6 params tokens where only FLOPs are).
+    `*_column`: where the model names, families, parameters, training tokens and training FLOPs stand, and benchmarks,
+    scores and metrics in a long table; without it the usual spellings are looked for (Model, Model Family, Model Size
+    (B), ...). `*_unit`: what one unit of the file is worth; without it, what the column name says in parentheses, else
+    1. `benchmarks`: the benchmarks, in this order; without it, all that are found. `score_unit`: what one unit of a
+    score is worth as a fraction, or "percent", for all columns or by column; without it, as the values tell.
+    `n_items`, `floors`, `ceilings`: number of test items, chance level and best score (fractions) by benchmark, NaN if
+    unknown; they go before what the file says. `metric`: the metric to read where benchmarks have several. `decimal`:
+    the decimal mark.
+
+    Returns: the scores, with floors and ceilings that are NaN where nothing was said; and a frame with index `lm` and
+    columns `family` (the model's own name if unknown), `params`, `tokens` and `flops` (NaN if unknown; 6 params tokens
+    where only FLOPs are).
 
     Raises: InputError for a file that cannot be read, a column or benchmark that is not there, repeated models, text
-    in place of numbers, scores that are no fractions after scaling, amounts that are not above 0.
+    in place of numbers, scores that are no fractions after scaling, a unit or a decimal mark that is not clear, and
+    amounts that are not above 0.
     """
-    if isinstance(benchmarks, str) or (benchmarks is not None and not benchmarks):
-        raise InputError(f"expected benchmarks to be a list of at least one name, found {benchmarks!r}; give a list")
-    raw = read_raw(path)
-    shape = (spelled_as(raw, "benchmark"), spelled_as(raw, "score"))
-    long = None not in shape
-    given = {"lm": lm_column, "family": family_column, "params": params_column, "tokens": tokens_column}
-    columns = find_columns(raw, {**given, "flops": flops_column}, () if long else benchmarks or ())
-    lms = lm_names(raw, str(columns["lm"]), once=not long)
-    frame = covariates(raw, lms, columns, {"params": params_unit, "tokens": tokens_unit, "flops": flops_unit})
-    if long:
-        found, score, known = _long(raw, lms, str(shape[0]), str(shape[1]), benchmarks, score_unit)
-    else:
-        found = tuple(benchmarks) if benchmarks is not None else _numeric(raw, set(columns.values()))
-        values = [_fractions(raw, column, score_unit, benchmarks is not None) for column in found]
-        score, known = np.stack(values, axis=1), {}
-    table = ScoreTable(
-        tuple(frame.index),
-        found,
-        score,
-        per_name(n_items, known.get("n_items", {}), found, np.nan, "n_items"),
-        # A column that leaves a floor blank says that it is not known; no column says that nobody asked.
-        per_name(floors, known.get("floor", {}), found, np.nan if "floor" in known else 0.0, "floors"),
-        per_name(ceilings, known.get("ceiling", {}), found, np.nan, "ceilings"),
+    columns = {"lm": lm_column, "family": family_column, "params": params_column, "tokens": tokens_column}
+    columns |= {"flops": flops_column, "benchmark": benchmark_column, "score": score_column, "metric": metric_column}
+    rules = ReadingRules(
+        columns=columns,
+        units={"params": params_unit, "tokens": tokens_unit, "flops": flops_unit},
+        benchmarks=benchmarks,
+        score_unit=score_unit,
+        n_items=n_items,
+        floors=floors,
+        ceilings=ceilings,
+        metric=metric,
+        decimal=decimal,
     )
-    return table, frame
+    reading = read_tables(path if isinstance(path, (list, tuple)) else [path], rules)
+    return reading.scores, reading.lms
 
 
-def _numeric(raw: RawTable, used: set[str | None]) -> tuple[str, ...]:
-    """The columns that hold numbers and are not `used` for anything else."""
-    found = tuple(column for column in raw.columns if column not in used and raw.is_numeric(column))
-    if not found:
-        raise ArgumentError(
-            f"{raw.path}: expected at least one column of scores, found none among {names.some(raw.columns, 5)}",
-            Remedy("name them with {}", "benchmarks", "[...]"),
-        )
-    return found
+def read_tables(sources: Sequence[Any], rules: ReadingRules) -> Reading:
+    """Read tables and merge them.
 
-
-def _fractions(raw: RawTable, column: str, unit: float | Literal["percent"], named: bool) -> Float[np.ndarray, " row"]:
-    """A column of scores as fractions; `named` says that the user chose the column."""
-    if isinstance(unit, str) and unit != "percent":
-        raise InputError(f"expected score_unit to be a number or 'percent', found {unit!r}; give one of the two")
-    choose = () if named else (Remedy("name the columns that are scores with {}", "benchmarks", "[...]"),)
-    values = raw.numbers(column, *choose)
-    values = values / 100 if unit == "percent" else values * positive_unit(unit, "score_unit")
-    for row in np.flatnonzero((values < 0) | (values > 1 + _ROUNDING)):
-        scale = Remedy("use {} for percentages (or a number for another scale)", "score_unit", "'percent'")
-        raw.fail(int(row), column, "a score between 0 and 1", scale, *(choose or ("leave the benchmark out",)))
-    return np.minimum(values, 1.0)
-
-
-def _long(
-    raw: RawTable,
-    lms: Sequence[str],
-    benchmark_column: str,
-    score_column: str,
-    wanted: Sequence[str] | None,
-    unit: float | Literal["percent"],
-) -> tuple[tuple[str, ...], Float[np.ndarray, "lm benchmark"], dict[str, dict[str, float]]]:
-    """Benchmarks, scores, and what the columns n_items, floor and ceiling say of the benchmarks.
-
-    Rows of benchmarks that are not wanted are not looked at; their models stay.
+    Raises: InputError as `read_scores` does, and for no table at all.
     """
-    rows = tuple(dict.fromkeys(lms))
-    of = raw.text(benchmark_column)
-    for row, name in enumerate(of):
-        if not name:
-            raw.fail(row, benchmark_column, "the name of a benchmark", "name the benchmark, or delete the row")
-    found = tuple(dict.fromkeys(of)) if wanted is None else tuple(wanted)
-    names.positions(found, tuple(dict.fromkeys(of)), "benchmark")
-    kept = [row for row, name in enumerate(of) if name in found]
-    raw, of, lms = raw.rows(kept), [of[row] for row in kept], [lms[row] for row in kept]
-    m, b = names.positions(lms, rows, "lm"), names.positions(of, found, "benchmark")
-    _, first = np.unique(m * len(found) + b, return_index=True)
-    for row in np.setdiff1d(np.arange(len(of)), first)[:1]:
-        expected = f"one row for each benchmark of lm {lms[row]!r}"
-        raw.fail(int(row), benchmark_column, expected, "delete or rename one of the two")
-    score = np.full((len(rows), len(found)), np.nan)
-    score[m, b] = _fractions(raw, score_column, unit, named=True)
-    known = {}
-    for role in ("n_items", "floor", "ceiling"):
-        if (column := spelled_as(raw, role)) is not None:
-            values = [None if np.isnan(value) else float(value) for value in raw.numbers(column)]
-            known[role] = one_each(raw, of, column, values, "benchmark")
-    return found, score, known
+    if not sources:
+        raise InputError("expected at least one table of scores, found none; give a file")
+    tables = [read_raw(source) for source in sources]
+    found = [_read(table, rules if len(tables) == 1 else _for_one(table, rules)) for table in tables]
+    whole, said = merged([str(table.path) for table in tables], found)
+    wanted = rules.wanted(whole.benchmarks)
+    if wanted is not None and len(tables) > 1:
+        whole = _ordered(whole, wanted)
+    table = ScoreTable(
+        tuple(whole.lms.index),
+        whole.benchmarks,
+        whole.score,
+        per_name(rules.n_items, whole.known.get("n_items", {}), whole.benchmarks, np.nan, "n_items"),
+        per_name(rules.floors, whole.known.get("floor", {}), whole.benchmarks, np.nan, "floors"),
+        per_name(rules.ceilings, whole.known.get("ceiling", {}), whole.benchmarks, np.nan, "ceilings"),
+    )
+    files = [Path(t.path).name if isinstance(t.path, Path) else t.path for t in tables]
+    return Reading(table, whole.lms, describe(files, found, table, rules.n_items or (), said))
+
+
+def _read(raw: RawTable, rules: ReadingRules) -> Found:
+    raw = raw if rules.decimal is None else replace(raw, decimal=rules.decimal, _parsed={})
+    roles = long_columns(raw, rules)
+    return read_wide(raw, rules) if roles is None else read_long(raw, roles, rules)
+
+
+def _for_one(raw: RawTable, rules: ReadingRules) -> ReadingRules:
+    """The rules for one of several tables: columns that it does not have are looked for by their usual names."""
+    columns = {role: column if column in raw.columns else None for role, column in rules.columns.items()}
+    roles = long_columns(raw, replace(rules, columns=columns))
+    known = set(raw.columns) if roles is None else set(raw.text(roles["benchmark"]))
+    unit = rules.score_unit
+    if isinstance(unit, Mapping):
+        unit = {name: worth for name, worth in unit.items() if not name or name in known}
+    own = [name for name in rules.wanted(known) or () if name in known] if roles is None else []
+    return replace(rules, columns=columns, benchmarks=own or None, score_unit=unit, joined=False)
+
+
+def _ordered(whole: Found, wanted: Sequence[str]) -> Found:
+    from csvjax import names
+
+    at = names.positions(wanted, whole.benchmarks, "benchmark")
+    return replace(whole, benchmarks=tuple(wanted), score=whole.score[:, at])

@@ -20,8 +20,9 @@ class ScoreTable:
     """What each language model scored on each benchmark; checked when made, read-only afterwards.
 
     `score` [lm, benchmark]: fraction in [0, 1], NaN where missing. Per benchmark: `n_items`, the number of test items,
-    NaN where unknown; `floor`, the score of guessing, and `ceiling`, the best score that can be reached: where they are
-    NaN the joint law infers them, and other laws take 0 and 1 (the salience law infers every ceiling).
+    NaN where unknown; `floor`, the score of guessing, and `ceiling`, the best score that can be reached: NaN unless
+    given. Where they are NaN the joint law infers them, and other laws take 0 and 1 (the salience law infers every
+    ceiling).
 
     Raises: InputError for repeated names, wrong shapes, a score that is infinite or outside [0, 1], a floor that is
     not below its ceiling, either of them outside [0, 1], and fewer items than one.
@@ -31,7 +32,7 @@ class ScoreTable:
     benchmarks: tuple[str, ...]
     score: Float[np.ndarray, "lm benchmark"]
     n_items: Float[np.ndarray, " benchmark"] = field(default_factory=lambda: np.array(np.nan))
-    floor: Float[np.ndarray, " benchmark"] = field(default_factory=lambda: np.array(0.0))
+    floor: Float[np.ndarray, " benchmark"] = field(default_factory=lambda: np.array(np.nan))
     ceiling: Float[np.ndarray, " benchmark"] = field(default_factory=lambda: np.array(np.nan))
 
     def __post_init__(self) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
+from csvjax.data.bounds import Bounds, find_bounds
 from csvjax.data.dataset import Dataset
 from csvjax.errors import InputError
-from csvjax.law.bounds import Bounds, find_bounds
 from csvjax.law.covariates import Columns, encode, find_columns
 from csvjax.law.groups import make_groups
 from csvjax.law.model import Evidence, Law

@@ -23,6 +23,7 @@ def blocked(
     cap: float | None = None,
     valid: Bool[Array, "b t"] | None = None,
     block: int = _BLOCK,
+    slopes: tuple[float, ...] | None = None,
 ) -> Float[Array, "b t n h"]:
     """softmax(cap(query . key)) value, see `csvjax.lms.attention`; products are of the arrays' type, sums float32.
 
@@ -31,13 +32,13 @@ def blocked(
     length = query.shape[1]
     blocks = -(-length // block)
     if window is not None and window + block < length:
-        return _sliding(query, key, value, window, cap, valid, block)
+        return _sliding(query, key, value, window, cap, valid, block, slopes)
     size = -(-blocks // _PARTS) * block  # queries of a part
     parts = []
     for start in range(0, length, size):
         end = min(start + size, length)
         seen = None if valid is None else valid[:, :end]
-        parts.append(_part(query[:, start:end], key[:, :end], value[:, :end], start, window, cap, seen, block))
+        parts.append(_part(query[:, start:end], key[:, :end], value[:, :end], start, window, cap, seen, block, slopes))
     return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=1)
 
 
@@ -50,19 +51,27 @@ def _part(
     cap: float | None,
     valid: Array | None,
     b: int,
+    slopes: tuple[float, ...] | None,
 ) -> Array:
     """The queries from `start` on, `b` at a time, each time over all the given keys."""
     if query.shape[1] <= b:
-        return _mix(query, key, value, start, 0, window, cap, valid)
+        return _mix(query, key, value, start, 0, window, cap, valid, slopes)
 
     def one(first: Array) -> Array:
-        return _mix(_cut(query, first, b), key, value, start + first, 0, window, cap, valid)
+        return _mix(_cut(query, first, b), key, value, start + first, 0, window, cap, valid, slopes)
 
     return _in_turn(one, query, b)
 
 
 def _sliding(
-    query: Array, key: Array, value: Array, window: int, cap: float | None, valid: Array | None, block: int
+    query: Array,
+    key: Array,
+    value: Array,
+    window: int,
+    cap: float | None,
+    valid: Array | None,
+    block: int,
+    slopes: tuple[float, ...] | None,
 ) -> Array:
     """Blocks that read the `window - 1` keys before them and their own, and no others."""
     before = window - 1
@@ -74,7 +83,7 @@ def _sliding(
     def one(first: Array) -> Array:
         keys, values = _cut(key, first, size), _cut(value, first, size)
         seen = None if there is None else _cut(there, first, size)
-        return _mix(_cut(query, first, block), keys, values, first, first - before, window, cap, seen)
+        return _mix(_cut(query, first, block), keys, values, first, first - before, window, cap, seen, slopes)
 
     return _in_turn(one, query, block)
 
@@ -101,6 +110,7 @@ def _mix(
     window: int | None,
     cap: float | None,
     valid: Array | None,
+    slopes: tuple[float, ...] | None,
 ) -> Float[Array, "b q n h"]:
     batch, length, heads, width = query.shape
     groups = key.shape[2]
@@ -114,6 +124,8 @@ def _mix(
     if cap is not None:
         scores = cap * jnp.tanh(scores / cap)
     q, k = first_query + jnp.arange(length)[:, None], first_key + jnp.arange(key.shape[1])[None, :]
+    if slopes is not None:
+        scores = scores + jnp.asarray(slopes, jnp.float32).reshape(groups, -1, 1, 1) * (k - q)
     seen = (k <= q) & (k >= 0)
     if window is not None:
         seen = seen & (k > q - window)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from csvjax.errors import InputError
 from csvjax.lms.architecture import Architecture
 from csvjax.lms.families import FAMILIES, make_architecture
-from csvjax.lms.fill import Place, fill, placeless
+from csvjax.lms.fill import Place, check, fill, placeless
 from csvjax.lms.tensors import SafeTensors, find_weights, fingerprint
 from csvjax.lms.transformer import Transformer
 
@@ -70,8 +70,8 @@ def _first_line(error: Exception) -> str:
 def open_checkpoint(lm: str, name: str | None = None) -> Checkpoint:
     """Read what a checkpoint is, without its weights. `name`: what to call it, without it the end of its path.
 
-    Raises: InputError for a family that csvjax does not know, weights that are not safetensors or GGUF, and files that
-    cannot be read.
+    Raises: InputError for a family that csvjax does not know, weights that are not safetensors or GGUF, quantised
+    weights, tensors that are not those of the model, and files that cannot be read.
     """
     path = locate(lm)
     name = name or Path(lm).name.removesuffix(".gguf")
@@ -84,10 +84,12 @@ def open_checkpoint(lm: str, name: str | None = None) -> Checkpoint:
     config = read_config(path)
     shape = make_architecture(config)
     files = find_weights(path)
+    tensors = SafeTensors(files)
+    check(shape, tensors)  # now, and not after hours of other models
     tokenizer, first = read_tokenizer(path)
 
     def load(dtype: DTypeLike = jnp.float32, place: Place = placeless) -> Transformer:
-        return fill(shape, SafeTensors(files), dtype, place)
+        return fill(shape, tensors, dtype, place)
 
     return Checkpoint(name, shape, tokenizer, first, fingerprint(files), load)
 
@@ -95,22 +97,53 @@ def open_checkpoint(lm: str, name: str | None = None) -> Checkpoint:
 def read_config(folder: Path) -> Any:
     """The configuration of a checkpoint as `transformers` fills it in; of a model with vision, that of its text part.
 
-    Raises: InputError if there is none, or if csvjax does not know the family.
+    Raises: InputError if there is none, if csvjax does not know the family, and if the weights are quantised or are not
+    those that the folder seems to hold.
     """
     path = folder / "config.json"
     if not path.is_file():
         raise InputError(f"expected a config.json in {folder}, found none; give the folder of a checkpoint")
     try:
-        kind = json.loads(path.read_text(encoding="utf-8")).get("model_type")
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        kind = raw.get("model_type")
     except (ValueError, AttributeError):
         raise InputError(f"expected an object in JSON in {path}, found something else; get the file again") from None
+    _check_plain(raw, path)
     if kind not in (*FAMILIES, "gemma3"):
         raise InputError(
             f"expected a model_type among {', '.join(sorted(FAMILIES))} in {path}, found {kind!r}; csvjax does not "
             "know how to score this model"
         )
     config = quietly(lambda auto: auto.AutoConfig.from_pretrained(folder, trust_remote_code=False), path)
-    return config.text_config if kind == "gemma3" else config
+    if kind != "gemma3":
+        return config
+    text = config.text_config
+    text.tie_word_embeddings = config.tie_word_embeddings  # the head is the whole model's
+    return text
+
+
+def _check_plain(raw: Mapping[str, Any], path: Path) -> None:
+    """Refuse what would make another model of the weights than the family says."""
+    for part in (raw, raw.get("text_config")):
+        for key in ("quantization_config", "quantization", "compression_config"):
+            found = part.get(key) if isinstance(part, Mapping) else None
+            if found:
+                method = found.get("quant_method") or found.get("format") if isinstance(found, Mapping) else found
+                by = f"by {method}" if method else f"to {found.get('bits')} bits"
+                raise InputError(
+                    f"expected weights that are not quantised, found a {key} in {path} ({by}); csvjax would score "
+                    "another model, so give the checkpoint that it was made from"
+                )
+    if raw.get("transformers_weights"):
+        raise InputError(
+            f"expected weights under their usual names, found transformers_weights={raw['transformers_weights']!r} in "
+            f"{path}; save the model again with transformers"
+        )
+    if (path.parent / "adapter_config.json").is_file():
+        raise InputError(
+            f"expected a whole model in {path.parent}, found an adapter_config.json too, which changes its weights; "
+            "merge the adapter into the model, or remove it"
+        )
 
 
 def read_tokenizer(folder: Path) -> tuple[Tokenizer, int | None]:

@@ -34,8 +34,10 @@ def make_mesh(model: int = 1) -> Mesh:
 def _spec(path: Path, ndim: int) -> PartitionSpec:
     """Matrices are cut so that a branch of a block needs one sum over devices at its end (arXiv 1909.08053); embedding,
     positions and head are cut across the width, which every vocabulary allows."""
-    if len(path) == 1:
+    if len(path) == 1 and ndim == 2:
         return PartitionSpec(None, "model")
+    if len(path) == 1:
+        return PartitionSpec(None)
     module, leaf = path[-2:]
     if module in _WIDER:
         return PartitionSpec(None, "model") if leaf == "kernel" else PartitionSpec("model")

@@ -6,7 +6,8 @@
     tpu        Splash, a Pallas call   float32 and float16; padding on the left; other than 128 n tokens
     others     none
 
-Every family but Gemma-2 thus has the fused kernel on both platforms, Gemma-2 on a TPU alone.
+Every family but Gemma-2, BLOOM and MPT thus has the fused kernel on both platforms, Gemma-2 on a TPU alone; linear
+biases (BLOOM, MPT) have it on neither.
 What is left out goes by in blocks (`csvjax.lms.blocked_attention`). Float32 stays float32: both kernels multiply in 16
 bits.
 """

@@ -16,7 +16,7 @@ from csvjax.errors import InputError
 from csvjax.lms.architecture import Architecture
 from csvjax.lms.checkpoint import Checkpoint, quietly
 from csvjax.lms.families import make_architecture
-from csvjax.lms.fill import Place, fill, placeless
+from csvjax.lms.fill import Place, check, fill, placeless
 from csvjax.lms.tensors import fingerprint
 from csvjax.lms.transformer import Transformer
 
@@ -65,6 +65,7 @@ def open_gguf(path: Path, name: str) -> Checkpoint:
         )
     tensors = _GgufTensors(reader.tensors, path, family, fields)
     shape = _architecture(family, fields, tensors)
+    check(shape, tensors)
     tokenizer = _tokenizer(fields, path)
     first = fields.get("tokenizer.ggml.bos_token_id", fields.get("tokenizer.ggml.eos_token_id"))
 
@@ -99,6 +100,9 @@ class _GgufTensors:
     def shape(self, name: str) -> tuple[int, ...]:
         return tuple(int(n) for n in reversed(self.raw[self._name[name]].shape))
 
+    def kind(self, name: str) -> str:
+        return "F32"  # when it is read: a GGUF says how its numbers become floats
+
     def read(self, name: str) -> np.ndarray:
         from gguf import dequantize
 
@@ -121,20 +125,30 @@ def _architecture(family: str, fields: Mapping[str, Any], tensors: _GgufTensors)
         rope |= {"rope_type": kind, "factor": value("rope.scaling.factor")}
         if original := value("rope.scaling.original_context_length"):
             rope["original_max_position_embeddings"] = original
-    values = dict(
+    head_width = value("attention.key_length", value("embedding_length") // heads)
+    if (turned := value("rope.dimension_count", head_width)) != head_width:
+        raise InputError(
+            f"expected rotary positions on all {head_width} dimensions of a head, found {turned} in {tensors.place}; "
+            "give the folder with its config.json and safetensors"
+        )
+    window = _window(family, fields, tensors.place)
+    values: dict[str, Any] = dict(
         vocab_size=tensors.shape("model.embed_tokens.weight")[0],
         hidden_size=value("embedding_length"),
         intermediate_size=value("feed_forward_length"),
         num_hidden_layers=value("block_count"),
         num_attention_heads=heads,
         num_key_value_heads=value("attention.head_count_kv", heads),
-        head_dim=value("attention.key_length", value("embedding_length") // heads),
+        head_dim=head_width,
         max_position_embeddings=value("context_length"),
         rms_norm_eps=value("attention.layer_norm_rms_epsilon"),
         rope_parameters=rope,
         tie_word_embeddings="lm_head.weight" not in set(tensors.names()),
     )
-    config = quietly(lambda auto: auto.AutoConfig.for_model(family, **values), Path(tensors.place))
+    if window is not None:
+        values["sliding_window"] = window
+    model = "llama" if family == "llama" and window is None else "mistral" if family == "llama" else family
+    config = quietly(lambda auto: auto.AutoConfig.for_model(model, **values), Path(tensors.place))
     shape = make_architecture(config)
     if _FREQUENCIES not in tensors.raw:
         return shape
@@ -145,6 +159,26 @@ def _architecture(family: str, fields: Mapping[str, Any], tensors: _GgufTensors)
         frequency = tuple((np.asarray(layer.rope.frequency, np.float32) / slower).tolist())
         layers.append(replace(layer, rope=replace(layer.rope, frequency=frequency)))
     return replace(shape, layers=tuple(layers))
+
+
+def _window(family: str, fields: Mapping[str, Any], place: str) -> int | None:
+    """The window of a Mistral, which comes as a Llama, and mostly without its window.
+
+    Raises: InputError where the window, or which layers have it, is not known.
+    """
+    window = fields.get(f"{family}.attention.sliding_window") or None
+    name = " ".join(str(fields.get(f"general.{key}", "")) for key in ("name", "basename", "finetune"))
+    if family != "llama" and window is not None and window < fields.get(f"{family}.context_length", 0):
+        raise InputError(
+            f"expected attention without a window, found one of {window} tokens in {place}, which does not say which "
+            "layers have it; give the folder with its config.json and safetensors"
+        )
+    if family == "llama" and window is None and "mistral" in name.lower():
+        raise InputError(
+            f"expected the window of attention that a Mistral may have, found none in {place}; give the folder with "
+            "its config.json and safetensors"
+        )
+    return window if family == "llama" else None
 
 
 def _words(digits: str) -> Any:

@@ -1,4 +1,4 @@
-"""Where the weights of each family stand in a checkpoint, and how fused ones come apart."""
+"""How weights stand in a checkpoint, and how fused ones come apart; `csvjax.lms.tables` has the names."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["NAMING", "Naming", "Split"]
+from csvjax.lms.architecture import Architecture
 
-Split = Callable[[np.ndarray, int, int], np.ndarray]
-"""(fused tensor with outputs first, part 0, 1 or 2 for query, key and value, heads) to that part."""
+__all__ = ["Cut", "Naming", "by_group", "in_parts"]
+
+Cut = Callable[[np.ndarray, str, Architecture], np.ndarray]
+"""(stored tensor with outputs first, name of a module, shape of the model) to the part that is the module's."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Naming:
     """`top` and `block`: a module of `Transformer` or `Block` to the name of its tensors, without .weight and .bias.
 
     Names of `top` and `block` come after one of the `prefixes`, `output` does not. In a name of `block` {} is the
-    layer. `fused`: how the shared tensor of query, key and value is cut. `inputs_first`: matrices are stored as
+    layer. `fused`: how a tensor that several modules share is cut. `inputs_first`: matrices are stored as
     [input, output], not [output, input].
     """
 
@@ -26,109 +28,32 @@ class Naming:
     top: Mapping[str, str]
     block: Mapping[str, str]
     output: str = "lm_head"
-    fused: Split | None = None
+    fused: Cut | None = None
     inputs_first: bool = False
 
 
-def _thirds(tensor: np.ndarray, part: int, heads: int) -> np.ndarray:
-    return np.split(tensor, 3)[part]
+def in_parts(tensor: np.ndarray, module: str, shape: Architecture) -> np.ndarray:
+    """All queries, then all keys, then all values; or the gate, then what it multiplies."""
+    rows, kv_rows = shape.heads * shape.head_width, shape.kv_heads * shape.head_width
+    match module:
+        case "query":
+            return tensor[:rows]
+        case "key":
+            return tensor[rows : rows + kv_rows]
+        case "value":
+            return tensor[rows + kv_rows :]
+        case "gate":
+            return tensor[: shape.hidden]
+        case "up" if shape.gated:
+            return tensor[shape.hidden :]
+    return tensor
 
 
-def _by_head(tensor: np.ndarray, part: int, heads: int) -> np.ndarray:
-    """Query, key and value of the first head, then those of the second, and so on."""
-    return tensor.reshape(heads, 3, -1, *tensor.shape[1:])[:, part].reshape(-1, *tensor.shape[1:])
-
-
-_LLAMA = Naming(
-    prefixes=("model.", ""),
-    top={"embedding": "embed_tokens", "norm": "norm"},
-    block={
-        "query": "layers.{}.self_attn.q_proj",
-        "key": "layers.{}.self_attn.k_proj",
-        "value": "layers.{}.self_attn.v_proj",
-        "out": "layers.{}.self_attn.o_proj",
-        "query_norm": "layers.{}.self_attn.q_norm",
-        "key_norm": "layers.{}.self_attn.k_norm",
-        "gate": "layers.{}.mlp.gate_proj",
-        "up": "layers.{}.mlp.up_proj",
-        "down": "layers.{}.mlp.down_proj",
-        "attention_before": "layers.{}.input_layernorm",
-        "mlp_before": "layers.{}.post_attention_layernorm",
-    },
-)
-
-_OLMO2 = Naming(
-    _LLAMA.prefixes,
-    _LLAMA.top,
-    dict(_LLAMA.block)
-    | {
-        "attention_after": "layers.{}.post_attention_layernorm",
-        "mlp_after": "layers.{}.post_feedforward_layernorm",
-    },
-)
-
-_GEMMA = Naming(
-    ("model.", "", "language_model.model.", "model.language_model."),  # the last two: beside a vision model
-    _LLAMA.top,
-    dict(_OLMO2.block) | {"mlp_before": "layers.{}.pre_feedforward_layernorm"},
-)
-
-NAMING: Mapping[str, Naming] = {
-    "gpt2": Naming(
-        prefixes=("transformer.", ""),
-        top={"embedding": "wte", "positions": "wpe", "norm": "ln_f"},
-        block={
-            "query": "h.{}.attn.c_attn",
-            "key": "h.{}.attn.c_attn",
-            "value": "h.{}.attn.c_attn",
-            "out": "h.{}.attn.c_proj",
-            "up": "h.{}.mlp.c_fc",
-            "down": "h.{}.mlp.c_proj",
-            "attention_before": "h.{}.ln_1",
-            "mlp_before": "h.{}.ln_2",
-        },
-        fused=_thirds,
-        inputs_first=True,
-    ),
-    "gpt_neox": Naming(
-        prefixes=("gpt_neox.", ""),
-        top={"embedding": "embed_in", "norm": "final_layer_norm"},
-        block={
-            "query": "layers.{}.attention.query_key_value",
-            "key": "layers.{}.attention.query_key_value",
-            "value": "layers.{}.attention.query_key_value",
-            "out": "layers.{}.attention.dense",
-            "up": "layers.{}.mlp.dense_h_to_4h",
-            "down": "layers.{}.mlp.dense_4h_to_h",
-            "attention_before": "layers.{}.input_layernorm",
-            "mlp_before": "layers.{}.post_attention_layernorm",
-        },
-        output="embed_out",
-        fused=_by_head,
-    ),
-    "opt": Naming(
-        prefixes=("model.decoder.", "decoder.", ""),
-        top={
-            "embedding": "embed_tokens",
-            "positions": "embed_positions",
-            "project_in": "project_in",
-            "project_out": "project_out",
-            "norm": "final_layer_norm",
-        },
-        block={
-            "query": "layers.{}.self_attn.q_proj",
-            "key": "layers.{}.self_attn.k_proj",
-            "value": "layers.{}.self_attn.v_proj",
-            "out": "layers.{}.self_attn.out_proj",
-            "up": "layers.{}.fc1",
-            "down": "layers.{}.fc2",
-            "attention_before": "layers.{}.self_attn_layer_norm",
-            "attention_residual": "layers.{}.self_attn_layer_norm",
-            "mlp_before": "layers.{}.final_layer_norm",
-            "mlp_residual": "layers.{}.final_layer_norm",
-        },
-    ),
-    **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3"), _LLAMA),
-    "olmo2": _OLMO2,
-    **dict.fromkeys(("gemma2", "gemma3_text"), _GEMMA),
-}
+def by_group(tensor: np.ndarray, module: str, shape: Architecture) -> np.ndarray:
+    """The queries that read the first key, this key and its value, then those of the second, and so on."""
+    if module not in ("query", "key", "value"):
+        return tensor
+    each = shape.heads // shape.kv_heads
+    groups = tensor.reshape(shape.kv_heads, each + 2, shape.head_width, *tensor.shape[1:])
+    found = groups[:, :each] if module == "query" else groups[:, each if module == "key" else each + 1]
+    return found.reshape(-1, *tensor.shape[1:])

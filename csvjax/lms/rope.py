@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -19,10 +19,13 @@ __all__ = ["Rope", "make_rope", "rotate", "turns"]
 @dataclass(frozen=True)
 class Rope:
     """`frequency[i]`, radians for each position, turns dimensions i and i + len(frequency) of a head; cos and sin are
-    multiplied by `factor`. Dimensions past 2 len(frequency) are left alone."""
+    multiplied by `factor`. Dimensions past 2 len(frequency) are left alone. `longest`: tokens of a text up to which the
+    rotation is this one; None for any. `neighbours`: the pairs are dimensions 2 i and 2 i + 1 instead."""
 
     frequency: tuple[float, ...]
     factor: float = 1.0
+    longest: int | None = None
+    neighbours: bool = False
 
 
 def make_rope(parameters: Mapping[str, Any], head_width: int, context: int) -> Rope:
@@ -30,25 +33,36 @@ def make_rope(parameters: Mapping[str, Any], head_width: int, context: int) -> R
 
     Plain: theta^(-2i / d) (RoFormer, arXiv 2104.09864); linear: divided by `factor` (arXiv 2306.15595); llama3: slow
     ones only (Llama 3.1); yarn: a ramp between both (arXiv 2309.00071, equation 23). `dynamic` is plain up to the
-    `context` of the model, and never used past it.
-    Raises: InputError for another `rope_type`.
+    `context` of the model, and never used past it. longrope: each divided by its `short_factor` (arXiv 2402.13753),
+    and never used past the original context, where others are.
+    Raises: InputError for another `rope_type`, and a `rope_theta` that is no number above 0.
     """
     kind = parameters.get("rope_type") or parameters.get("type") or "default"
     dim = int(head_width * (parameters.get("partial_rotary_factor") or 1.0))
-    theta = float(parameters["rope_theta"])
+    given = parameters.get("rope_theta")
+    if not isinstance(given, int | float) or not given > 0:
+        raise InputError(
+            f"expected a number above 0 as rope_theta in config.json, found {given}; write the one that the model was "
+            "trained with"
+        )
+    theta = float(given)
     # In float32, as the models were trained with.
     plain = (1.0 / theta ** (np.arange(0, dim, 2, dtype=np.float32) / np.float32(dim))).astype(np.float32)
     match kind:
-        case "default" | "dynamic":
+        case "default":
             return _rope(plain)
+        case "dynamic":
+            return replace(_rope(plain), longest=context)
         case "linear":
             return _rope(plain / np.float32(parameters["factor"]))
         case "llama3":
             return _rope(_llama3(plain, parameters))
         case "yarn":
             return _yarn(plain, parameters, theta, context)
+        case "longrope":
+            return _longrope(plain, parameters, context)
     raise InputError(
-        f"expected rotary positions of the type default, linear, dynamic, llama3 or yarn, found {kind!r} in "
+        f"expected rotary positions of the type default, linear, dynamic, llama3, yarn or longrope, found {kind!r} in "
         "config.json; csvjax does not know how to score this model"
     )
 
@@ -81,6 +95,16 @@ def _yarn(plain: np.ndarray, parameters: Mapping[str, Any], theta: float, contex
     return _rope(plain / np.float32(factor) * ramp + plain * (1 - ramp), _temperature(parameters, factor))
 
 
+def _longrope(plain: np.ndarray, parameters: Mapping[str, Any], context: int) -> Rope:
+    original = int(parameters["original_max_position_embeddings"])
+    factor = parameters.get("factor") or context / original
+    given = parameters.get("attention_factor")
+    temperature = math.sqrt(1 + math.log(factor) / math.log(original)) if factor > 1 else 1.0
+    short = np.asarray(parameters["short_factor"], np.float32)
+    found = _rope(plain / short, temperature if given is None else float(given))
+    return replace(found, longest=min(original, context))
+
+
 def _temperature(parameters: Mapping[str, Any], factor: float) -> float:
     given = parameters.get("attention_factor")
     if given is not None:
@@ -100,10 +124,14 @@ def turns(rope: Rope, positions: Int[Array, "*b t"]) -> tuple[Float[Array, "*b t
 
 
 def rotate(
-    x: Float[Array, "b t n h"], cos: Float[Array, "*b t g"], sin: Float[Array, "*b t g"]
+    x: Float[Array, "b t n h"], cos: Float[Array, "*b t g"], sin: Float[Array, "*b t g"], neighbours: bool = False
 ) -> Float[Array, "b t n h"]:
-    """Turn the pairs (i, i + g) of each head, and leave dimensions from 2 g on."""
+    """Turn the pairs (i, i + g) of each head, or (2 i, 2 i + 1), and leave dimensions from 2 g on."""
     g = cos.shape[-1]
     cos, sin = cos[..., None, :], sin[..., None, :]
+    if neighbours:
+        first, second, rest = x[..., : 2 * g : 2], x[..., 1 : 2 * g : 2], x[..., 2 * g :]
+        turned = jnp.stack([first * cos - second * sin, second * cos + first * sin], axis=-1)
+        return jnp.concatenate([turned.reshape(*x.shape[:-1], 2 * g), rest], axis=-1)
     first, second, rest = x[..., :g], x[..., g : 2 * g], x[..., 2 * g :]
     return jnp.concatenate([first * cos - second * sin, second * cos + first * sin, rest], axis=-1)

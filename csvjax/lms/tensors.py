@@ -17,7 +17,7 @@ __all__ = ["SafeTensors", "Tensors", "find_weights", "fingerprint"]
 
 @runtime_checkable
 class Tensors(Protocol):
-    """Named arrays; `place` says where they are for errors."""
+    """Named arrays; `place` says where they are for errors, `kind` how numbers are stored, as safetensors spells it."""
 
     place: str
 
@@ -25,14 +25,20 @@ class Tensors(Protocol):
 
     def shape(self, name: str) -> tuple[int, ...]: ...
 
+    def kind(self, name: str) -> str: ...
+
     def read(self, name: str) -> np.ndarray: ...
 
 
 def find_weights(folder: Path) -> tuple[Path, ...]:
-    """The safetensors files of a checkpoint: those that its index names, or `model.safetensors`, or all there are.
+    """The safetensors files of a checkpoint: `model.safetensors`, or those that its index names, or all there are.
 
+    An index beside `model.safetensors` is stale, and transformers does not look at it either.
     Raises: InputError if there is none, or one of the index is missing.
     """
+    one = folder / "model.safetensors"
+    if one.is_file():
+        return (one,)
     index = folder / "model.safetensors.index.json"
     if index.is_file():
         try:
@@ -47,9 +53,7 @@ def find_weights(folder: Path) -> tuple[Path, ...]:
                 f"expected {len(files)} files of weights in {folder}, found no {absent[0]}; get the checkpoint whole"
             )
         return files
-    one = folder / "model.safetensors"
-    files = (one,) if one.is_file() else tuple(sorted(folder.glob("*.safetensors")))
-    if files:
+    if files := tuple(sorted(folder.glob("*.safetensors"))):
         return files
     pickled = sorted(file.name for kind in ("*.bin", "*.pt", "*.pth", "*.ckpt") for file in folder.glob(kind))
     if pickled:
@@ -69,11 +73,13 @@ class SafeTensors:
         from safetensors import SafetensorError, safe_open
 
         self.place = str(files[0] if len(files) == 1 else files[0].parent)
-        self._file: dict[str, Path] = {}
+        self._found: dict[str, tuple[Path, tuple[int, ...], str]] = {}
         for path in files:
             try:
                 with safe_open(path, "np") as opened:
-                    self._file |= dict.fromkeys(opened.keys(), path)
+                    for name in opened.keys():  # noqa: SIM118  # not a dict
+                        part = opened.get_slice(name)
+                        self._found[name] = path, tuple(part.get_shape()), part.get_dtype()
             except (SafetensorError, OSError) as error:
                 raise InputError(
                     f"expected a whole safetensors file at {path}, found one that cannot be read ({error}); "
@@ -81,19 +87,19 @@ class SafeTensors:
                 ) from None
 
     def names(self) -> Iterable[str]:
-        return self._file
+        return self._found
 
     def shape(self, name: str) -> tuple[int, ...]:
-        from safetensors import safe_open
+        return self._found[name][1]
 
-        with safe_open(self._file[name], "np") as opened:
-            return tuple(opened.get_slice(name).get_shape())
+    def kind(self, name: str) -> str:
+        return self._found[name][2]
 
     def read(self, name: str) -> np.ndarray:
         from safetensors import safe_open
 
         # Opened anew for each tensor: what a map has read stays in memory until it is closed.
-        with safe_open(self._file[name], "np") as opened:
+        with safe_open(self._found[name][0], "np") as opened:
             return opened.get_tensor(name)
 
 

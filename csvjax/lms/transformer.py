@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
+from csvjax.errors import InputError
 from csvjax.lms.architecture import Activation, Architecture, Layer
 from csvjax.lms.attention import attend
 from csvjax.lms.rope import Rope, rotate, turns
@@ -58,10 +59,10 @@ def _side_by_side(x: Array, parts: Sequence[Linear]) -> list[Array]:
 class Norm(nnx.Module):
     """Layer norm, or RMS norm (arXiv 1910.07467), in float32: (x - mean) / sqrt(var + eps) (offset + scale) + bias."""
 
-    def __init__(self, shape: Architecture, width: int):
+    def __init__(self, shape: Architecture, *width: int):
         self.centred, self.eps, self.offset = shape.norm == "layer", shape.norm_eps, shape.norm_offset
-        self.scale = _empty(width) if shape.norm_affine else None
-        self.bias = _empty(width) if shape.norm_affine and self.centred else None
+        self.scale = _empty(*width) if shape.norm_affine else None
+        self.bias = _empty(*width) if shape.norm_affine and shape.norm_bias and self.centred else None
 
     def __call__(self, x: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
         if self.centred:
@@ -80,8 +81,21 @@ def _activate(name: Activation, x: Array) -> Array:
             return jax.nn.gelu(x, approximate=True)
         case "relu":
             return jax.nn.relu(x)
+        case "relu2":
+            return jnp.square(jax.nn.relu(x))
         case "silu":
             return jax.nn.silu(x)
+
+
+def _head_norm(shape: Architecture, heads: int) -> Norm | None:
+    match shape.head_norm:
+        case "head":
+            return Norm(shape, shape.head_width)
+        case "each":
+            return Norm(shape, heads, shape.head_width)
+        case "all":
+            return Norm(shape, heads * shape.head_width)
+    return None
 
 
 class Block(nnx.Module):
@@ -97,12 +111,12 @@ class Block(nnx.Module):
         self.gate = Linear(width, shape.hidden, shape.mlp_bias) if shape.gated else None
         self.up = Linear(width, shape.hidden, shape.mlp_bias)
         self.down = Linear(shape.hidden, width, shape.mlp_bias)
-        each = shape.head_norm == "head"
-        self.query_norm = Norm(shape, shape.head_width if each else rows) if shape.head_norm else None
-        self.key_norm = Norm(shape, shape.head_width if each else kv_rows) if shape.head_norm else None
+        self.query_norm = _head_norm(shape, shape.heads)
+        self.key_norm = _head_norm(shape, shape.kv_heads)
         for branch in ("attention", "mlp"):
             for place in shape.norms:
-                setattr(self, f"{branch}_{place}", Norm(shape, width))
+                if not (shape.shared_norm and (branch, place) == ("mlp", "before")):
+                    setattr(self, f"{branch}_{place}", Norm(shape, width))
 
     def _norm(self, branch: str, place: str, x: Array) -> Array:
         return getattr(self, f"{branch}_{place}")(x) if place in self.shape.norms else x
@@ -112,16 +126,18 @@ class Block(nnx.Module):
         if norm is not None and self.shape.head_norm == "all":
             x = norm(x)
         x = x.reshape(*x.shape[:2], -1, self.shape.head_width)
-        return norm(x) if norm is not None and self.shape.head_norm == "head" else x
+        return norm(x) if norm is not None and self.shape.head_norm != "all" else x
 
     def attention(self, x: Float[Array, "b t d"], turned: tuple[Array, Array] | None, valid: Array | None) -> Array:
         query, key, value = _side_by_side(x, (self.query, self.key, self.value))
+        if (most := self.shape.qkv_clip) is not None:
+            query, key, value = (jnp.clip(part, -most, most) for part in (query, key, value))
         query, key = self._heads(query, self.query_norm), self._heads(key, self.key_norm)
         value = self._heads(value, None)
-        if turned is not None:
-            query, key = rotate(query, *turned), rotate(key, *turned)
         layer, cap = self.layer, self.shape.attention_cap
-        mixed = attend(query, key, value, layer.scale, layer.window, cap, valid, self.dtype)
+        if turned is not None and layer.rope is not None:
+            query, key = (rotate(part, *turned, layer.rope.neighbours) for part in (query, key))
+        mixed = attend(query, key, value, layer.scale, layer.window, cap, valid, self.dtype, self.shape.slopes)
         return self.out(mixed.reshape(*x.shape[:2], -1))
 
     def mlp(self, x: Float[Array, "b t d"]) -> Float[Array, "b t d"]:
@@ -134,27 +150,34 @@ class Block(nnx.Module):
         return self.query.kernel[...].dtype
 
     def __call__(self, x: Float[Array, "b t d"], turned: tuple[Array, Array] | None, valid: Array | None) -> Array:
-        mixed = self.attention(self._norm("attention", "before", x), turned, valid)
-        mixed = self._norm("attention", "after", mixed)
+        normed = self._norm("attention", "before", x)
+        mixed = self._norm("attention", "after", self.attention(normed, turned, valid))
         if self.shape.parallel:
-            return x + mixed + self._norm("mlp", "after", self.mlp(self._norm("mlp", "before", x)))
-        x = self._norm("attention", "residual", x + mixed)
-        return self._norm("mlp", "residual", x + self._norm("mlp", "after", self.mlp(self._norm("mlp", "before", x))))
+            read = normed if self.shape.shared_norm else self._norm("mlp", "before", x)
+            return x + mixed + self._norm("mlp", "after", self.mlp(read))
+        x = self._norm("attention", "residual", self._add(x, mixed))
+        added = self._norm("mlp", "after", self.mlp(self._norm("mlp", "before", x)))
+        return self._norm("mlp", "residual", self._add(x, added))
+
+    def _add(self, x: Array, branch: Array) -> Array:
+        return x + (branch if self.shape.residual_scale == 1 else branch * self.shape.residual_scale)
 
 
 class Transformer(nnx.Module):
-    """A `LanguageModel`: logits[b, t, v] = cap(hidden_states(tokens)[b, t, d] @ head[d, v])."""
+    """A `LanguageModel`: logits[b, t, v] = cap(hidden_states(tokens)[b, t, d] @ head[d, v] + head_bias[v])."""
 
     def __init__(self, shape: Architecture):
         self.shape = shape
         inner = shape.embedding_width or shape.width
         self.embedding = _empty(shape.vocabulary, inner)
+        self.embedding_norm = Norm(shape, inner) if shape.embedding_norm else None
         self.positions = _empty(shape.learned_positions, shape.width) if shape.learned_positions else None
         self.project_in = Linear(inner, shape.width, False) if inner != shape.width else None
         self.project_out = Linear(shape.width, inner, False) if inner != shape.width else None
         self.blocks = nnx.List([Block(shape, layer) for layer in shape.layers])
         self.norm = Norm(shape, shape.width) if shape.final_norm else None
         self.output = None if shape.tied else _empty(shape.vocabulary, inner)
+        self.output_bias = _empty(shape.vocabulary) if shape.head_bias else None
 
     def hidden_states(
         self, tokens: Int[Array, "b t"], valid: Bool[Array, "b t"] | None = None
@@ -163,9 +186,18 @@ class Transformer(nnx.Module):
 
         `valid`: False at padding, which nobody attends to and which takes no position. It is needed on the left only:
         attention looks left, so padding on the right is seen by padding alone.
+        Raises: InputError for more tokens than the model has positions for: JAX would take the last one for the rest.
         """
+        longest = self.shape.longest
+        if longest is not None and tokens.shape[1] > longest:
+            raise InputError(
+                f"expected at most {longest} tokens, for which this {self.shape.family} model has positions, found "
+                f"{tokens.shape[1]}; score the text in shorter windows"
+            )
         positions = jnp.arange(tokens.shape[1]) if valid is None else jnp.maximum(jnp.cumsum(valid, axis=1) - 1, 0)
         x = self.embedding[...][tokens].astype(jnp.float32) * self.shape.embedding_scale
+        if self.embedding_norm is not None:
+            x = self.embedding_norm(x)
         if self.project_in is not None:
             x = self.project_in(x)
         if self.positions is not None:
@@ -175,11 +207,16 @@ class Transformer(nnx.Module):
             x = block(x, None if block.layer.rope is None else turned[block.layer.rope], valid)
         if self.norm is not None:
             x = self.norm(x)
-        return x if self.project_out is None else self.project_out(x)
+        x = x if self.project_out is None else self.project_out(x)
+        return x if self.shape.logit_scale == 1 else x * self.shape.logit_scale
 
     @property
     def head(self) -> Float[Array, "e v"]:
         return (self.embedding if self.output is None else self.output)[...].T
+
+    @property
+    def head_bias(self) -> Float[Array, " v"] | None:
+        return None if self.output_bias is None else self.output_bias[...]
 
     @property
     def logit_cap(self) -> float | None:

@@ -28,7 +28,7 @@ _GPU_TILE = 128  # rows and columns of the tiles that a GPU's products are made 
 class LanguageModel(Protocol):
     """A Flax NNX module with logits[b, t, v] = hidden_states(tokens)[b, t, d] @ head[d, v], for the token after t.
 
-    One that has a `logit_cap` c puts c tanh(x / c) in place of each logit x.
+    One that has a `head_bias` adds it to them, and one that has a `logit_cap` c puts c tanh(x / c) in place of each x.
     """
 
     def hidden_states(self, tokens: Int[Array, "b t"]) -> Float[Array, "b t d"]: ...
@@ -41,19 +41,20 @@ def _capped(logits: Array, cap: float | None) -> Array:
     return logits if cap is None else cap * jnp.tanh(logits / cap)
 
 
-def _products(states: Array, rows: Array, cap: float | None) -> Array:
+def _products(states: Array, rows: Array, bias: Array | None, cap: float | None) -> Array:
     """Logits of the vocabulary's `rows`, summed in float32."""
     product = partial(jnp.matmul, preferred_element_type=jnp.float32, precision="highest")
-    return _capped(product(states.astype(rows.dtype), rows.T), cap)
+    logits = product(states.astype(rows.dtype), rows.T)
+    return _capped(logits if bias is None else logits + bias, cap)
 
 
-def _narrow(states: Array, target: Array, rows: Array, cap: float | None) -> Array:
-    logits = _products(states, rows, cap)
+def _narrow(states: Array, target: Array, rows: Array, bias: Array | None, cap: float | None) -> Array:
+    logits = _products(states, rows, bias, cap)
     chosen = jnp.take_along_axis(logits, target[:, None], axis=-1)[:, 0]
     return jax.nn.logsumexp(logits, axis=-1) - chosen
 
 
-def _wide(states: Array, target: Array, rows: Array, cap: float | None, columns: int) -> Array:
+def _wide(states: Array, target: Array, rows: Array, bias: Array | None, cap: float | None, columns: int) -> Array:
     """The log of the sum is gathered block by block of the vocabulary (online softmax, arXiv 1805.02867)."""
     blocks = len(rows) // columns
 
@@ -64,15 +65,17 @@ def _wide(states: Array, target: Array, rows: Array, cap: float | None, columns:
 
     def step(carry: tuple[Array, Array], i: Array) -> tuple[tuple[Array, Array], None]:
         part = jax.lax.dynamic_slice_in_dim(rows, i * columns, columns)
-        return add(carry, _products(states, part, cap)), None
+        shift = None if bias is None else jax.lax.dynamic_slice_in_dim(bias, i * columns, columns)
+        return add(carry, _products(states, part, shift, cap)), None
 
     carry = jnp.full(len(states), -jnp.inf), jnp.zeros(len(states))
     if blocks == 1:
-        carry = add(carry, _products(states, rows[:columns], cap))
+        carry = add(carry, _products(states, rows[:columns], None if bias is None else bias[:columns], cap))
     else:
         carry, _ = jax.lax.scan(step, carry, jnp.arange(blocks))
     if blocks * columns < len(rows):
-        carry = add(carry, _products(states, rows[blocks * columns :], cap))
+        last = slice(blocks * columns, None)
+        carry = add(carry, _products(states, rows[last], None if bias is None else bias[last], cap))
     most, total = carry
     chosen = jnp.einsum(
         "pd,pd->p",
@@ -81,6 +84,7 @@ def _wide(states: Array, target: Array, rows: Array, cap: float | None, columns:
         preferred_element_type=jnp.float32,
         precision="highest",
     )
+    chosen = chosen if bias is None else chosen + bias[target]
     return most + jnp.log(total) - _capped(chosen, cap)
 
 
@@ -99,8 +103,9 @@ def blocked_nll(
     block: int | None = None,
     cap: float | None = None,
     columns: int | None = None,
+    bias: Float[Array, " v"] | None = None,
 ) -> Float[Array, " p"]:
-    """-log softmax(cap(hidden @ head))[target] in nats, in float32, over blocks of positions one after the other.
+    """-log softmax(cap(hidden @ head + bias))[target] in nats, in float32, over blocks of positions in turn.
 
     Up to 4 `columns` of vocabulary, the largest array is [block, v]; beyond, the vocabulary goes by in blocks too, and
     the largest is [max(block, 2048), columns], whatever v is. Without `block` and `columns` they are 512 and 4096; on a
@@ -119,7 +124,7 @@ def blocked_nll(
     padding = -count % block
 
     def one(part: tuple[Array, Array]) -> Array:
-        return _wide(*part, rows, cap, columns) if wide else _narrow(*part, rows, cap)
+        return _wide(*part, rows, bias, cap, columns) if wide else _narrow(*part, rows, bias, cap)
 
     # Block j holds the positions j, j + blocks, ...: where positions are spread over devices, so is every block.
     states = jnp.pad(hidden, ((0, padding), (0, 0))).reshape(block, -1, width).swapaxes(0, 1)
@@ -133,7 +138,8 @@ def _token_nll(graph: nnx.GraphDef, params: nnx.State, tokens: Array, targets: A
     hidden = model.hidden_states(tokens)
     flat = hidden.reshape(-1, hidden.shape[-1])
     cap = getattr(model, "logit_cap", None)
-    return blocked_nll(flat, model.head, targets.reshape(-1), block, cap).reshape(targets.shape)
+    bias = getattr(model, "head_bias", None)
+    return blocked_nll(flat, model.head, targets.reshape(-1), block, cap, bias=bias).reshape(targets.shape)
 
 
 def scorer(model: LanguageModel, block: int | None = None) -> Callable[[AnyArray, AnyArray], Array]:

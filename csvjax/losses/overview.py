@@ -74,4 +74,7 @@ def look(path: Path) -> Overview:
         lm: tuple(stores.chunk_path(group, row, int(c)) for c in np.flatnonzero(states[row] == stores.DAMAGED))
         for row, lm in enumerate(lms)
     }
-    return Overview(pd.DataFrame(rows), stores.attribute(group, "models"), len(units), missing, damaged)
+    columns = ["lm", "domain", "tokens", "done", "nats", "bits"]
+    return Overview(
+        pd.DataFrame(rows, columns=columns), stores.attribute(group, "models"), len(units), missing, damaged
+    )

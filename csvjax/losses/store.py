@@ -6,17 +6,14 @@ chunk), `code` (the version of csvjax that made it) and `models`: for each, what
 something to say, `accuracy` is how far the losses of a model may be off for the type of its weights, and `batch` the
 tokens of a batch that was chosen for the device: both are objects with a value for each such model. A chunk of `loss`
 is one row of `chunk` tokens; the file of a chunk is moved to its place when it is written, so a kill leaves it out or
-whole.
+whole. A model joins the store with its first chunk of finite losses: a checkpoint that gives none leaves nothing.
 """
 
 from __future__ import annotations
 
-import fcntl
 import importlib.metadata
-import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +24,7 @@ from jaxtyping import Float, Int
 from csvjax.atomic import replacing
 from csvjax.data.loss_format import FORMAT, VERSION, create_array, encode_units
 from csvjax.errors import InputError
+from csvjax.losses.locks import alone, remove_empty, working
 from csvjax.losses.units import EncodedText
 
 __all__ = [
@@ -40,7 +38,9 @@ __all__ = [
     "chunk_states",
     "keep_batch",
     "kept_batch",
+    "model_states",
     "open_store",
+    "remove_empty",
     "working",
     "write_chunk",
 ]
@@ -56,27 +56,10 @@ CHUNK = 16_384
 Settings = Mapping[str, Any]
 
 
-@contextmanager
-def working(path: Path) -> Iterator[None]:
-    """Hold the store at `path` as one of those who write to it; the first of them clears what a kill left behind."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for left in path.rglob("*.partial"):
-                left.unlink(missing_ok=True)
-        except BlockingIOError:
-            pass  # someone else writes, and what looks left behind may be theirs
-        fcntl.flock(handle, fcntl.LOCK_SH)
-        yield
-    finally:
-        os.close(handle)
-
-
 def open_store(
     path: Path, models: Mapping[str, Settings], text: EncodedText, first_scored: bool, chunk: int = CHUNK
 ) -> zarr.Group:
-    """The store at `path` with a row for each of `models`, made if it is not there; models it lacks join at its end.
+    """The store at `path`, made without models if it is not there, for `models` to join with their first chunks.
 
     `models`: what the losses of each depend on (context, stride, weights, ...), as JSON.
     Raises: InputError for something else at `path`, and a store of other text, another tokenizer, or a model of one of
@@ -85,10 +68,12 @@ def open_store(
     scoring = "every token" if first_scored else "all but the first token of a document"
     fixed = {"corpus": text.corpus, "tokenizer": text.tokenizer, "scoring": scoring}
     arrays, named = encode_units(text.units, text.texts)
-    new = not path.exists()
-    if new:
-        _create(path, models, {**named, **fixed}, arrays, chunk)
-    elif not (path / "zarr.json").is_file():
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with alone(path.parent):  # or two at once would replace each other's store
+        new = not path.exists()
+        if new:
+            _create(path, {**named, **fixed}, arrays, chunk)
+    if not new and not (path / "zarr.json").is_file():
         raise InputError(
             f"expected a store of csvjax losses or nothing at {path}, found something else; choose another"
         )
@@ -106,27 +91,24 @@ def open_store(
             )
     if not new:
         _mend_units(group, arrays)
-    _join(group, path, models, len(text.units))
+    for lm, settings in models.items():
+        _check_known(group, lm, settings)
     return group
 
 
-def _create(
-    path: Path, models: Mapping[str, Settings], named: Settings, arrays: Mapping[str, np.ndarray], chunk: int
-) -> None:
+def _create(path: Path, named: Settings, arrays: Mapping[str, np.ndarray], chunk: int) -> None:
     attributes = {
         "format": FORMAT,
         "version": VERSION,
-        "lms": list(models),
+        "lms": [],
         **named,
         "chunk": chunk,
         "code": _version(),
+        "models": {},
     }
-    attributes["models"] = {lm: dict(settings) for lm, settings in models.items()}
-    attributes |= _accuracy(models)
     with replacing(path) as part:
         group = zarr.create_group(part, attributes=attributes)
-        shape = len(models), len(arrays["start"])
-        create_array(group, "loss", shape=shape, chunks=(1, chunk), dtype=np.float32)
+        create_array(group, "loss", shape=(0, len(arrays["start"])), chunks=(1, chunk), dtype=np.float32)
         written: list[str] = []
         for name, array in arrays.items():
             # Where tokens are bytes of the text as they are, two pairs of arrays are the same, and compressing is slow.
@@ -167,21 +149,31 @@ def _mend_units(group: zarr.Group, arrays: Mapping[str, np.ndarray]) -> None:
             create_array(group, name, wanted)
 
 
-def _join(group: zarr.Group, path: Path, models: Mapping[str, Settings], units: int) -> None:
-    known: dict[str, Any] = dict(attribute(group, "models"))
-    for lm, settings in models.items():
-        for key, value in settings.items():
-            if lm in known and known[lm].get(key) != value:
-                raise InputError(
-                    f"expected the model {lm!r} in {path} with {key} {str(value)[:40]}, found "
-                    f"{str(known[lm].get(key))[:40]}; "
-                    "choose another path or another name (--lm NAME=PATH)"
-                )
-    new = {lm: dict(settings) for lm, settings in models.items() if lm not in known}
-    if new:
-        lms = [*known, *new]
-        _array(group, "loss").resize((len(lms), units))
-        group.attrs.update({"lms": lms, "models": known | new, **_accuracy(known | new)})
+def _check_known(group: zarr.Group, lm: str, settings: Settings) -> None:
+    known = attribute(group, "models").get(lm)
+    for key, value in settings.items():
+        if known is not None and known.get(key) != value:
+            raise InputError(
+                f"expected the model {lm!r} in {_place(group)} with {key} {str(value)[:40]}, found "
+                f"{str(known.get(key))[:40]}; choose another path or another name (--lm NAME=PATH), or take the model "
+                f"out of the store (csvjax losses drop)"
+            )
+
+
+def _register(store: zarr.Group, lm: str, settings: Settings, batch: int) -> None:
+    """A row for a model that the store does not have yet. `batch`: that was chosen for it, or 0."""
+    with alone(_place(store) / "loss"):
+        found = dict(zarr.open_group(_place(store), mode="r").attrs)  # with the models of others who write
+        models: dict[str, Any] = dict(found["models"])  # type: ignore[arg-type]  # JSON
+        if lm not in models:
+            models[lm] = dict(settings)
+            array = _array(store, "loss")
+            array.resize((len(models), array.shape[1]))
+            found |= {"lms": list(models), "models": models, **_accuracy(models)}
+        store.attrs.put(found)
+    _check_known(store, lm, settings)
+    if batch:
+        keep_batch(store, lm, batch)
 
 
 def keep_batch(store: zarr.Group, lm: str, batch: int) -> None:
@@ -212,9 +204,13 @@ def _array(group: zarr.Group, name: str) -> zarr.Array:
     return array
 
 
+def _place(store: zarr.Group) -> Path:
+    return Path(store.store.root)  # type: ignore[attr-defined]  # a LocalStore
+
+
 def chunk_path(store: zarr.Group, row: int, chunk: int) -> Path:
     """The file of a chunk."""
-    return Path(store.store.root) / "loss" / "c" / str(row) / str(chunk)  # type: ignore[attr-defined]  # a LocalStore
+    return _place(store) / "loss" / "c" / str(row) / str(chunk)
 
 
 def chunk_bounds(store: zarr.Group) -> Int[np.ndarray, " border"]:
@@ -223,25 +219,44 @@ def chunk_bounds(store: zarr.Group) -> Int[np.ndarray, " border"]:
     return np.append(np.arange(0, units, attribute(store, "chunk")), units)
 
 
-def chunk_states(store: zarr.Group) -> Int[np.ndarray, "lm chunk"]:
-    """ABSENT, WHOLE or DAMAGED (its checksum is another, or it does not hold a loss for each token)."""
-    bounds, loss = chunk_bounds(store), _array(store, "loss")
-    states = np.full((len(attribute(store, "lms")), len(bounds) - 1), ABSENT)
-    for row, chunk in np.ndindex(*states.shape):
+def model_states(store: zarr.Group, lm: str) -> Int[np.ndarray, " chunk"]:
+    """ABSENT, WHOLE or DAMAGED (its checksum is another, or it does not hold a loss for each token), of each chunk."""
+    bounds, lms = chunk_bounds(store), attribute(store, "lms")
+    states = np.full(len(bounds) - 1, ABSENT)
+    if lm not in lms:
+        return states
+    row, loss = lms.index(lm), _array(store, "loss")
+    for chunk in range(len(states)):
         if not chunk_path(store, row, chunk).is_file():
             continue
         try:
             found = np.asarray(loss[row, bounds[chunk] : bounds[chunk + 1]])
-            states[row, chunk] = WHOLE if np.isfinite(found).all() else DAMAGED
+            states[chunk] = WHOLE if np.isfinite(found).all() else DAMAGED
         except Exception:  # of zarr, of a codec, of the checksum
-            states[row, chunk] = DAMAGED
+            states[chunk] = DAMAGED
     return states
 
 
-def write_chunk(store: zarr.Group, lm: str, chunk: int, loss: Float[np.ndarray, " token"], text: EncodedText) -> None:
+def chunk_states(store: zarr.Group) -> Int[np.ndarray, "lm chunk"]:
+    """`model_states` of every model of the store."""
+    states = [model_states(store, lm) for lm in attribute(store, "lms")]
+    return np.stack(states) if states else np.zeros((0, len(chunk_bounds(store)) - 1), int)
+
+
+def write_chunk(
+    store: zarr.Group,
+    lm: str,
+    chunk: int,
+    loss: Float[np.ndarray, " token"],
+    text: EncodedText,
+    settings: Settings,
+    batch: int = 0,
+) -> None:
     """Put the losses of a chunk, nats, in their place; a damaged chunk there goes.
 
-    Raises: InputError that names the model, document and token of the first loss that is not finite.
+    A model that the store does not have joins it, with what its losses depend on and the `batch` that was chosen.
+    Raises: InputError that names the model, document and token of the first loss that is not finite, and for a model of
+    this name with other settings.
     """
     bounds = chunk_bounds(store)
     wrong = np.flatnonzero(~np.isfinite(loss))
@@ -251,6 +266,8 @@ def write_chunk(store: zarr.Group, lm: str, chunk: int, loss: Float[np.ndarray, 
             f"expected finite losses, found {loss[wrong[0]]} for lm {lm!r} at token {token!r} (byte {start}) of "
             f"document {document!r}; check the model's weights, or choose --dtype float32"
         )
+    if lm not in attribute(store, "lms"):
+        _register(store, lm, settings, batch)
     row = attribute(store, "lms").index(lm)
     chunk_path(store, row, chunk).unlink(missing_ok=True)
     _array(store, "loss")[row, bounds[chunk] : bounds[chunk + 1]] = loss

@@ -11,6 +11,18 @@ from csvjax.errors import InputError
 
 __all__ = ["Document", "read_text"]
 
+_STARTS = {
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "Zstandard",
+    b"BZh91AY&SY": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"\x04\x22\x4d\x18": "LZ4",
+    b"PK\x03\x04": "a zip archive",
+    b"PAR1": "Parquet",
+    b"%PDF-": "PDF",
+}
+_MOST_LOST = 0.3  # of the characters: text of another encoding, or none
+
 
 @dataclass(frozen=True)
 class Document:
@@ -29,7 +41,8 @@ def read_text(sources: Sequence[str]) -> tuple[Document, ...]:
     folder that was named, or of the file itself. A file .jsonl has a document on each line, an object with `text` and
     perhaps `name` (or `id`) and `domain`. A folder is all files in it, hidden ones left out. Line ends are kept as they
     are; bytes that are no UTF-8 become U+FFFD, and are counted.
-    Raises: InputError for a path that is not there, a line that is no such object, and the same document twice.
+    Raises: InputError for a path that is not there, a compressed or binary file, a line that is no such object, and the
+    same document twice.
     """
     documents = [document for source in sources for document in _source(source)]
     seen: dict[str, Document] = {}
@@ -66,9 +79,26 @@ def _source(source: str) -> Iterator[Document]:
 
 def _file(path: Path, domain: str, name: str) -> Iterable[Document]:
     raw = path.read_bytes()
+    _check_text(path, raw)
     if path.suffix != ".jsonl":
         return [_document(domain, name, raw)]
     return [_line(path, number, line, domain, name) for number, line in enumerate(raw.split(b"\n"), 1) if line.strip()]
+
+
+def _check_text(path: Path, raw: bytes) -> None:
+    """The losses of a compressed file would be numbers too."""
+    kind = next((name for start, name in _STARTS.items() if raw.startswith(start)), None)
+    if kind is None and b"\0" in raw:
+        kind = "bytes of 0, as binary files and UTF-16 have them"
+    if kind is None:
+        text = raw.decode(errors="replace")
+        lost = text.count("\ufffd") - raw.count("\ufffd".encode())
+        if lost > _MOST_LOST * len(text):
+            kind = f"{lost:,} of {len(text):,} characters that are none"
+    if kind is not None:
+        raise InputError(
+            f"expected text in UTF-8 in {path}, found {kind}; unpack or convert it, or leave it out of --text"
+        )
 
 
 def _document(domain: str, name: str, raw: bytes) -> Document:

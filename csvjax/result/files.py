@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from csvjax.data.bounds import Bounds
 from csvjax.data.files import load_dataset, save_dataset
 from csvjax.errors import InputError
 from csvjax.infer.result import Status
-from csvjax.law.bounds import Bounds
 from csvjax.law.covariates import find_columns
 from csvjax.law.evidence import Known, evidence_of
 from csvjax.law.model import Law, Priors

@@ -38,9 +38,9 @@ def unchecked() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", before)
 
 
-def test_without_more_the_floor_is_zero_and_the_ceiling_and_the_items_are_unknown() -> None:
+def test_without_more_floor_ceiling_and_items_are_unknown() -> None:
     table = ScoreTable(**SMALL)
-    np.testing.assert_array_equal(table.floor, [0, 0, 0])
+    np.testing.assert_array_equal(table.floor, np.full(3, np.nan))
     assert np.isnan(table.ceiling).all()
     assert np.isnan(table.n_items).all()
     unknown = ScoreTable(**SMALL, floor=np.array([np.nan, 0, 0.25]))

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from csvjax.lms.checkpoint import read_config
 from csvjax.lms.families import make_architecture
-from csvjax.lms.naming import NAMING
+from csvjax.lms.tables import NAMING
 from csvjax.lms.transformer import Transformer
 
 TRAINING = ["the theme of them: schön, schöner, 日本 and the other things that they say in the end\r\n"] * 3

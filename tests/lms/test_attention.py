@@ -11,7 +11,13 @@ from csvjax.lms.blocked_attention import blocked
 
 
 def plain(
-    query: np.ndarray, key: np.ndarray, value: np.ndarray, window: int | None, cap: float | None, valid: np.ndarray
+    query: np.ndarray,
+    key: np.ndarray,
+    value: np.ndarray,
+    window: int | None,
+    cap: float | None,
+    valid: np.ndarray,
+    slopes: tuple[float, ...] | None = None,
 ) -> np.ndarray:
     """Query by query and head by head, in float64."""
     batch, length, heads, _ = query.shape
@@ -23,9 +29,21 @@ def plain(
         if len(seen):
             score = key[b, seen, n // group] @ query[b, t, n]
             score = score if cap is None else cap * np.tanh(score / cap)
+            score = score if slopes is None else score + slopes[n] * (seen - t)
             weight = np.exp(score - score.max())
             mixed[b, t, n] = weight / weight.sum() @ value[b, seen, n // group]
     return mixed
+
+
+@pytest.mark.parametrize(("window", "block"), [(None, 2), (3, 2), (None, 20)])
+def test_scores_fall_with_the_distance_where_there_are_slopes(window: int | None, block: int) -> None:
+    rng = np.random.default_rng(0)
+    query, key, value = (rng.normal(size=(2, 11, n, 4)) for n in (6, 2, 2))
+    slopes = (0.5, 0.25, 0.125, 2.0, 1.0, 0.1)
+    wanted = plain(query, key, value, window, None, np.ones((2, 11), bool), slopes)
+    given = [jnp.asarray(x, jnp.float32) for x in (query, key, value)]
+    found = blocked(*given, window, None, None, block, slopes)
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize("window", [None, 3, 8])

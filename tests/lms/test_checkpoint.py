@@ -69,7 +69,21 @@ Q = "model.layers.1.self_attn.q_proj.weight"
         (lambda f: (f / "config.json").unlink(), "config.json in .* found none"),
         (lambda f: (f / "config.json").write_text("{"), "object in JSON"),
         (lambda f: (f / "tokenizer.json").write_text("{"), "files that transformers can read"),
-        (lambda f: edit(f, model_type="mamba"), "among gemma2, gemma3_text, gpt2, gpt_neox, llama.*found 'mamba'"),
+        (lambda f: (f / "adapter_config.json").write_text("{}"), "an adapter_config.json too, .* merge the adapter"),
+        (lambda f: edit(f, transformers_weights="x.safetensors"), "transformers_weights='x.safetensors'"),
+        (lambda f: edit(f, is_causal=False), "reads from left to right"),
+        (lambda f: edit(f, rope_theta=None), "a number above 0 as rope_theta .* found None"),
+        (lambda f: edit(f, num_attention_heads=0), "expected"),
+        (lambda f: edit(f, model_type="stablelm", qk_layernorm=True), "a StableLM without norms .* qk_layernorm"),
+        (lambda f: edit(f, model_type="falcon", alibi=True), "a Falcon with rotary positions"),
+        (lambda f: edit(f, model_type="bloom", apply_residual_connection_post_layernorm=True), "a BLOOM that adds"),
+        (lambda f: edit(f, model_type="mistral", sliding_window=0), "sliding_window of at least 1 token .* found 0"),
+        (lambda f: edit(f, model_type="mistral", sliding_window=-1), "sliding_window of at least 1 token .* found -1"),
+        (
+            lambda f: edit(f, model_type="qwen2", layer_types=["sliding_attention"] * 2),
+            "sliding_window of at least 1 token .* found None",
+        ),
+        (lambda f: edit(f, model_type="mamba"), r"among bloom, .*gemma3_text, gpt2, .*found 'mamba'"),
         (lambda f: edit(f, hidden_act="laplace"), "activation among .* found 'laplace'"),
         (lambda f: edit(f, rope_parameters={"rope_type": "longrope", "rope_theta": 1e4}), "transformers can read"),
         (with_tensors(lambda w: w.pop(Q)), f"the tensor {Q} in .* found none"),
@@ -88,10 +102,39 @@ def test_a_wrong_checkpoint_is_refused(folder: Path, change: Callable[[Path], ob
     assert "\n" not in str(caught.value)
 
 
-def test_a_tied_head_that_is_stored_all_the_same_is_left_out(folder: Path) -> None:
-    with_tensors(lambda w: w.update({"lm_head.weight": np.zeros_like(w["model.embed_tokens.weight"])}))(folder)
+@pytest.mark.parametrize("same", [True, False])
+def test_a_tied_head_that_is_stored_is_the_head_where_it_differs(folder: Path, same: bool) -> None:
+    """As in transformers: a tuned checkpoint may have a head of its own though its configuration says tied."""
+    factor = np.float32(1 if same else 2)
+    with_tensors(lambda w: w.update({"lm_head.weight": w["model.embed_tokens.weight"] * factor}))(folder)
     model = open_checkpoint(str(folder)).load(jnp.float32, placeless)
-    np.testing.assert_array_equal(model.head.T, model.embedding[...])
+    assert (model.output is None) == same
+    np.testing.assert_array_equal(model.head.T, model.embedding[...] * factor)
+
+
+@pytest.mark.parametrize("tied", [None, False])
+def test_the_head_of_a_model_with_vision_is_tied_as_the_whole_model_says(tmp_path: Path, tied: bool | None) -> None:
+    folder = write_checkpoint(tmp_path / "lm", model_type="gemma3_text", head_dim=4)
+    text = json.loads((folder / "config.json").read_text())
+    outer = {} if tied is None else {"tie_word_embeddings": tied}
+    (folder / "config.json").write_text(json.dumps({"model_type": "gemma3", "text_config": text, **outer}))
+    weights = load_file(folder / "model.safetensors")
+    weights = {name.replace("model.", "model.language_model.", 1): w for name, w in weights.items()}
+    head = weights["model.language_model.embed_tokens.weight"] + np.float32(1)
+    if tied is False:
+        with pytest.raises(InputError, match=r"lm_head\.weight in"):
+            open_checkpoint(str(folder))
+        weights["lm_head.weight"] = head
+    save_file(weights, folder / "model.safetensors")
+    model = open_checkpoint(str(folder)).load(jnp.float32, placeless)
+    np.testing.assert_array_equal(model.head.T, model.embedding[...] if tied is None else head)
+
+
+def test_a_single_file_counts_beside_a_stale_index(folder: Path) -> None:
+    wanted = open_checkpoint(str(folder))
+    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert open_checkpoint(str(folder)).fingerprint == wanted.fingerprint
 
 
 def test_a_model_that_stands_beside_one_for_images_is_read(tmp_path: Path) -> None:
@@ -145,5 +188,38 @@ def test_the_fingerprint_tells_weights_apart(folder: Path, tmp_path: Path) -> No
 
 
 def test_unknown_rotary_positions_are_refused() -> None:
-    with pytest.raises(InputError, match="found 'longrope'"):
-        make_rope({"rope_type": "longrope", "rope_theta": 1e4}, 8, 64)
+    with pytest.raises(InputError, match="found 'proportional'"):
+        make_rope({"rope_type": "proportional", "rope_theta": 1e4}, 8, 64)
+
+
+def test_a_stretched_rotation_is_not_used_past_the_original_context() -> None:
+    """There PyTorch takes the long factors for the whole text."""
+    factors = {"short_factor": [1.0] * 4, "long_factor": [2.0] * 4, "original_max_position_embeddings": 16}
+    assert make_rope({"rope_type": "longrope", "rope_theta": 1e4, **factors}, 8, 64).longest == 16
+
+
+def test_texts_longer_than_the_positions_are_refused_from_python(tmp_path: Path) -> None:
+    """JAX would take the last learned position for all that follow, and `dynamic` rotation would be another one."""
+    dynamic = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}
+    for name, changes in {
+        "llama": {"rope_parameters": dynamic, "max_position_embeddings": 8},
+        "opt": {"ffn_dim": 24, "max_position_embeddings": 8},
+    }.items():
+        folder = write_checkpoint(tmp_path / name, model_type=name, **changes)
+        model = open_checkpoint(str(folder)).load(jnp.float32, placeless)
+        assert np.isfinite(model.hidden_states(jnp.zeros((1, 8), int))).all()
+        with pytest.raises(InputError, match=rf"at most 8 tokens, .* this {name} model .* found 9"):
+            model.hidden_states(jnp.zeros((1, 9), int))
+
+
+@pytest.mark.parametrize("top", [True, False])
+@pytest.mark.parametrize("kind", ["yarn", "llama3"])
+def test_the_original_context_may_stand_at_the_top(folder: Path, kind: str, top: bool) -> None:
+    """And counts there more than in `rope_parameters`, as in transformers."""
+    rope: dict[str, object] = {"rope_type": kind, "rope_theta": 1e4, "factor": 4.0}
+    rope |= {"low_freq_factor": 1.0, "high_freq_factor": 4.0} if kind == "llama3" else {}
+    edit(folder, rope_parameters=rope | {"original_max_position_embeddings": 32})
+    wanted = open_checkpoint(str(folder)).shape.layers
+    other = rope | {"original_max_position_embeddings": 64}
+    edit(folder, rope_parameters=other if top else rope, original_max_position_embeddings=32)
+    assert open_checkpoint(str(folder)).shape.layers == wanted

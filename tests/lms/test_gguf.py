@@ -41,10 +41,22 @@ NAMES = {
 }
 
 
-def write(path: Path, name: str, pre: str = "gpt-2", kind: gguf.GGMLQuantizationType | None = None) -> Path:
+def write(
+    path: Path,
+    name: str,
+    pre: str = "gpt-2",
+    kind: gguf.GGMLQuantizationType | None = None,
+    called: str = "",
+    window: int | None = None,
+) -> Path:
     """The checkpoint `name` as GGUF; a Llama's queries and keys in the order of llama.cpp's own rotation."""
     config, source = read_config(CHECKPOINTS / name), SafeTensors(find_weights(CHECKPOINTS / name))
-    writer = gguf.GGUFWriter(path, config.model_type)
+    family = "llama" if config.model_type == "mistral" else config.model_type
+    writer = gguf.GGUFWriter(path, family)
+    if called:
+        writer.add_name(called)
+    if window is not None:
+        writer.add_sliding_window(window)
     writer.add_block_count(config.num_hidden_layers)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
@@ -67,7 +79,7 @@ def write(path: Path, name: str, pre: str = "gpt-2", kind: gguf.GGMLQuantization
         if head.startswith("model.layers."):
             _, _, layer, module = head.split(".", 3)
             theirs = f"blk.{layer}.{NAMES[module]}.{leaf}"
-            if config.model_type == "llama" and module in ("self_attn.q_proj", "self_attn.k_proj"):
+            if family == "llama" and module in ("self_attn.q_proj", "self_attn.k_proj"):
                 heads = config.num_attention_heads if "q_proj" in module else config.num_key_value_heads
                 array = array.reshape(heads, 2, -1, *array.shape[1:]).swapaxes(1, 2).reshape(array.shape)
         else:
@@ -96,6 +108,18 @@ def test_logits_are_those_of_pytorch(tmp_path: Path, name: str) -> None:
         tokens = tokens[:, :6]  # as far as the window reaches
     wanted = expected(name)["logits"][:1, : tokens.shape[1]]
     assert np.abs(logits(found.load(jnp.float32, placeless), jnp.asarray(tokens)) - wanted).max() <= MOST
+
+
+def test_a_mistral_has_the_window_of_its_file_or_is_refused(tmp_path: Path) -> None:
+    """It comes as a Llama; without its window, losses past it would be those of another model."""
+    found = read(write(tmp_path / "m.gguf", "mistral", called="Mistral 7B", window=5))
+    wanted = expected("mistral")
+    error = logits(found.load(jnp.float32, placeless), jnp.asarray(wanted["tokens"][:1])) - wanted["logits"][:1]
+    assert np.abs(error).max() <= MOST
+    with pytest.raises(InputError, match=r"the window of attention that a Mistral may have, found none in .*n\.gguf"):
+        read(write(tmp_path / "n.gguf", "mistral", called="Mistral 7B"))
+    with pytest.raises(InputError, match=r"one of 6 tokens in .* which layers have it"):
+        read(write(tmp_path / "q.gguf", "qwen2-window", window=6))
 
 
 def test_quantised_weights_are_near(tmp_path: Path) -> None:

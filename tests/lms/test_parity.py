@@ -38,6 +38,7 @@ def expected(name: str) -> dict[str, np.ndarray]:
 @nnx.jit
 def logits(model: Transformer, tokens: jax.Array, valid: jax.Array | None = None) -> jax.Array:
     found = model.hidden_states(tokens, valid) @ model.head
+    found = found if model.head_bias is None else found + model.head_bias
     return found if model.logit_cap is None else model.logit_cap * jnp.tanh(found / model.logit_cap)
 
 

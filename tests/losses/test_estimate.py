@@ -52,5 +52,17 @@ def test_memory_is_enough_and_not_far_above(tmp_path: Path) -> None:
     assert promised < 3 * used.temp_size_in_bytes
 
 
-def test_the_speed_of_matrix_products_is_measured() -> None:
+def test_the_speed_of_matrix_products_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the precision that the model's products have, and not in the platform's own."""
+    said: list[object] = []
+    matmul = jnp.matmul
+
+    def spy(a: jax.Array, b: jax.Array, precision: object = None) -> jax.Array:
+        said.append(precision)
+        return matmul(a, b, precision=precision)  # type: ignore[arg-type]  # "highest"
+
+    monkeypatch.setattr(jnp, "matmul", spy)
+    assert matmul_speed(size=64) > 0
+    assert set(said) == {"highest"}
+    monkeypatch.undo()
     assert 1e8 < matmul_speed(size=256) < 1e16

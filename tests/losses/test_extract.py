@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 import signal
@@ -84,9 +85,9 @@ def test_what_is_there_is_not_computed_again_and_what_is_damaged_is(
     written: list[tuple[str, int]] = []
     write = stores.write_chunk
 
-    def spy(store, lm, chunk, loss, text) -> None:  # type: ignore[no-untyped-def]  # as in write_chunk
+    def spy(store, lm, chunk, *rest) -> None:  # type: ignore[no-untyped-def]  # as in write_chunk
         written.append((lm, chunk))
-        write(store, lm, chunk, loss, text)
+        write(store, lm, chunk, *rest)
 
     monkeypatch.setattr(stores, "write_chunk", spy)
     extract(lms, DOCUMENTS, path, OPTIONS)
@@ -131,7 +132,7 @@ def test_a_batch_that_was_chosen_is_kept(
 ) -> None:
     """A store that is resumed goes on with the batch that it had, whatever would be chosen now."""
     chosen = [160, 300]
-    monkeypatch.setattr(extraction, "_choose_batch", lambda *of: chosen.pop(0))
+    monkeypatch.setattr(extraction._Run, "_choose_batch", lambda *of: chosen.pop(0))
     options = replace(OPTIONS, batch=None)
     said: list[str] = []
     extract(lms[:1], DOCUMENTS, tmp_path / "s.zarr", options, say=said.append)
@@ -195,15 +196,42 @@ def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(tmp_path: Path) 
 
 
 def test_a_loss_that_is_not_finite_stops_with_its_place(tmp_path: Path) -> None:
-    """Weights near the end of float32: products overflow."""
+    with pytest.raises(InputError, match=r"for lm 'hot' at token 't.*of document 'long'"):
+        extract([hot(tmp_path)], DOCUMENTS, tmp_path / "s.zarr", OPTIONS)
+    assert not (tmp_path / "s.zarr").exists()
+
+
+def hot(folder: Path) -> Checkpoint:
+    """A model with weights near the end of float32: products overflow."""
     from safetensors.numpy import load_file, save_file
 
-    folder = write_checkpoint(tmp_path / "hot")
-    weights = load_file(folder / "model.safetensors")
+    path = write_checkpoint(folder / "hot")
+    weights = load_file(path / "model.safetensors")
     weights["model.norm.weight"] *= np.float32(1e38)
-    save_file(weights, folder / "model.safetensors")
-    with pytest.raises(InputError, match=r"for lm 'hot' at token 't.*of document 'long'"):
-        extract([open_checkpoint(str(folder))], DOCUMENTS, tmp_path / "s.zarr", OPTIONS)
+    save_file(weights, path / "model.safetensors")
+    return open_checkpoint(str(path))
+
+
+def test_a_model_that_fails_leaves_nothing_and_the_others_go_on(
+    tmp_path: Path, lms: tuple[Checkpoint, Checkpoint]
+) -> None:
+    extract(lms, DOCUMENTS, tmp_path / "once.zarr", OPTIONS)
+    said: list[str] = []
+    with pytest.raises(InputError, match=r"the losses of 3 models, found none .* 'hot' \(expected finite losses"):
+        extract([lms[0], hot(tmp_path), lms[1]], DOCUMENTS, tmp_path / "s.zarr", OPTIONS, say=said.append)
+    assert any(line.startswith("hot: expected finite losses") for line in said)
+    assert files(tmp_path / "s.zarr") == files(tmp_path / "once.zarr")
+
+
+def test_weights_that_cannot_be_read_leave_nothing(tmp_path: Path, lms: tuple[Checkpoint, Checkpoint]) -> None:
+    def fail(*of: object) -> nll.LanguageModel:
+        raise InputError("expected a disk, found none")
+
+    lm = replace(lms[0], load=fail)
+    for _ in range(2):
+        with pytest.raises(InputError, match="expected a disk"):
+            extract([lm], DOCUMENTS, tmp_path / "s.zarr", OPTIONS)
+        assert not (tmp_path / "s.zarr").exists()
 
 
 def command(folder: Path, store: Path) -> list[str]:
@@ -257,6 +285,26 @@ def test_documents_come_from_files_folders_and_json_lines(tmp_path: Path) -> Non
         ("math", "n1", "x\ny", 0),
         ("many", "many.jsonl:2", "z", 0),
     ]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (gzip.compress(b"text"), "found gzip; unpack"),
+        (b"PK\x03\x04rest", "found a zip archive"),
+        (b"PAR1 and the rest", "found Parquet"),
+        (bytes(range(256)), "found bytes of 0, as binary files"),
+        ("text".encode("utf-16"), "found bytes of 0, .* UTF-16"),
+        ("Привет, мир".encode("koi8-r"), "found 9 of 11 characters that are none"),
+    ],
+)
+def test_what_is_compressed_or_binary_is_no_text(tmp_path: Path, content: bytes, says: str) -> None:
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "folder" / "x.jsonl", tmp_path / "folder" / "x.txt"):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=f"text in UTF-8 in .*{path.name}, {says}"):
+            read_text([str(tmp_path / "folder")])
+        path.unlink()
 
 
 @pytest.mark.parametrize(

@@ -136,3 +136,17 @@ def test_memory_does_not_grow_with_a_large_vocabulary() -> None:
     small, large = taken(32_000), taken(152_000)
     assert large <= 1.15 * small
     assert large < 2048 * 32_000 * 4  # the logits of the smaller one
+
+
+@pytest.mark.parametrize(("block", "columns"), [(16, None), (16, 7), (None, 4096)])
+@pytest.mark.parametrize("cap", [None, 3.0])
+def test_a_bias_of_the_head_is_in_every_logit(block: int | None, columns: int | None, cap: float | None) -> None:
+    rng = np.random.default_rng(0)
+    hidden, head, bias = (rng.normal(size=size).astype(np.float32) for size in ((37, 5), (5, 61), (61,)))
+    targets = rng.integers(0, 61, 37)
+    logits = hidden.astype(float) @ head + bias
+    logits = logits if cap is None else cap * np.tanh(logits / cap)
+    wanted = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(37), targets]
+    given = (jnp.asarray(hidden), jnp.asarray(head), jnp.asarray(targets))
+    found = nll.blocked_nll(*given, block, cap, columns, jnp.asarray(bias))
+    np.testing.assert_allclose(found, wanted, atol=1e-5)

@@ -36,7 +36,7 @@ def filled(path: Path, text: EncodedText, lms: tuple[str, ...] = ("m0", "m1"), c
     bounds = stores.chunk_bounds(store)
     for row, lm in enumerate(lms):
         for c in range(len(bounds) - 1):
-            stores.write_chunk(store, lm, c, losses(row, bounds[c], bounds[c + 1]), text)
+            stores.write_chunk(store, lm, c, losses(row, bounds[c], bounds[c + 1]), text, SETTINGS)
     return store
 
 
@@ -75,8 +75,8 @@ def test_a_chunk_that_is_absent_or_damaged_is_named_and_nothing_else_is_touched(
     assert found.damaged["m0"] == (hurt,)
     assert found.missing == {"m0": 0, "m1": 1}
     bounds = stores.chunk_bounds(store)
-    stores.write_chunk(store, "m0", 1, losses(0, bounds[1], bounds[2]), text)
-    stores.write_chunk(store, "m1", 0, losses(1, 0, bounds[1]), text)
+    stores.write_chunk(store, "m0", 1, losses(0, bounds[1], bounds[2]), text, SETTINGS)
+    stores.write_chunk(store, "m1", 0, losses(1, 0, bounds[1]), text, SETTINGS)
     assert files(path) == whole
 
 
@@ -117,15 +117,19 @@ def test_an_unfinished_store_is_no_table_of_losses(tmp_path: Path, text: Encoded
         read_losses(tmp_path / "s.zarr")
 
 
-def test_models_join_at_the_end(tmp_path: Path, text: EncodedText) -> None:
+def test_a_model_joins_at_the_end_with_its_first_chunk(tmp_path: Path, text: EncodedText) -> None:
     path = tmp_path / "s.zarr"
     filled(path, text, ("m0",))
     before = stores.chunk_path(stores.open_store(path, {}, text, True), 0, 0).read_bytes()
     store = stores.open_store(path, {"m2": SETTINGS}, text, True)
+    assert stores.attribute(store, "lms") == ["m0"]
+    assert (stores.model_states(store, "m2") == stores.ABSENT).all()
+    stores.write_chunk(store, "m2", 1, losses(1, 20, 40), text, SETTINGS, batch=64)
     assert stores.attribute(store, "lms") == ["m0", "m2"]
+    assert stores.kept_batch(store, "m2") == 64
     states = stores.chunk_states(store)
     assert (states[0] == stores.WHOLE).all()
-    assert (states[1] == stores.ABSENT).all()
+    assert states[1].tolist() == [stores.WHOLE if chunk == 1 else stores.ABSENT for chunk in range(len(states[1]))]
     assert stores.chunk_path(store, 0, 0).read_bytes() == before
 
 
@@ -172,8 +176,29 @@ def test_a_loss_that_is_not_finite_is_named_and_not_written(tmp_path: Path, text
     token = re.escape(repr(text.units["token"][23]))
     document = text.units["document"][23]
     with pytest.raises(InputError, match=rf"{value} for lm 'm0' at token {token}.*document '{document}'"):
-        stores.write_chunk(store, "m0", 1, bad, text)
-    assert (stores.chunk_states(store) == stores.ABSENT).all()
+        stores.write_chunk(store, "m0", 1, bad, text, SETTINGS)
+    assert stores.attribute(store, "lms") == []
+    assert look(tmp_path / "s.zarr").means.empty
+    stores.remove_empty(tmp_path / "s.zarr")
+    assert not (tmp_path / "s.zarr").exists()
+
+
+def test_two_who_begin_at_once_register_both_their_models(tmp_path: Path, text: EncodedText) -> None:
+    path = tmp_path / "s.zarr"
+    one, two = (stores.open_store(path, {lm: SETTINGS}, text, True, 20) for lm in ("m0", "m1"))
+    stores.write_chunk(one, "m0", 0, losses(0, 0, 20), text, SETTINGS)
+    stores.write_chunk(two, "m1", 0, losses(1, 0, 20), text, SETTINGS)
+    stores.write_chunk(one, "m1", 1, losses(1, 20, 40), text, SETTINGS)
+    stores.write_chunk(two, "m0", 1, losses(0, 20, 40), text, SETTINGS)
+    found = zarr.open_group(path, mode="r")
+    assert stores.attribute(found, "lms") == ["m0", "m1"]
+    for row in (0, 1):
+        np.testing.assert_array_equal(found["loss"][row, :40], losses(row, 0, 40))  # type: ignore[index]  # an array
+    with pytest.raises(InputError, match=r"'m0' in .* with weights"):
+        stores.open_store(path, {"m0": SETTINGS | {"weights": "b"}}, text, True)
+    with stores.working(path):
+        stores.remove_empty(path)
+    assert path.exists()
 
 
 def test_what_a_kill_left_is_cleared_unless_somebody_works(tmp_path: Path, text: EncodedText) -> None:

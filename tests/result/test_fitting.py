@@ -36,7 +36,7 @@ def dataset() -> Dataset:
     chance = 1 / (1 + np.exp(-np.linspace(-2, 2, LMS)))[:, None] * np.ones(3)
     columns = {"family": [f"f{i % 2}" for i in range(LMS)], "params": np.nan, "tokens": np.nan}
     lms = pd.DataFrame(columns | {"flops": 10 ** np.linspace(20, 24, LMS)}, pd.Index(names, name="lm", dtype=str))
-    return Dataset(lms, ScoreTable(names, ("a", "b", "c"), rng.binomial(100, chance) / 100))
+    return Dataset(lms, ScoreTable(names, ("a", "b", "c"), rng.binomial(100, chance) / 100, floor=np.zeros(3)))
 
 
 def with_losses(dataset: Dataset) -> Dataset:

@@ -69,7 +69,7 @@ def sloth_problems(
     Models without size, tokens or a score are dropped, then families with no more models than `smallest`.
     """
     benchmarks = BENCHMARKS[leaderboard]
-    floors = {name: _CHANCE[name] for name in benchmarks if name in _CHANCE}
+    floors = {name: _CHANCE.get(name, 0.0) for name in benchmarks}
     scores, lms = read_scores(path, family_column="Family2", benchmarks=benchmarks, floors=floors)
     whole = lms[["params", "tokens", "flops"]].notna().all(axis=1).to_numpy() & ~np.isnan(scores.score).any(axis=1)
     kept = lms[whole].sort_values(["family", "params"], kind="stable")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["CASES", "LENGTH", "VOCABULARY"]
+__all__ = ["CASES", "LENGTH", "VOCABULARY", "seed"]
 
 VOCABULARY, LENGTH = 61, 20
 
@@ -49,6 +49,28 @@ _GPT2: dict[str, Any] = {
     "n_inner": 24,
     "layer_norm_epsilon": 1e-3,
     "initializer_range": 0.4,
+}
+
+_HALF = {"partial_rotary_factor": 0.5}
+_FALCON: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 16,
+    "ffn_hidden_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 64,
+    "layer_norm_epsilon": 1e-3,
+    "initializer_range": 0.4,
+    "rope_parameters": _THETA,
+}
+# Keys of other families, which PyTorch's model never looks at.
+_FOREIGN: dict[str, Any] = {
+    "sliding_window": 3,
+    "layer_types": ["sliding_attention", "full_attention"],
+    "partial_rotary_factor": 0.5,
+    "query_pre_attn_scalar": 3,
+    "hidden_activation": "relu",
+    "attn_logit_softcapping": 1.0,
 }
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -140,5 +162,136 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
             "activation_function": "gelu",
         },
     ),
+    "llama-foreign": ("llama", _LLAMA | _FOREIGN | {"rope_parameters": _THETA}),
+    "olmo2-foreign": ("olmo2", _LLAMA | _FOREIGN | {"mlp_bias": True, "rope_parameters": _THETA}),
+    "mistral-foreign": (
+        "mistral",
+        _LLAMA
+        | {"sliding_window": 7, "attention_bias": True, "mlp_bias": True, "partial_rotary_factor": 0.5}
+        | {"query_pre_attn_scalar": 3, "hidden_activation": "relu", "rope_parameters": _THETA},
+    ),
+    "llama-yarn-top": (
+        "llama",
+        _LLAMA
+        | {
+            "hidden_size": 32,
+            "original_max_position_embeddings": 16,
+            "rope_parameters": {"rope_type": "yarn", "rope_theta": 300.0, "factor": 4.0},
+        },
+    ),
+    "gemma": ("gemma", _LLAMA | {"head_dim": 6, "attention_bias": True, "rope_parameters": _THETA}),
+    "ministral": (
+        "ministral",
+        _LLAMA
+        | {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 5, "head_dim": 6}
+        | {"rope_parameters": _THETA},
+    ),
+    "olmo": ("olmo", _LLAMA | {"clip_qkv": 1.0, "attention_bias": True, "rope_parameters": _THETA}),
+    "olmo3": (
+        "olmo3",
+        _LLAMA
+        | {
+            "sliding_window": 5,
+            "layer_types": ["sliding_attention", "full_attention"],
+            "rope_parameters": {
+                "sliding_attention": {"rope_type": "default", "rope_theta": 300.0},
+                "full_attention": {
+                    "rope_type": "yarn",
+                    "rope_theta": 300.0,
+                    "factor": 4.0,
+                    "original_max_position_embeddings": 16,
+                },
+            },
+        },
+    ),
+    "smollm3": (
+        "smollm3",
+        _LLAMA
+        | {"no_rope_layers": [1, 0], "use_sliding_window": True, "sliding_window": 6, "mlp_bias": True}
+        | {"attention_bias": True, "rope_parameters": _THETA},
+    ),
+    "granite": (
+        "granite",
+        _LLAMA
+        | {"embedding_multiplier": 3.0, "residual_multiplier": 0.6, "attention_multiplier": 0.3}
+        | {"logits_scaling": 0.8, "rope_parameters": _THETA},
+    ),
+    "phi3": ("phi3", _LLAMA | {"hidden_size": 32, "sliding_window": 5, "rope_parameters": _THETA | _HALF}),
+    "phi3-longrope": (
+        "phi3",
+        _LLAMA
+        | {
+            "original_max_position_embeddings": 32,
+            "rope_parameters": {
+                "rope_type": "longrope",
+                "rope_theta": 300.0,
+                "short_factor": [1.0, 1.7],
+                "long_factor": [2.0, 5.0],
+            },
+        },
+    ),
+    "starcoder2": ("starcoder2", _LLAMA | {"norm_epsilon": 1e-3, "sliding_window": 5, "rope_parameters": _THETA}),
+    "starcoder2-plain": (
+        "starcoder2",
+        _LLAMA
+        | {"norm_epsilon": 1e-3, "use_bias": False, "hidden_act": "relu2", "tie_word_embeddings": False}
+        | {"rope_parameters": _THETA},
+    ),
+    "stablelm": (
+        "stablelm",
+        _LLAMA | {"hidden_size": 32, "layer_norm_eps": 1e-3, "use_qkv_bias": True, "rope_parameters": _THETA | _HALF},
+    ),
+    "stablelm-parallel": (
+        "stablelm",
+        _LLAMA | {"hidden_size": 32, "use_parallel_residual": True, "rope_parameters": _THETA | _HALF},
+    ),
+    "phi": ("phi", _LLAMA | {"hidden_size": 32, "layer_norm_eps": 1e-3, "rope_parameters": _THETA | _HALF}),
+    "phi-norms": ("phi", _LLAMA | {"hidden_size": 32, "qk_layernorm": True, "rope_parameters": _THETA | _HALF}),
+    "cohere": ("cohere", _LLAMA | {"layer_norm_eps": 1e-3, "logit_scale": 0.9, "rope_parameters": _THETA}),
+    "cohere-norms": (
+        "cohere",
+        _LLAMA
+        | {"use_qk_norm": True, "attention_bias": True, "tie_word_embeddings": False, "logit_scale": 0.9}
+        | {"rope_parameters": _THETA},
+    ),
+    "gptj": (
+        "gptj",
+        {"vocab_size": VOCABULARY, "n_embd": 24, "n_head": 3, "n_layer": 2, "rotary_dim": 4, "n_positions": 64}
+        | {"n_inner": 40, "layer_norm_epsilon": 1e-3, "initializer_range": 0.4},
+    ),
+    "gpt_neo": (
+        "gpt_neo",
+        {"vocab_size": VOCABULARY, "hidden_size": 16, "num_layers": 2, "num_heads": 4, "window_size": 5}
+        | {"attention_types": [[["global", "local"], 1]], "intermediate_size": 24, "max_position_embeddings": 64}
+        | {"layer_norm_epsilon": 1e-3, "initializer_range": 0.4},
+    ),
+    "bloom": (
+        "bloom",
+        {"vocab_size": VOCABULARY, "hidden_size": 24, "n_layer": 2, "n_head": 3}
+        | {"layer_norm_epsilon": 1e-3, "initializer_range": 0.4},
+    ),
+    "mpt": (
+        "mpt",
+        {"vocab_size": VOCABULARY, "d_model": 24, "n_heads": 3, "n_layers": 2, "max_seq_len": 64}
+        | {"attn_config": {"clip_qkv": 1.0, "softmax_scale": 0.3}, "layer_norm_epsilon": 1e-3}
+        | {"initializer_range": 0.4},
+    ),
+    "falcon": ("falcon", _FALCON),
+    "falcon-grouped": ("falcon", _FALCON | {"new_decoder_architecture": True, "num_kv_heads": 2}),
+    "falcon-one-norm": (
+        "falcon",
+        _FALCON | {"new_decoder_architecture": True, "num_kv_heads": 2, "num_ln_in_parallel_attn": 1},
+    ),
+    "falcon-sequential": (
+        "falcon",
+        _FALCON | {"multi_query": False, "parallel_attn": False, "bias": True, "tie_word_embeddings": False},
+    ),
 }
 """Name to `model_type` and configuration."""
+
+_FIRST = sorted(list(CASES)[:16])
+
+
+def seed(name: str) -> int:
+    """The seed of a case, which does not change when cases are added at the end."""
+    return _FIRST.index(name) if name in _FIRST else list(CASES).index(name)

@@ -22,11 +22,10 @@ def make(name: str, folder: Path) -> None:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from tests.lms.reference.cases import CASES, LENGTH, VOCABULARY
+    from tests.lms.reference.cases import CASES, LENGTH, VOCABULARY, seed
 
     kind, values = CASES[name]
-    seed = sorted(CASES).index(name)
-    torch.manual_seed(seed)
+    torch.manual_seed(seed(name))
     special = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
     config = AutoConfig.for_model(kind, **special, **values)
     model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
@@ -36,7 +35,7 @@ def make(name: str, folder: Path) -> None:
             if parameter.ndim == 1:
                 parameter += 0.3 * torch.randn_like(parameter)
             parameter.copy_(parameter.bfloat16())  # what the file will hold; not the frequencies, which it will not
-    tokens = np.random.default_rng(seed).integers(1, VOCABULARY, (3, LENGTH))
+    tokens = np.random.default_rng(seed(name)).integers(1, VOCABULARY, (3, LENGTH))
     valid = np.ones_like(tokens, bool)
     valid[1, LENGTH - 6 :] = valid[2, :6] = False
     tokens[~valid] = 0
@@ -61,17 +60,18 @@ def make(name: str, folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "tests" / "lms" / "checkpoints")
+    parser.add_argument("names", nargs="*", help="cases to write (default: all)")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if not given.inside:
         from benchmarks.torch_environment import torch_python
 
-        command = [torch_python(), "-m", "tests.lms.reference.make", "--inside", "--out", given.out]
+        command = [torch_python(), "-m", "tests.lms.reference.make", "--inside", "--out", given.out, *given.names]
         subprocess.run(command, check=True, cwd=ROOT)
         return
     from tests.lms.reference.cases import CASES
 
-    for name in CASES:
+    for name in given.names or CASES:
         make(name, given.out / name)
         print(name, file=sys.stderr)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from csvjax.data.bounds import Bounds, chance_of, find_bounds
 from csvjax.data.scores import ScoreTable
-from csvjax.law.bounds import Bounds, chance_of, find_bounds
 
 LMS = 20
 

@@ -1,0 +1,191 @@
+"""What was read from tables of scores, in a form that a user can check before anything is fitted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from csvjax.data.rules import Found
+from csvjax.data.scores import ScoreTable
+
+__all__ = ["BenchmarkNote", "CovariateNote", "Description", "describe"]
+
+
+@dataclass(frozen=True)
+class BenchmarkNote:
+    """`floor` and `n_items` are NaN where unknown; `floor_from` and `items_from` say how they are known. `least`,
+    `most`: the range of the scores, fractions. `known`: the number of models with a score.
+    """
+
+    name: str
+    unit: str
+    source: str
+    floor: float
+    floor_from: str
+    ceiling: float
+    n_items: float
+    items_from: str
+    least: float
+    most: float
+    known: int
+
+
+@dataclass(frozen=True)
+class CovariateNote:
+    """`unit`: what one unit of the column is worth, as the column says it. `least`, `most`: in units of 1."""
+
+    name: str
+    column: str
+    unit: str
+    known: int
+    least: float
+    most: float
+
+
+@dataclass(frozen=True)
+class Description:
+    """What was read. `ignored`: columns with the reason. `said`: sentences on what was assumed. `groups`: the benchmark
+    of which another one is a part.
+    """
+
+    files: tuple[str, ...]
+    models: tuple[str, ...]
+    families: int
+    benchmarks: tuple[BenchmarkNote, ...]
+    covariates: tuple[CovariateNote, ...]
+    ignored: tuple[tuple[str, str], ...]
+    said: tuple[str, ...] = field(default=())
+    groups: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as values of JSON; unknown numbers are null."""
+        found = asdict(self)
+        found["ignored"] = [{"column": column, "reason": reason} for column, reason in self.ignored]
+        return {name: _plain(value) for name, value in found.items()}
+
+    def lines(self, most: int = 12) -> list[str]:
+        """The lines that a fit begins with. most: of benchmarks, and of ignored columns with one reason."""
+        families = f" of {self.families} families" if self.families < len(self.models) else ""
+        found = [f"read {_count(len(self.models), 'model')}{families} from {', '.join(self.files)}"]
+        found += [f"  benchmark {_line(note)}" for note in self.benchmarks[:most]]
+        if len(self.benchmarks) > most:
+            found.append(f"  and {len(self.benchmarks) - most} more benchmarks; csvjax check shows all")
+        found += [f"  covariate {_covariate_line(note)}" for note in self.covariates]
+        by_reason: dict[str, list[str]] = {}
+        for column, reason in self.ignored:
+            by_reason.setdefault(reason, []).append(column or "the column without a name")
+        for reason, columns in by_reason.items():
+            more = f" and {len(columns) - most} more" if len(columns) > most else ""
+            found.append(f"  ignored {', '.join(columns[:most])}{more}: {reason}")
+        return found + [f"  note: {sentence}" for sentence in self.said]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return None if math.isnan(value) else value
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    return value
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" + ("" if number == 1 else "s")
+
+
+def _line(note: BenchmarkNote) -> str:
+    floor = f"chance {note.floor:.3g} ({note.floor_from})" if not math.isnan(note.floor) else "chance unknown, inferred"
+    items = f"{note.n_items:g} items ({note.items_from})" if not math.isnan(note.n_items) else "items unknown"
+    source = f" [{note.source}]" if note.source else ""
+    scores = f"{_count(note.known, 'score')} from {note.least:.3g} to {note.most:.3g}" if note.known else "no scores"
+    return f"{note.name}{source}: {note.unit}, {scores}, {floor}, {items}"
+
+
+def _covariate_line(note: CovariateNote) -> str:
+    if math.isnan(note.least):
+        return f"{note.name} [{note.column}]: {note.known} known"
+    unit = f" x {note.unit}" if note.unit not in ("", "1") else ""
+    return f"{note.name} [{note.column}{unit}]: {note.known} known, from {note.least:.3g} to {note.most:.3g}"
+
+
+def describe(
+    files: Iterable[str], found: Sequence[Found], table: ScoreTable, given: Iterable[str] = (), said: Iterable[str] = ()
+) -> Description:
+    """The description of what was read. given: benchmarks whose number of items the user gave."""
+    from csvjax.data.bounds import chance_of
+
+    notes = []
+    given = set(given)
+    told_floor = {name for part in found for name in part.known.get("floor", {})}
+    for b, name in enumerate(table.benchmarks):
+        score = table.score[:, b]
+        known = score[~np.isnan(score)]
+        chance = chance_of(name)
+        floor = float(table.floor[b])
+        how = "told by the table" if name in told_floor else "given"
+        if math.isnan(floor) and chance is not None:
+            floor, how = chance, "by its name"
+        items_from = next((part.items_from[name] for part in found if name in part.items_from), "given")
+        notes.append(
+            BenchmarkNote(
+                name,
+                ", ".join(dict.fromkeys(part.units[name] for part in found if name in part.units)) or "fraction",
+                ", ".join(dict.fromkeys(part.source[name] for part in found if name in part.source)),
+                floor,
+                "" if math.isnan(floor) else how,
+                float(table.ceiling[b]),
+                float(table.n_items[b]),
+                "" if math.isnan(table.n_items[b]) else "given" if name in given else items_from,
+                float(known.min()) if len(known) else math.nan,
+                float(known.max()) if len(known) else math.nan,
+                len(known),
+            )
+        )
+    sentences = dict.fromkeys([*(sentence for part in found for sentence in part.said), *said, *_remarks(table, found)])
+    ignored = dict.fromkeys(pair for part in found for pair in part.ignored)
+    return Description(
+        tuple(dict.fromkeys(files)),
+        table.lms,
+        len({family for part in found for family in part.lms["family"]}),
+        tuple(notes),
+        tuple(_covariates(found)),
+        tuple(ignored),
+        tuple(sentences),
+        {name: group for part in found for name, group in part.groups.items()},
+    )
+
+
+def _covariates(found: Sequence[Found]) -> Iterable[CovariateNote]:
+    for role in ("family", "params", "tokens", "flops"):
+        parts = [part for part in found if role in part.covariates]
+        if not parts:
+            continue
+        column, unit = parts[0].covariates[role]
+        if role == "family":
+            yield CovariateNote(role, column, "", sum(len(part.lms) for part in parts), math.nan, math.nan)
+            continue
+        values = np.concatenate([part.lms[role].to_numpy(float) for part in parts])
+        values = values[~np.isnan(values)]
+        if len(values):
+            yield CovariateNote(role, column, unit, len(values), float(values.min()), float(values.max()))
+
+
+def _remarks(table: ScoreTable, found: Sequence[Found]) -> Iterable[str]:
+    """What a user should know before a fit."""
+    varied = [np.nanmax(column) > np.nanmin(column) for column in table.score.T if not np.isnan(column).all()]
+    if varied and not any(varied) and len(table.lms) > 1:
+        yield "the scores of no benchmark vary between models"
+    for role, least in (("params", 1e4), ("tokens", 1e4), ("flops", 1e10)):
+        for part in found:
+            if role in part.covariates:
+                values = part.lms[role].to_numpy(float)
+                if np.isfinite(values).any() and np.nanmax(values) < least:
+                    yield (
+                        f"the most {role} of a model are {np.nanmax(values):g}: say what one unit of the column is "
+                        f"worth with {role}_unit, for example 1e9"
+                    )

@@ -1,0 +1,77 @@
+"""Several tables of scores as one: all their models and benchmarks; where two disagree, the first one counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from csvjax.data.rules import Found
+
+__all__ = ["merged"]
+
+_SAME = 1e-6
+
+
+def merged(files: Sequence[str], parts: Sequence[Found]) -> tuple[Found, list[str]]:
+    """The tables as one, and a sentence for what they disagree on.
+
+    Models and benchmarks are the same if their names are. What one table does not know of a model or a benchmark, a
+    later one may tell.
+    """
+    if len(parts) == 1:
+        return parts[0], []
+    lms = list(dict.fromkeys(name for part in parts for name in part.lms.index))
+    benchmarks = tuple(dict.fromkeys(name for part in parts for name in part.benchmarks))
+    score = np.full((len(lms), len(benchmarks)), np.nan)
+    first = np.full(score.shape, -1)
+    conflicts: list[str] = []
+    count = 0
+    for at, part in enumerate(parts):
+        m = pd.Index(lms).get_indexer(part.lms.index)
+        b = pd.Index(benchmarks).get_indexer(pd.Index(part.benchmarks))
+        grid = np.ix_(m, b)
+        was, new = score[grid], part.score
+        differ = ~np.isnan(was) & ~np.isnan(new) & ~np.isclose(was, new, rtol=0, atol=_SAME)
+        count += int(differ.sum())
+        for i, j in np.argwhere(differ)[: 3 - len(conflicts)]:
+            conflicts.append(
+                f"{part.benchmarks[j]} of {part.lms.index[i]} is {was[i, j]:.4g} in {files[first[m[i], b[j]]]} and "
+                f"{new[i, j]:.4g} in {files[at]}"
+            )
+        fresh = np.isnan(was) & ~np.isnan(new)
+        score[grid] = np.where(fresh, new, was)
+        first[grid] = np.where(fresh, at, first[grid])
+    said = []
+    if count:
+        more = f", and {count - len(conflicts)} more" if count > len(conflicts) else ""
+        said.append(f"the table named first counts where two disagree: {'; '.join(conflicts)}{more}")
+    known = {}
+    for role in ("n_items", "floor", "ceiling"):
+        known[role] = {name: value for part in reversed(parts) for name, value in part.known.get(role, {}).items()}
+    whole = replace(
+        parts[0], lms=_models(lms, parts), benchmarks=benchmarks, score=score, known=known,
+        units={name: unit for part in reversed(parts) for name, unit in part.units.items()},
+    )  # fmt: skip
+    return whole, said
+
+
+def _models(lms: Sequence[str], parts: Sequence[Found]) -> pd.DataFrame:
+    """What is known of the models, by the first table that tells it."""
+    index = pd.Index(lms, name="lm", dtype=str)
+    frame = pd.DataFrame(index=index)
+    families = pd.Series(index=index, dtype=object)
+    for part in parts:
+        told = part.lms["family"]
+        told = told[told != told.index]
+        families = families.fillna(told.astype(object).reindex(index))
+    frame["family"] = families.fillna(pd.Series(index, index, dtype=object)).astype(str)
+    for role in ("params", "tokens", "flops"):
+        amounts = pd.Series(np.nan, index, dtype=float)
+        for part in parts:
+            amounts = amounts.fillna(part.lms[role].reindex(index))
+        frame[role] = amounts.to_numpy()
+    frame["flops"] = frame["flops"].fillna(6 * frame["params"] * frame["tokens"])
+    return frame

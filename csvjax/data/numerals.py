@@ -1,0 +1,144 @@
+"""Numbers as people write them: thousands marks, decimal commas, percent signs, and the many words for "unknown"."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+__all__ = ["BLANK", "Decimal", "Numbers", "looks_numeric", "parse", "vote"]
+
+Decimal = Literal[".", ","]
+
+BLANK = frozenset(
+    {
+        "",
+        "na",
+        "n/a",
+        "n.a.",
+        "nan",
+        "null",
+        "none",
+        "nil",
+        "-",
+        "--",
+        "---",
+        "\u2013",
+        "\u2014",
+        "\u2212",
+        "?",
+        ".",
+        "#n/a",
+    }
+    | {"<na>", "nat", "tbd", "missing", "unknown", "not available", "#div/0!", "#value!", "#ref!"}
+)
+_STARTS_AS_NUMBER = re.compile(r"[+\-\u2212]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?\s*($|%|±|\(|\+/-)", re.IGNORECASE)
+_SPACES = re.compile(r"(?<=\d)[\u0020\u00a0\u2009\u202f'\u2019](?=\d{3}(?!\d))")
+_EXPONENT = r"(?:e[+-]?\d+)?"
+_POINT = re.compile(rf"[+-]?(?:[1-9]\d{{0,2}}(?:,\d{{3}})+|\d+|(?=\.\d))(?:\.\d*)?{_EXPONENT}", re.IGNORECASE)
+_COMMA = re.compile(rf"[+-]?(?:[1-9]\d{{0,2}}(?:\.\d{{3}})+|\d+|(?=,\d))(?:,\d*)?{_EXPONENT}", re.IGNORECASE)
+_DOTTED_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """`values` as written, NaN where blank. `percent`: a percent sign stands behind some of them. `wrong`: the first
+    row that is no number, or None. `doubtful`: a cell that is one number with a decimal point and another with a
+    decimal comma, or None; `values` are then those of the decimal point.
+    """
+
+    values: Float[np.ndarray, " row"]
+    percent: bool = False
+    wrong: int | None = None
+    doubtful: str | None = None
+
+
+def parse(cells: Sequence[str], decimal: Decimal | None = None) -> Numbers:
+    """Read a column of cells; every mark of the column is read in the same way.
+
+    A mark is one of thousands where each is followed by three digits and another column, or `decimal`, says what the
+    decimal mark is. Without this knowledge "1,300" is doubtful, and so is "1.300" beside whole numbers like "350".
+    """
+    try:
+        values = np.array([float(cell) for cell in cells], dtype=float)
+    except (ValueError, OverflowError):
+        return _parse_each(cells, decimal)
+    if any("_" in cell for cell in cells):
+        return _parse_each(cells, decimal)
+    dotted = [cell for cell in cells[:1000] if "." in cell]
+    if dotted and all(_DOTTED_THOUSANDS.fullmatch(cell) for cell in dotted):
+        return _parse_each(cells, decimal)
+    return Numbers(values)
+
+
+def _clean(cell: str) -> tuple[str, bool]:
+    """The cell without percent sign, spaces between thousands and typographic minus; and whether it had the sign."""
+    text = _SPACES.sub("", cell.replace("\u2212", "-")) if not cell.isascii() or " " in cell or "'" in cell else cell
+    if text.endswith("%"):
+        return text[:-1].rstrip(), True
+    return text, False
+
+
+def _value(text: str, decimal: Decimal) -> float | None:
+    if decimal == ".":
+        return float(text.replace(",", "")) if _POINT.fullmatch(text) else None
+    return float(text.replace(".", "").replace(",", ".")) if _COMMA.fullmatch(text) else None
+
+
+def _parse_each(cells: Sequence[str], decimal: Decimal | None) -> Numbers:
+    known: dict[str, tuple[float | None, float | None]] = {}
+    percent, marked, whole, comma_seen = False, None, False, False
+    for cell in dict.fromkeys(cells):
+        if cell.casefold() in BLANK:
+            known[cell] = (math.nan, math.nan)
+            continue
+        text, sign = _clean(cell)
+        infinite = text.casefold().lstrip("+-") in ("inf", "infinity")
+        known[cell] = (math.inf, math.inf) if infinite else (_value(text, "."), _value(text, ","))
+        percent |= sign and known[cell] != (None, None)
+        if known[cell][0] != known[cell][1]:
+            marked = marked or cell
+        elif text.isdigit() and len(text) >= 3:
+            whole = True
+        comma_seen |= "," in text
+    point, comma = (all(pair[at] is not None for pair in known.values()) for at in (0, 1))
+    doubtful = None
+    if point and comma and marked is not None and decimal is None:
+        doubtful = marked if comma_seen or whole else None
+    if decimal == "," or (decimal is None and comma and not point):
+        at = 1 if comma or not point else 0
+    else:
+        at = 0 if point or not comma else 1
+    values = [known[cell][at] for cell in cells]
+    wrong = next((row for row, value in enumerate(values) if value is None), None)
+    return Numbers(np.array([math.nan if v is None else v for v in values], dtype=float), percent, wrong, doubtful)
+
+
+def vote(cells: Sequence[str]) -> Decimal | None:
+    """What the column says of the decimal mark of its table: the one with which alone all its cells are numbers."""
+    point = comma = True
+    marks = False
+    for cell in dict.fromkeys(cells):
+        if cell.casefold() in BLANK:
+            continue
+        text, _ = _clean(cell)
+        marks |= "." in text or "," in text
+        point &= _POINT.fullmatch(text) is not None
+        comma &= _COMMA.fullmatch(text) is not None
+        if not point and not comma:
+            return None
+    if not marks or point == comma:
+        return None
+    return "." if point else ","
+
+
+def looks_numeric(cells: Sequence[str], share: float = 0.5) -> bool:
+    """Whether the share of the cells that are not blank are numbers or seem meant as such, as `0.4 (0.1)` does."""
+    told = [cell for cell in cells if cell.casefold() not in BLANK]
+    meant = sum(1 for cell in told if _STARTS_AS_NUMBER.match(cell) or _POINT.fullmatch(_clean(cell)[0]))
+    return meant > 0 and meant >= share * len(told)

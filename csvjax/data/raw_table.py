@@ -1,0 +1,204 @@
+"""A table file as columns of cells, each of which knows where it stands: what every reader of csvjax starts from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+from jaxtyping import Float
+
+from csvjax import names
+from csvjax.data import numerals
+from csvjax.data.numerals import BLANK, Decimal, Numbers
+from csvjax.errors import ArgumentError, InputError, Remedy
+
+__all__ = ["Cells", "RawTable", "make_table"]
+
+Cells = Sequence[str] | np.ndarray
+"""A column: text without the space around it, or numbers (NaN where blank) from a file that knows types."""
+
+
+@dataclass(frozen=True, eq=False)
+class RawTable:
+    """`cells` [column][row], and where each row stands: `line 7`, or `row 6` in files without lines.
+
+    `ignored`: columns of the file that are not in the table, each with the reason. `said`: sentences on what was
+    assumed. `decimal`: the decimal mark, None where it is to be found. `across`: the word for a column, which is
+    "row" where the table was turned.
+    """
+
+    path: Path | str
+    columns: tuple[str, ...]
+    cells: tuple[Cells, ...]
+    where: Sequence[int | str]
+    place: str = "line"
+    ignored: tuple[tuple[str, str], ...] = ()
+    said: tuple[str, ...] = ()
+    decimal: Decimal | None = None
+    across: str = "column"
+    _parsed: dict[str, Numbers] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.where)
+
+    def at(self, row: int) -> str:
+        """Where a row stands, in words."""
+        place = self.where[row]
+        return place if isinstance(place, str) else f"{self.place} {place}"
+
+    def fail(self, row: int, column: str, expected: str, *remedies: str | Remedy) -> NoReturn:
+        """Raise the InputError of one cell."""
+        found = self.text(column)[row] or "a blank"
+        where = f"{self.path}, {self.at(row)}, {self.across} {column!r}"
+        raise ArgumentError(f"{where}: expected {expected}, found {found}", *remedies)
+
+    def rows(self, chosen: Sequence[int]) -> RawTable:
+        """The table of the chosen rows."""
+        kept = tuple(
+            cells[list(chosen)] if isinstance(cells, np.ndarray) else [cells[row] for row in chosen]
+            for cells in self.cells
+        )
+        return replace(self, cells=kept, where=[self.where[row] for row in chosen], _parsed={})
+
+    def position(self, column: str) -> int:
+        """Raises: InputError for a column that is not there."""
+        if column not in self._places:
+            raise InputError(
+                f"{self.path}: expected a column {column!r}, which is not there: {names.hint(column, self.columns)}"
+            )
+        return self._places[column]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: at for at, name in enumerate(self.columns)}
+
+    def text(self, column: str) -> Sequence[str]:
+        cells = self.cells[self.position(column)]
+        if not isinstance(cells, np.ndarray):
+            return cells
+        return [_written(value) for value in cells.tolist()]
+
+    def labels(self, column: str) -> list[str | None]:
+        """The cells as text, None where the cell is blank or says so (NA, null, ...)."""
+        return [None if cell.casefold() in BLANK else cell for cell in self.text(column)]
+
+    def is_numeric(self, column: str) -> bool:
+        """Whether most cells that are not blank are numbers or seem meant as such, as `45.1%` and `0.4 (0.1)` do."""
+        cells = self.cells[self.position(column)]
+        if isinstance(cells, np.ndarray):
+            return bool(np.isfinite(cells).any())
+        found = self.parsed(column)
+        if found.wrong is None:
+            return not np.isnan(found.values).all()
+        return numerals.looks_numeric(cells)
+
+    def parsed(self, column: str) -> Numbers:
+        """The column as numbers, read once; nothing is raised."""
+        if column not in self._parsed:
+            cells = self.cells[self.position(column)]
+            if isinstance(cells, np.ndarray):
+                self._parsed[column] = Numbers(cells)
+            else:
+                found = numerals.parse(cells, self.decimal)
+                if found.doubtful is not None and (mark := self._decimal_of_others) is not None:
+                    found = numerals.parse(cells, mark)
+                self._parsed[column] = found
+        return self._parsed[column]
+
+    @cached_property
+    def _decimal_of_others(self) -> Decimal | None:
+        """The decimal mark on which all columns that tell it agree."""
+        votes = {numerals.vote(cells) for cells in self.cells if not isinstance(cells, np.ndarray)} - {None}
+        return votes.pop() if len(votes) == 1 else None
+
+    def numbers(self, column: str, *otherwise: str | Remedy) -> Float[np.ndarray, " row"]:
+        """The column as float64, NaN for blank cells; `otherwise` are more remedies that the error offers.
+
+        Raises: InputError for text that is not a number, for infinite values, and for marks that may be thousands.
+        """
+        found = self.parsed(column)
+        remedy = "write a plain number, or leave the cell blank if it is unknown"
+        if found.wrong is not None:
+            self.fail(found.wrong, column, "a number or a blank", remedy, *otherwise)
+        if found.doubtful is not None:
+            one = numerals.parse([found.doubtful], ".").values[0]
+            other = numerals.parse([found.doubtful], ",").values[0]
+            self.fail(
+                list(self.text(column)).index(found.doubtful),
+                column,
+                f"a number that can be read in one way ({one:g} or {other:g}?)",
+                "write it without thousands marks",
+                Remedy("say what the decimal mark is with {}", "decimal", "'.'", "use a decimal point"),
+            )
+        for row in np.flatnonzero(np.isinf(found.values))[:1]:
+            self.fail(int(row), column, "a finite number", "leave the cell blank if it is unknown", *otherwise)
+        return found.values
+
+
+def _written(value: float) -> str:
+    """A number as text, whole ones without a point."""
+    if value != value:
+        return ""
+    return str(int(value)) if value % 1 == 0 and abs(value) < 1e15 else repr(value)
+
+
+def make_table(
+    path: Path | str,
+    header: Sequence[str],
+    cells: Sequence[Cells],
+    where: Sequence[int | str],
+    place: str = "line",
+    ignored: Sequence[tuple[str, str]] = (),
+    said: Sequence[str] = (),
+) -> RawTable:
+    """The table without columns that say nothing: blank ones, and those without a name that only count the rows.
+
+    Raises: InputError for a table without rows, and for two columns of the same name.
+    """
+    if not len(where):
+        found = "only a header" if header else "nothing"
+        raise InputError(
+            f"{path}: expected a header and at least one row, found {found}; check that it is the right file"
+        )
+    dropped = list(ignored)
+    kept = []
+    for c, name in enumerate(header):
+        column = cells[c]
+        blank = not isinstance(column, np.ndarray) and not any(column)
+        if (not name or _is_unnamed(name)) and (blank or counts_rows(column)):
+            dropped.append((name, "it is blank" if blank else "it counts the rows"))
+        elif blank:
+            dropped.append((name, "it is blank"))
+            kept.append(c)
+        else:
+            kept.append(c)
+    dropped = [(name, reason) for name, reason in dropped if name]
+    columns = [header[c] for c in kept]
+    if not kept:
+        raise InputError(f"{path}: expected columns with names, found none; check that it is the right file")
+    for name, count in Counter(columns).items():
+        if count > 1:
+            what = f"{count} columns named {name!r}" if name else f"{count} columns without a name"
+            raise InputError(f"{path}: expected each column name once, found {what}; rename all but one")
+    return RawTable(path, tuple(columns), tuple(cells[c] for c in kept), where, place, tuple(dropped), tuple(said))
+
+
+def _is_unnamed(name: str) -> bool:
+    """What pandas calls a column without a name."""
+    return name.startswith("Unnamed: ") and name[9:].isdigit()
+
+
+def counts_rows(cells: Cells) -> bool:
+    """Whether a column holds 0, 1, 2, ... or 1, 2, 3, ..."""
+    first = cells[0]
+    if isinstance(cells, np.ndarray):
+        return first in (0, 1) and bool((cells == np.arange(len(cells)) + first).all())
+    if first not in ("0", "1"):
+        return False
+    start = int(first)
+    return all(cell == str(row) for row, cell in enumerate(cells, start))

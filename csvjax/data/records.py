@@ -1,0 +1,168 @@
+"""Frames and lists of records as tables; columns that hold lists or groups are told as ignored."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from csvjax.data.raw_table import Cells, RawTable, make_table
+from csvjax.errors import InputError
+
+__all__ = ["from_frame", "from_records", "is_frame", "load_json", "load_json_lines", "read_arrow", "read_parquet"]
+
+_NESTED = "it holds lists or groups, not numbers"
+
+
+def read_parquet(path: Path | str, data: bytes) -> RawTable:
+    import pyarrow.parquet
+
+    from csvjax.data.readers.schema import check_version
+
+    try:
+        check_version(path, pyarrow.parquet.read_schema(io.BytesIO(data)).metadata)
+        frame = pd.read_parquet(io.BytesIO(data))
+    except InputError:
+        raise
+    except Exception as error:  # pyarrow raises several unrelated kinds
+        raise InputError(
+            f"{path}: expected a whole parquet file, found one that cannot be read; write it again"
+        ) from error
+    return from_frame(path, frame)
+
+
+def read_arrow(path: Path | str, data: bytes) -> RawTable:
+    import pyarrow.feather
+
+    try:
+        frame = pyarrow.feather.read_feather(io.BytesIO(data))
+    except Exception as error:  # pyarrow raises several unrelated kinds
+        raise InputError(
+            f"{path}: expected a whole Arrow file, found one that cannot be read; write it again"
+        ) from error
+    return from_frame(path, frame)
+
+
+def is_frame(thing: object) -> bool:
+    """Whether this is a frame of pandas, polars or pyarrow, or of another library that hands out Arrow data."""
+    return isinstance(thing, pd.DataFrame) or hasattr(thing, "__arrow_c_stream__")
+
+
+def from_frame(path: Path | str, frame: Any) -> RawTable:
+    """The table of a frame of pandas, polars or pyarrow. An index of pandas that has names is a column.
+
+    Raises: InputError for a frame without rows or with a column name twice.
+    """
+    if not isinstance(frame, pd.DataFrame):
+        import pyarrow
+
+        frame = pyarrow.table(frame).to_pandas()
+    if not isinstance(frame.index, pd.RangeIndex):
+        frame = frame.copy(deep=False)
+        index = frame.index.to_flat_index().map(str) if frame.index.nlevels > 1 else frame.index
+        frame.insert(0, frame.index.name or "", index, allow_duplicates=True)
+    header, cells, ignored = [], [], []
+    for c, name in enumerate(frame.columns):
+        column = frame.iloc[:, c]
+        found = None if isinstance(column, pd.DataFrame) else _column(column)
+        if found is None:
+            ignored.append((str(name).strip(), _NESTED))
+        else:
+            header.append(str(name).strip())
+            cells.append(found)
+    return _without_blank_rows(path, header, cells, len(frame), "row", ignored)
+
+
+def _column(column: pd.Series) -> Cells | None:
+    """The cells of a column; None for one that is nested."""
+    kind = column.dtype
+    if pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind) and kind.kind != "c":
+        return column.to_numpy(dtype=float, na_value=np.nan)
+    values = column.tolist()
+    if any(isinstance(value, (list, tuple, dict, set, np.ndarray)) for value in values):
+        return None
+    return ["" if value is None or value is pd.NA or value is pd.NaT or value != value else str(value).strip()
+            for value in values]  # fmt: skip
+
+
+def _without_blank_rows(
+    path: Path | str,
+    header: Sequence[str],
+    cells: Sequence[Cells],
+    count: int,
+    place: str,
+    ignored: Sequence[tuple[str, str]],
+) -> RawTable:
+    blank = np.ones(count, bool)
+    for column in cells:
+        blank &= np.isnan(column) if isinstance(column, np.ndarray) else np.array([not cell for cell in column], bool)
+    if blank.any():
+        kept = [int(row) for row in np.flatnonzero(~blank)]
+        cells = [c[kept] if isinstance(c, np.ndarray) else [c[row] for row in kept] for c in cells]
+        return make_table(path, header, cells, [row + 1 for row in kept], place, ignored)
+    return make_table(path, header, cells, range(1, count + 1), place, ignored)
+
+
+def from_records(
+    path: Path | str, records: Sequence[Mapping[str, Any]], place: str = "record", said: Sequence[str] = ()
+) -> RawTable:
+    """The table of a list of records, such as the lines of a JSONL file: a column for each key that any record has."""
+    header = list(dict.fromkeys(str(key) for record in records for key in record))
+    cells, kept, ignored = [], [], []
+    for key in header:
+        values = [record.get(key) for record in records]
+        if any(isinstance(value, (list, dict)) for value in values):
+            ignored.append((key.strip(), _NESTED))
+            continue
+        kept.append(key.strip())
+        cells.append([_as_text(value) for value in values])
+    return make_table(path, kept, cells, range(1, len(records) + 1), place, ignored, said)
+
+
+def _as_text(value: object) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return repr(value) if isinstance(value, float) else str(value).strip()
+
+
+def load_json(path: Path | str, text: str) -> Any:
+    """Raises: InputError for text that is no JSON, is nested too deeply, or has a key twice in one group."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise InputError(
+                f"{path}: expected each key once in its group, found {twice!r} twice; write the file again"
+            )
+        return found
+
+    try:
+        found = json.loads(text, object_pairs_hook=once)
+        if "\\ud" in text.casefold():
+            json.dumps(found, ensure_ascii=False).encode()
+        return found
+    except UnicodeEncodeError:
+        raise InputError(
+            f"{path}: expected text in its strings, found half a character; write the file again"
+        ) from None
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path}, line {error.lineno}: expected JSON, found text that is none ({error.msg} at character "
+            f"{error.colno}); check that the file is whole"
+        ) from None
+    except (RecursionError, ValueError) as error:
+        what = "groups nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise InputError(f"{path}: expected JSON that can be read, found {what}; write the file again") from None
+
+
+def load_json_lines(path: Path | str, text: str) -> list[Any]:
+    """Raises: InputError for a line that is no JSON."""
+    return [load_json(f"{path}, line {at}", line) for at, line in enumerate(text.splitlines(), 1) if line.strip()]

@@ -1,0 +1,147 @@
+"""What one unit of a column of scores is worth: a fraction, a percentage, or what the user says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, NoReturn
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from csvjax import names
+from csvjax.data.columns import positive_unit
+from csvjax.errors import ArgumentError, InputError, Remedy
+
+__all__ = ["DEFAULT", "ScoreUnit", "Unit", "as_fractions", "check_units", "find_units", "word_of"]
+
+ScoreUnit = float | Literal["percent"] | Mapping[str, float | Literal["percent"]] | None
+DEFAULT = ""
+"""The key of a mapping of units under which the unit of all other columns stands."""
+
+_ROUNDING = 1e-9
+_LIKELY_PERCENT = 1.5  # values above can be no fractions
+_TELLING = 0.2  # a column whose best score is above this beside percentages is one of fractions
+_MARKS = 10.0  # the best of another usual scale
+
+
+@dataclass(frozen=True)
+class Unit:
+    """`worth`: one unit of the column as a fraction; `word`: how to tell it; `told`: the user said it."""
+
+    worth: float
+    word: str
+    told: bool = False
+
+
+def word_of(worth: float) -> str:
+    return {1.0: "fraction", 0.01: "percent"}.get(worth, f"units of {worth:g}")
+
+
+def check_units(given: ScoreUnit) -> dict[str, float]:
+    """What was given, as numbers by column; `DEFAULT` is the key of the others.
+
+    Raises: InputError for another word than percent, and for a unit that is not above 0.
+    """
+    if given is None:
+        return {}
+    pairs = given if isinstance(given, Mapping) else {DEFAULT: given}
+    found = {}
+    for column, unit in pairs.items():
+        if isinstance(unit, str) and unit != "percent":
+            raise InputError(f"expected score_unit to be a number or 'percent', found {unit!r}; give one of the two")
+        found[column] = 0.01 if unit == "percent" else positive_unit(float(unit), "score_unit")
+    return found
+
+
+def find_units(
+    path: object,
+    columns: Mapping[str, Float[np.ndarray, " row"]],
+    percent: Mapping[str, bool],
+    given: ScoreUnit,
+    known: Callable[[str], bool],
+    decimals: Callable[[str], int] = lambda column: 17,
+    what: str = "column",
+) -> dict[str, Unit]:
+    """The unit of each column: given, written in its cells or name, or else found from its values beside the others.
+
+    percent: columns with a percent sign. known: whether a name is that of a known benchmark. decimals: the most digits
+    behind the point in a column.
+
+    Raises: InputError for a unit given for a column that is not there, and for a column that may be either.
+    """
+    told = check_units(given)
+    names.positions([name for name in told if name != DEFAULT], tuple(columns), f"{what} of scores")
+    best = {name: float(np.nanmax(values, initial=-np.inf)) for name, values in columns.items()}
+    middle = {name: float(np.nanmedian(v)) if not np.isnan(v).all() else 0.0 for name, v in columns.items()}
+    sure = {name for name in columns if percent.get(name) or (best[name] > _MARKS and middle[name] > 1) or "%" in name}
+    found = {}
+    for name, values in columns.items():
+        others = sure - {name}
+        if name in told:
+            found[name] = Unit(told[name], word_of(told[name]), True)
+        elif percent.get(name) or "%" in name:
+            found[name] = Unit(0.01, "percent")
+        elif DEFAULT in told:
+            if told[DEFAULT] == 0.01 and others and _is_fraction(values, best[name], decimals(name), others, decimals):
+                _ask(path, name, what, best[name], "look like fractions beside percentages")
+            found[name] = Unit(told[DEFAULT], word_of(told[DEFAULT]), True)
+        else:
+            found[name] = _find(path, name, values, best[name], middle[name], others, known, decimals, what)
+    return found
+
+
+def _find(
+    path: object,
+    name: str,
+    values: np.ndarray,
+    best: float,
+    middle: float,
+    others: set[str],
+    known: Callable[[str], bool],
+    decimals: Callable[[str], int],
+    what: str,
+) -> Unit:
+    if best <= 1 + _ROUNDING:
+        if not others:
+            return Unit(1.0, "fraction")
+        if best <= 0:
+            return Unit(0.01, "percent")
+        if _is_fraction(values, best, decimals(name), others, decimals):
+            return Unit(1.0, "fraction")
+        _ask(path, name, what, best, "may be fractions or small percentages")
+    if others:
+        return Unit(0.01, "percent")
+    if best <= _LIKELY_PERCENT or middle <= 1:
+        return Unit(1.0, "fraction")  # a slip in a column of fractions, which the check of its cells names
+    if best <= _MARKS and not known(name):
+        _ask(path, name, what, best, "may be percentages, losses or marks out of 10")
+    return Unit(0.01, "percent")
+
+
+def _is_fraction(
+    values: np.ndarray, best: float, digits: int, others: set[str], decimals: Callable[[str], int]
+) -> bool:
+    """Whether a column with scores up to 1 beside percentages holds fractions: it has more digits, or is too high and
+    varied for percentages below 1.
+    """
+    if best > 1 + _ROUNDING or best <= 0:
+        return False
+    if digits >= max(decimals(other) for other in others) + 2:
+        return True
+    return best >= _TELLING and len(np.unique(values[~np.isnan(values)])) >= min(4, len(values))
+
+
+def _ask(path: object, name: str, what: str, best: float, doubt: str) -> NoReturn:
+    raise ArgumentError(
+        f"{path}, {what} {name!r}: expected scores whose unit is clear, found values up to {best:g} that {doubt}",
+        Remedy("say which with {} (or 1 for fractions)", "score_unit", f"{{{name!r}: 'percent'}}"),
+    )
+
+
+def as_fractions(
+    values: Float[np.ndarray, " row"], unit: Unit
+) -> tuple[Float[np.ndarray, " row"], Bool[np.ndarray, " row"]]:
+    """Values as fractions, at most 1; and which of them are none."""
+    scaled = values / 100 if unit.worth == 0.01 else values * unit.worth
+    return np.minimum(scaled, 1.0), (scaled < 0) | (scaled > 1 + _ROUNDING)

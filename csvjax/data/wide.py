@@ -1,0 +1,135 @@
+"""A table with a row for each model and a column for each benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from csvjax import names
+from csvjax.data.columns import covariates, find_columns, lm_names, spelled_as, unit_word, without_copies
+from csvjax.data.evidence import Companion, judge, known_benchmark
+from csvjax.data.items import items_from_stderr
+from csvjax.data.raw_table import RawTable, make_table
+from csvjax.data.rules import Found, ReadingRules
+from csvjax.data.score_units import Unit, as_fractions, find_units
+from csvjax.errors import ArgumentError, Remedy
+
+__all__ = ["covariate_notes", "read_wide", "turned"]
+
+
+def read_wide(raw: RawTable, rules: ReadingRules) -> Found:
+    """Raises: InputError for what `csvjax.data.read_scores.read_scores` refuses."""
+    raw = turned(raw, rules)
+    wanted = rules.wanted(raw.columns)
+    columns = find_columns(raw, rules.roles(), wanted or ())
+    raw = without_copies(raw, str(columns["lm"]))
+    lms = lm_names(raw, str(columns["lm"]), once=True)
+    frame = covariates(raw, lms, columns, rules.units)
+    for name in wanted or ():
+        raw.position(name)
+    judged = judge(raw, set(columns.values()), wanted)
+    if not judged.benchmarks:
+        told = [f"{name} ({reason})" for name, reason in judged.ignored]
+        raise ArgumentError(
+            f"{raw.path}: expected at least one column of scores, found none among {names.some(raw.columns, 5)}"
+            + (f": {', '.join(told[:5])}" if told else ""),
+            Remedy("name them with {}", "benchmarks", "[...]"),
+        )
+    units = _units(raw, judged.benchmarks, rules)
+    score = np.stack([_fractions(raw, name, units[name], wanted is not None) for name in judged.benchmarks], axis=1)
+    place = {name: b for b, name in enumerate(judged.benchmarks)}
+    items, how = {}, {}
+    for companion in judged.stderr:
+        b = place[companion.of]
+        n = items_from_stderr(score[:, b], _errors(raw, companion, units[companion.of]))
+        if not np.isnan(n):
+            items[companion.of], how[companion.of] = n, f"from {companion.column}"
+    for companion in judged.items:
+        counts = raw.numbers(companion.column)
+        if not np.isnan(counts).all():
+            items[companion.of], how[companion.of] = float(np.nanmedian(counts)), f"from {companion.column}"
+    return Found(
+        frame,
+        judged.benchmarks,
+        score,
+        {"n_items": items},
+        {name: unit.word for name, unit in units.items()},
+        how,
+        {},
+        covariate_notes(columns, rules),
+        judged.ignored,
+        raw.said,
+    )
+
+
+def covariate_notes(columns: dict[str, str | None], rules: ReadingRules) -> dict[str, tuple[str, str]]:
+    """Column and unit of each covariate that the table has."""
+    return {
+        role: (column, "" if role == "family" else unit_word(column, rules.units.get(role)))
+        for role, column in columns.items()
+        if column is not None and role != "lm"
+    }
+
+
+def _units(raw: RawTable, benchmarks: Sequence[str], rules: ReadingRules) -> dict[str, Unit]:
+    values = {name: _numbers(raw, name, rules.benchmarks is not None) for name in benchmarks}
+    percent = {name: raw.parsed(name).percent for name in benchmarks}
+
+    def decimals(name: str) -> int:
+        cells = raw.text(name)[:500]
+        return max((len(cell.rstrip("%").replace(",", ".").partition(".")[2]) for cell in cells), default=0)
+
+    return find_units(raw.path, values, percent, rules.score_unit, known_benchmark, decimals, raw.across)
+
+
+def _choose(named: bool) -> tuple[Remedy, ...]:
+    return () if named else (Remedy("name the columns that are scores with {}", "benchmarks", "[...]"),)
+
+
+def _numbers(raw: RawTable, column: str, named: bool) -> np.ndarray:
+    return raw.numbers(column, *_choose(named))
+
+
+def _fractions(raw: RawTable, column: str, unit: Unit, named: bool) -> np.ndarray:
+    """A column of scores as fractions; `named` says that the user chose the column."""
+    score, wrong = as_fractions(_numbers(raw, column, named), unit)
+    for row in np.flatnonzero(wrong):
+        scale = Remedy("use {} for percentages (or a number for another scale)", "score_unit", "'percent'")
+        remedies = (scale, *(_choose(named) or ("leave the benchmark out",)))
+        expected = "a score between 0 and 1" if unit.worth == 1 else f"a score between 0 and {1 / unit.worth:g}"
+        raw.fail(int(row), column, expected, *remedies)
+    return score
+
+
+def _errors(raw: RawTable, companion: Companion, unit: Unit) -> np.ndarray:
+    found = raw.parsed(companion.column)
+    return np.where(np.isinf(found.values), np.nan, found.values) * unit.worth
+
+
+def turned(raw: RawTable, rules: ReadingRules) -> RawTable:
+    """The table with a row for each model, if it has a row for each benchmark: its first column holds benchmarks by its
+    name, or by at least two of its cells and no heading; and all others hold numbers. Else as it is.
+    """
+    first = raw.columns[0]
+    if rules.columns.get("lm") or (rules.benchmarks is not None and set(rules.benchmarks) & set(raw.columns)):
+        return raw
+    if spelled_as(raw, "lm") is not None or len(raw.columns) < 2 or raw.is_numeric(first):
+        return raw
+    cells = list(raw.text(first))
+    heading = spelled_as(raw, "benchmark") == first or first.casefold() in ("metric", "metrics", "benchmarks", "tasks")
+    by_cells = not first and sum(map(known_benchmark, cells)) >= 2 and not any(map(known_benchmark, raw.columns[1:]))
+    if not (heading or by_cells) or not all(raw.is_numeric(name) for name in raw.columns[1:]) or not all(cells):
+        return raw
+    lms = list(raw.columns[1:])
+    columns = [list(row) for row in zip(*(raw.text(name) for name in lms), strict=True)]
+    said = (
+        *raw.said,
+        f"read with a column for each model: the benchmarks are the cells of {first or 'the first column'!r}",
+    )
+    table = make_table(
+        raw.path, ["lm", *cells], [lms, *columns], [f"column {name!r}" for name in lms], "", raw.ignored, said
+    )
+    return RawTable(
+        table.path, table.columns, table.cells, table.where, "", table.ignored, table.said, raw.decimal, "row"
+    )

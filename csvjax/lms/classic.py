@@ -1,0 +1,152 @@
+"""GPT-2, GPT-Neo, OPT and GPT-NeoX: layer norms and plain MLPs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from csvjax.lms.architecture import Architecture, Layer
+from csvjax.lms.keys import Family, Keys, activation, layer_rope
+
+__all__ = ["CLASSIC"]
+
+
+def _gpt2(keys: Keys) -> Architecture:
+    head_width = keys.n_embd // keys.n_head
+    scale = head_width**-0.5 if keys.scale_attn_weights else 1.0
+    deeper = keys.scale_attn_by_inverse_layer_idx
+    return Architecture(
+        family="gpt2",
+        vocabulary=keys.vocab_size,
+        width=keys.n_embd,
+        hidden=keys.n_inner or 4 * keys.n_embd,
+        heads=keys.n_head,
+        kv_heads=keys.n_head,
+        head_width=head_width,
+        context=keys.n_positions,
+        layers=tuple(Layer(None, None, scale / (i + 1) if deeper else scale) for i in range(keys.n_layer)),
+        norm="layer",
+        norm_eps=keys.layer_norm_epsilon,
+        activation=activation(keys.activation_function),
+        gated=False,
+        qkv_bias=True,
+        out_bias=True,
+        mlp_bias=True,
+        learned_positions=keys.n_positions,
+        tied=bool(keys.tie_word_embeddings),
+    )
+
+
+def _opt(keys: Keys) -> Architecture:
+    head_width = keys.hidden_size // keys.num_attention_heads
+    before = keys.do_layer_norm_before
+    return Architecture(
+        family="opt",
+        vocabulary=keys.vocab_size,
+        width=keys.hidden_size,
+        hidden=keys.ffn_dim,
+        heads=keys.num_attention_heads,
+        kv_heads=keys.num_attention_heads,
+        head_width=head_width,
+        context=keys.max_position_embeddings,
+        layers=(Layer(None, None, head_width**-0.5),) * keys.num_hidden_layers,
+        norm="layer",
+        norm_eps=1e-5,
+        norm_affine=keys.layer_norm_elementwise_affine,
+        activation=activation(keys.activation_function),
+        norms=("before",) if before else ("residual",),
+        final_norm=before and not keys._remove_final_layer_norm,
+        gated=False,
+        qkv_bias=keys.enable_bias,
+        out_bias=keys.enable_bias,
+        mlp_bias=keys.enable_bias,
+        learned_positions=keys.max_position_embeddings + 2,
+        position_offset=2,
+        embedding_width=keys.word_embed_proj_dim,
+        tied=bool(keys.tie_word_embeddings),
+    )
+
+
+def _gpt_neox(keys: Keys) -> Architecture:
+    head_width = keys.hidden_size // keys.num_attention_heads
+    rope = layer_rope(keys, 0, keys.head_dim or head_width)  # a head_dim is read here alone
+    return Architecture(
+        family="gpt_neox",
+        vocabulary=keys.vocab_size,
+        width=keys.hidden_size,
+        hidden=keys.intermediate_size,
+        heads=keys.num_attention_heads,
+        kv_heads=keys.num_attention_heads,
+        head_width=head_width,
+        context=keys.max_position_embeddings,
+        layers=(Layer(None, rope, head_width**-0.5),) * keys.num_hidden_layers,
+        norm="layer",
+        norm_eps=keys.layer_norm_eps,
+        activation=activation(keys.hidden_act),
+        parallel=keys.use_parallel_residual,
+        gated=False,
+        qkv_bias=keys.attention_bias,
+        out_bias=keys.attention_bias,
+        mlp_bias=True,
+        tied=bool(keys.tie_word_embeddings),
+    )
+
+
+def _gpt_neo(keys: Keys) -> Architecture:
+    window = {"global": None, "local": keys.window_size}
+    return Architecture(
+        family="gpt_neo",
+        vocabulary=keys.vocab_size,
+        width=keys.hidden_size,
+        hidden=keys.intermediate_size or 4 * keys.hidden_size,
+        heads=keys.num_heads,
+        kv_heads=keys.num_heads,
+        head_width=keys.hidden_size // keys.num_heads,
+        context=keys.max_position_embeddings,
+        layers=tuple(Layer(window[kind], None, 1.0) for kind in keys.attention_layers),  # its scores are not scaled
+        norm="layer",
+        norm_eps=keys.layer_norm_epsilon,
+        activation=activation(keys.activation_function),
+        gated=False,
+        out_bias=True,
+        mlp_bias=True,
+        learned_positions=keys.max_position_embeddings,
+        tied=bool(keys.tie_word_embeddings),
+    )
+
+
+def _keys(names: str) -> frozenset[str]:
+    return frozenset(names.split())
+
+
+CLASSIC: Mapping[str, Family] = {
+    "gpt2": Family(
+        _gpt2,
+        _keys(
+            "vocab_size n_embd n_layer n_head n_positions n_inner layer_norm_epsilon activation_function "
+            "scale_attn_weights scale_attn_by_inverse_layer_idx add_cross_attention tie_word_embeddings"
+        ),
+    ),
+    "gpt_neox": Family(
+        _gpt_neox,
+        _keys(
+            "vocab_size hidden_size num_hidden_layers num_attention_heads head_dim intermediate_size hidden_act "
+            "max_position_embeddings layer_norm_eps rope_parameters original_max_position_embeddings "
+            "partial_rotary_factor use_parallel_residual attention_bias tie_word_embeddings"
+        ),
+    ),
+    "gpt_neo": Family(
+        _gpt_neo,
+        _keys(
+            "vocab_size hidden_size num_heads attention_layers window_size intermediate_size max_position_embeddings "
+            "layer_norm_epsilon activation_function tie_word_embeddings"
+        ),
+    ),
+    "opt": Family(
+        _opt,
+        _keys(
+            "vocab_size hidden_size num_hidden_layers num_attention_heads ffn_dim max_position_embeddings "
+            "do_layer_norm_before _remove_final_layer_norm word_embed_proj_dim activation_function enable_bias "
+            "layer_norm_elementwise_affine tie_word_embeddings"
+        ),
+    ),
+}

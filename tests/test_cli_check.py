@@ -1,0 +1,112 @@
+"""`csvjax check` and `csvjax import`: what is read is told, and kept in one form."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from csvjax.cli import app
+from csvjax.data.read_scores import read_scores
+from csvjax.errors import InputError
+
+TABLE = "Rank,Model,#Params (B),MMLU,own,humaneval\n" + "".join(
+    f"{i},m{i},{i},{30 + 3.1 * i:.2f},{20 + 4.2 * i:.2f},{0.1 + 0.05 * i:.4f}\n" for i in range(1, 9)
+)
+
+
+def call(*arguments: object) -> Any:
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "board.csv"
+    path.write_text(TABLE)
+    return path
+
+
+def test_everything_that_is_read_or_ignored_is_told(table: Path) -> None:
+    done = call("check", table)
+    assert done.exit_code == 0, done.output
+    for line in (
+        "read 8 models from board.csv",
+        "benchmark MMLU: percent, 8 scores from 0.331 to 0.548, chance 0.25 (by its name), items unknown",
+        "benchmark own: percent, 8 scores from 0.242 to 0.536, chance unknown, inferred, items unknown",
+        "benchmark humaneval: fraction, 8 scores from 0.15 to 0.5, chance 0 (by its name), items unknown",
+        "covariate params [#Params (B) x B]: 8 known, from 1e+09 to 8e+09",
+        "ignored Rank: it is a rank",
+    ):
+        assert line in done.stdout
+    told = json.loads(call("check", table, "--json", "--floor", "own=0.2", "--items", "own=50").stdout)
+    assert [note["floor"] for note in told["benchmarks"]] == [0.25, 0.2, 0]
+    assert told["benchmarks"][1]["n_items"] == 50
+    assert told["covariates"][0]["column"] == "#Params (B)"
+    assert told["ignored"] == [{"column": "Rank", "reason": "it is a rank"}]
+
+
+def test_options_of_a_table_are_those_of_a_fit(table: Path) -> None:
+    done = call("check", table, "--score-unit", "percent")
+    assert done.exit_code == 2
+    assert "--score-unit humaneval=percent" in done.stderr
+    assert done.stderr.count("\n") == 1
+    done = call(
+        "check", table, "--score-unit", "percent", "--score-unit", "humaneval=1", "--benchmarks", "humaneval,MMLU"
+    )
+    assert "humaneval: fraction" in done.stdout
+    assert "benchmark own" not in done.stdout
+    assert "a number or percent" in call("check", table, "--score-unit", "humaneval=much").stderr
+
+
+def test_names_with_commas_can_be_selected(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('model,"y,z",[red]x[/red]\na,0.1,0.2\nb,0.3,0.4\n')
+    for words in (["y,z"], ['"y,z"']):
+        done = call("check", path, "--benchmarks", *words, "--benchmarks", "[red]x[/red]")
+        assert "benchmark y,z:" in done.stdout
+        assert "benchmark [red]x[/red]:" in done.stdout
+
+
+def test_what_is_imported_is_read_as_the_file_was(table: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scores.parquet"
+    done = call("import", table, "--out", out)
+    assert done.exit_code == 0, done.output
+    assert "wrote 24 scores of 8 models" in done.stdout
+    one, lms = read_scores(table)
+    two, again = read_scores(out)
+    assert (one.lms, one.benchmarks) == (two.lms, two.benchmarks)
+    np.testing.assert_array_equal(one.score, two.score)
+    pd.testing.assert_frame_equal(lms, again)
+    assert json.loads(pq.read_schema(out).metadata[b"csvjax"]) == {"format": "csvjax scores", "version": 1}
+    assert "end in .parquet" in call("import", table, "--out", tmp_path / "x.csv").stderr
+
+
+def test_every_metric_and_part_is_imported(tmp_path: Path) -> None:
+    rows = [
+        (lm, b, w, 0.3 + 0.1 * i)
+        for lm in "ab"
+        for i, (b, w) in enumerate([("p", "acc"), ("p", "acc_norm"), ("q", "acc")])
+    ]
+    frame = pd.DataFrame(rows, columns=["lm", "benchmark", "metric", "score"]).assign(group=["", "", "p"] * 2)
+    path, out = tmp_path / "t.csv", tmp_path / "o.parquet"
+    frame.to_csv(path, index=False)
+    assert call("import", path, "--out", out).exit_code == 0
+    kept = pd.read_parquet(out)
+    assert set(zip(kept["benchmark"], kept["metric"], kept["group"], strict=True)) == {
+        ("p", "acc", ""), ("p", "acc_norm", ""), ("q", "acc", "p")
+    }  # fmt: skip
+    assert read_scores(out)[0].benchmarks == ("p",)
+
+
+def test_scores_of_a_later_version_are_refused(table: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scores.parquet"
+    call("import", table, "--out", out)
+    content = pq.read_table(out)
+    metadata = {b"csvjax": json.dumps({"format": "csvjax scores", "version": 2}).encode()}
+    pq.write_table(content.replace_schema_metadata(metadata), out)
+    with pytest.raises(InputError, match="expected scores of version 1, found version 2; update csvjax"):
+        read_scores(out)
