@@ -8,7 +8,7 @@ CANDIDATES := python3 python3.13 python3.12 python3.11
 SUITS := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in $(CANDIDATES); do "$$p" -c '$(SUITS)' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
 
-.PHONY: demo test test-slow lint lock clean
+.PHONY: demo test test-slow lint docs lock clean
 
 demo: $(INSTALLED)
 	$(BIN)/csvjax demo
@@ -23,6 +23,10 @@ test: lint
 
 test-slow: $(INSTALLED)
 	$(BIN)/pytest -n 2 --dist loadfile -m slow
+
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "documentation: build/site/index.html"
 
 # An environment that works is kept, whichever Python made it; one that is too old, broken or without pip is made anew.
 $(INSTALLED): requirements.lock pyproject.toml
@@ -42,7 +46,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 # The same versions for every Python where they allow it. Keeps what is locked; `make lock LOCK=--upgrade` takes the newest.
 lock:
 	@PATH="$(CURDIR)/$(BIN):$$PATH"; command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }; \
-	uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --extra tests --extra report --group build \
+	uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --extra docs --extra tests --extra report --group build \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(LOCK) \
 		pyproject.toml -o requirements.lock
 

@@ -27,25 +27,25 @@ Splits = Annotated[
     _option(
         "--split",
         "cells[:K], models[:K], families[:K], benchmarks[:K], compute:NUMBER, date:DAY, corpus[:COLUMN], "
-        "mixtures[:COLUMN], leave-one-out:COLUMN, weak-to-strong:COLUMN[:TOP] or COLUMN>NUMBER; may be repeated.",
+        "mixtures[:COLUMN], leave-one-out:COLUMN, weak-to-strong:COLUMN[:TOP] or COLUMN>NUMBER. Can be repeated.",
         "SPLIT",
     ),
 ]
 Methods = Annotated[
-    str, typer.Option("--methods", metavar="A,B,...", help="Methods by name, or all (a wrong name lists them).")
+    str, typer.Option("--methods", metavar="A,B,...", help="Names of methods, or all. A wrong name lists them.")
 ]
 Sees = Annotated[
     str | None,
     _option(
         "--sees",
-        "What may be seen of a model to predict: nothing, all, or some of scores, compute, family, losses "
-        "(default: all but scores). With scores, each benchmark is predicted from the others.",
+        "What a method may see of a model that it predicts: nothing, all, or some of scores, compute, family, losses. "
+        "Default: all but scores. With scores, each benchmark is predicted from the others.",
         "A,B,...",
     ),
 ]
-Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes.")]
-Draws = Annotated[int, typer.Option("--draws", min=20, help="Predictive draws of each method.")]
-Out = Annotated[Path, _option("--out", "Folder of the run; what it has already is not computed again.", "RUN")]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Number of processes.")]
+Draws = Annotated[int, typer.Option("--draws", min=20, help="Number of predictive draws of each method.")]
+Out = Annotated[Path, _option("--out", "Folder of the run. Results that are there are not computed again.", "RUN")]
 
 
 def compare(
@@ -74,7 +74,10 @@ def compare(
     ceiling: inputs.Ceilings = None,
     seed: inputs.Seed = 0,
 ) -> None:
-    """Hold scores out, predict them by every method, and say which is better."""
+    """Hide scores, predict them with every method, and say which method is better.
+
+    Example: csvjax compare --scores scores.csv --split families:5 --out runs/compare
+    """
     from csvjax import runs
     from csvjax.baselines import find_methods
     from csvjax.evaluate import compare as work

@@ -13,7 +13,10 @@ __all__ = ["demo"]
 
 
 def demo(out: Out = Path("runs/demo"), seed: Seed = 0, quick: Quick = False) -> None:
-    """Predict held-out models of the ladder that csvjax comes with, by mean loss and by salience."""
+    """Predict held-out models of the ladder that csvjax ships, with the mean loss and with salience.
+
+    Example: csvjax demo --quick --out runs/demo
+    """
     import pandas as pd
 
     from csvjax.demo import run_demo

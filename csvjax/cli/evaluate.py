@@ -14,7 +14,12 @@ __all__ = ["evaluate"]
 
 Splits = Annotated[
     list[str],
-    typer.Option("--split", metavar="SPLIT", show_default=False, help="Any split of csvjax compare; may be repeated."),
+    typer.Option(
+        "--split",
+        metavar="SPLIT",
+        show_default=False,
+        help="Scores to hide: any split of csvjax compare. Can be repeated.",
+    ),
 ]
 
 
@@ -52,10 +57,12 @@ def evaluate(
     quick: inputs.Quick = False,
     seed: inputs.Seed = 0,
 ) -> None:
-    """Hold scores out, predict them by the law of csvjax fit, and compare with what was observed.
+    """Hide scores, predict them with the law of csvjax fit, and compare with the hidden scores.
 
-    With losses the mean loss stands beside: the same law without salience. The run also has a fit to all scores, so
-    that csvjax predict and inspect work on it.
+    With losses, the same law with equal weights of all text (the mean loss) is shown too. The run also has a fit to all
+    scores, for csvjax predict and inspect.
+
+    Example: csvjax evaluate --scores scores.csv --split leave-one-out:family --out runs/check
     """
     import warnings
 

@@ -32,7 +32,9 @@ Holdout = Annotated[
         "--holdout",
         metavar="SPLIT",
         show_default=False,
-        help="Hide these scores from the fit: any split of csvjax compare, of many folds the first; may be repeated.",
+        rich_help_panel="Held-out scores",
+        help="Hide scores from the fit and predict them. Takes every split of csvjax compare; of several folds the "
+        "first is hidden. Can be repeated. Example: flops>1e23.",
     ),
 ]
 Targets = Annotated[
@@ -41,7 +43,8 @@ Targets = Annotated[
         "--targets",
         metavar="A,B,...",
         show_default=False,
-        help="Benchmarks to predict; --holdout hides these alone (default: all).",
+        rich_help_panel="Held-out scores",
+        help="Hide and predict these benchmarks only. Default: all.",
     ),
 ]
 Inner = Annotated[
@@ -50,7 +53,9 @@ Inner = Annotated[
         "--inner",
         metavar="SPLIT",
         show_default=False,
-        help="With --capabilities auto: choose by scores held out inside the fitted ones (default: by their evidence).",
+        rich_help_panel=options.MODEL,
+        help="With --capabilities auto: choose by scores that this split hides among the fitted ones. Default: by "
+        "their evidence.",
     ),
 ]
 
@@ -92,10 +97,12 @@ def fit(
     quick: inputs.Quick = False,
     seed: inputs.Seed = 0,
 ) -> None:
-    """Fit the law to scores, with whatever is known of losses, compute and families.
+    """Fit the law to a table of scores, with losses, compute and families if they are known.
 
-    Scores that are missing, and those held out, are predicted with intervals. The run can be read by csvjax predict,
-    inspect and report, and by csvjax.load.
+    Blank scores and held-out scores are predicted with intervals. csvjax predict, inspect and report read the run, and
+    csvjax.load in Python does too.
+
+    Example: csvjax fit --scores scores.csv --losses losses.csv --out runs/mine
     """
     from csvjax import fitting, runs
     from csvjax.prediction import unseen

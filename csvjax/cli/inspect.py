@@ -24,7 +24,10 @@ _UNITS = 5  # units of text of each benchmark
 def inspect(
     run: Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="The folder of a fit.")],
 ) -> None:
-    """A verdict on a fit, and tables: convergence, coverage, capabilities, loadings, salience."""
+    """Say whether to trust a fit, and show convergence, coverage, capabilities, loadings and salience.
+
+    Example: csvjax inspect runs/mine
+    """
     from csvjax.cli.law_options import law_words
     from csvjax.result.files import load, load_convergence, load_tree
     from csvjax.result.result import told_outliers

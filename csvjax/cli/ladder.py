@@ -18,12 +18,15 @@ __all__ = ["build_ladder", "ladder"]
 
 def ladder(
     out: Annotated[
-        Path, typer.Option("--out", metavar="FOLDER", help="Where everything is kept; a second call goes on there.")
+        Path, typer.Option("--out", metavar="FOLDER", help="Folder for everything. Run the same command to resume.")
     ] = Path("runs/ladder"),
     quick: Annotated[bool, typer.Option("--quick", help="A small ladder of 18 models, in minutes.")] = False,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes; no more than there are cores.")] = 2,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Number of processes, at most the number of cores.")] = 2,
 ) -> None:
-    """Train a ladder of language models, score them, and save losses and scores to FOLDER/data."""
+    """Train a ladder of language models, score them, and save losses and scores to FOLDER/data.
+
+    Example: csvjax ladder --quick --out runs/quick
+    """
     dataset = build_ladder(out, quick, jobs)
     typer.echo(f"{len(dataset.lms)} models: {out / 'data'}")
 

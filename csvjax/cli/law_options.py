@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from csvjax.law.model import Effect, Law, Priors
 
 __all__ = [
+    "INFERENCE",
+    "MODEL",
     "Capabilities",
     "Chains",
     "Covariates",
@@ -45,16 +47,20 @@ _EFFECTS: tuple[Effect, ...] = ("family", "run")
 _MOST_TAIL = 0.5  # two degrees of freedom, below which a residual has no variance
 
 
-def _option(name: str, help: str, metavar: str | None = None) -> Any:
-    return typer.Option(name, help=help, metavar=metavar, show_default=False)
+MODEL, INFERENCE = "Model", "Inference"
+"""Headings of the help."""
+
+
+def _option(name: str, help: str, metavar: str | None = None, panel: str = MODEL) -> Any:
+    return typer.Option(name, help=help, metavar=metavar, show_default=False, rich_help_panel=panel)
 
 
 Capabilities = Annotated[
     str | None,
     _option(
         "--capabilities",
-        "Number of capabilities that benchmarks share (default: 2); each: every benchmark stands alone; auto: chosen "
-        "by the evidence of the fitted scores.",
+        "Number of shared capabilities (default: 2). each: every benchmark has its own. auto: choose the number by the "
+        "evidence of the fitted scores.",
         "K|each|auto",
     ),
 ]
@@ -62,34 +68,49 @@ Covariates = Annotated[
     str | None,
     _option(
         "--covariates",
-        "Columns of the models: flops, params, tokens, products such as params*tokens, or any other; or none (default: "
-        "flops, or params where no FLOPs are known).",
+        "Columns that predict capabilities: flops, params, tokens, a product such as params*tokens, any other column, "
+        "or none. Default: flops, or params if no FLOPs are known.",
         "A,B,...",
     ),
 ]
 Effects = Annotated[
     str | None,
-    _option("--effects", "What models share: family, run, both, or none (default: those that are known).", "A,B"),
+    _option(
+        "--effects", "Effects that models share: family, run, both, or none. Default: those that the data have.", "A,B"
+    ),
 ]
-Own = Annotated[bool, _option("--own", "Give each benchmark a salience of its own beside the shared ones.")]
+Own = Annotated[bool, _option("--own", "Add a salience of its own for each benchmark to the shared ones.")]
 Tail = Annotated[
     float | None,
-    _option("--tail", "1 / degrees of freedom of the residuals: 0 (default) is normal, 0.25 Student t.", "NUMBER"),
+    _option(
+        "--tail",
+        "Tail of the residuals, 1 / degrees of freedom. 0 (default): normal. 0.25: Student t with 4.",
+        "NUMBER",
+    ),
 ]
 Prior = Annotated[
     list[str] | None,
-    _option("--prior", "Another prior setting, by its name in csvjax.Priors, such as loading=2.", "NAME=NUMBER"),
+    _option(
+        "--prior", "Change a prior setting of csvjax.Priors, for example loading=2. Can be repeated.", "NAME=NUMBER"
+    ),
 ]
 KeepOutliers = Annotated[
-    bool, _option("--keep-outliers", "Fit also models whose scores the law cannot explain (a broken evaluation).")
+    bool,
+    _option(
+        "--keep-outliers", "Keep models whose scores the law cannot explain. Default: leave them out and name them."
+    ),
 ]
-MethodName = Annotated[str, _option("--method", "map, laplace (default), svi or nuts.", "NAME")]
-Draws = Annotated[int | None, _option("--draws", "Draws of the parameters; by nuts, of each chain.", "NUMBER")]
-Warmup = Annotated[int | None, _option("--warmup", "Steps of each chain before its draws; nuts alone.", "NUMBER")]
-Starts = Annotated[int | None, _option("--starts", "Starting points of the search for the mode.", "NUMBER")]
+MethodName = Annotated[str, _option("--method", "Inference: map, laplace (default), svi or nuts.", "NAME", INFERENCE)]
+Draws = Annotated[
+    int | None, _option("--draws", "Number of posterior draws. With nuts: of each chain.", "NUMBER", INFERENCE)
+]
+Warmup = Annotated[int | None, _option("--warmup", "Warm-up steps of each chain. Only nuts.", "NUMBER", INFERENCE)]
+Starts = Annotated[
+    int | None, _option("--starts", "Number of starting points of the search for the mode.", "NUMBER", INFERENCE)
+]
 Chains = Annotated[
     Path | None,
-    _option("--chains", "Keep the chains of nuts in this folder; run the same command again to resume.", "FOLDER"),
+    _option("--chains", "Folder for the chains of nuts. Run the same command to resume.", "FOLDER", INFERENCE),
 ]
 
 

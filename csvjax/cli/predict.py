@@ -33,8 +33,11 @@ _COLUMNS = {
 }
 
 
-def _option(help: str, metavar: str) -> Any:
-    return typer.Option(metavar=metavar, show_default=False, help=help)
+_TABLES, _TARGET, _OUTPUT = "New models from tables", "A model that does not exist yet", "Output"
+
+
+def _option(help: str, metavar: str, panel: str) -> Any:
+    return typer.Option(metavar=metavar, show_default=False, help=help, rich_help_panel=panel)
 
 
 @dataclass(frozen=True)
@@ -68,30 +71,34 @@ class _Question:
 
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="The folder of a fit.")],
-    losses: Annotated[Path | None, _option("Losses of new models on the text of the fit.", "PATH")] = None,
+    losses: Annotated[Path | None, _option("Losses of new models on the text of the fit.", "PATH", _TABLES)] = None,
     lms: Annotated[
-        Path | None, _option("What is known of new models: columns lm, family, run, flops and the like.", "TABLE")
+        Path | None, _option("Columns of new models: lm, family, run, flops and so on.", "TABLE", _TABLES)
     ] = None,
     scores: Annotated[
-        Path | None, _option("Some scores of new models, and what else their table says of them.", "TABLE")
+        Path | None, _option("Some scores of new models, in a table like that of the fit.", "TABLE", _TABLES)
     ] = None,
-    flops: Annotated[float | None, _option("Training compute of a model that is not made yet.", "NUMBER")] = None,
-    params: Annotated[float | None, _option("Its parameters, where they are a covariate.", "NUMBER")] = None,
-    tokens: Annotated[float | None, _option("Its training tokens, where they are a covariate.", "NUMBER")] = None,
-    family: Annotated[str | None, _option("Its family (default: a new one).", "NAME")] = None,
+    flops: Annotated[float | None, _option("Training compute in FLOP.", "NUMBER", _TARGET)] = None,
+    params: Annotated[float | None, _option("Parameters, if the fit uses them.", "NUMBER", _TARGET)] = None,
+    tokens: Annotated[float | None, _option("Training tokens, if the fit uses them.", "NUMBER", _TARGET)] = None,
+    family: Annotated[str | None, _option("Family of the fit. Default: a new family.", "NAME", _TARGET)] = None,
     reach: Annotated[
-        list[str] | None, _option("The compute at which a model reaches this score.", "BENCHMARK=SCORE")
+        list[str] | None,
+        _option("Give the compute at which the mean score reaches this value.", "BENCHMARK=SCORE", _TARGET),
     ] = None,
     interval: Annotated[
-        Literal["equal-tailed", "highest-density"], _option("Kind of interval (default: equal-tailed).", "KIND")
+        Literal["equal-tailed", "highest-density"],
+        _option("equal-tailed (default) or highest-density.", "KIND", _OUTPUT),
     ] = "equal-tailed",
-    out: Annotated[Path | None, _option("Write the predictions to this file.", "CSV")] = None,
+    out: Annotated[Path | None, _option("Write the predictions to this file.", "CSV", _OUTPUT)] = None,
     seed: Seed = 0,
 ) -> None:
-    """Predict the scores that a fit has not seen, those of new models, or those at a target compute.
+    """Predict the scores that a fit has not seen, scores of new models, or scores at a target compute.
 
-    Two 90 % intervals: of the mean score of models of which the same is known, and of a new observation, which has the
-    scatter of a single model and the noise of a finite number of test items as well.
+    There are two 90 % intervals. The mean score: where the average of such models lies. A new observation: where one
+    measured score lies, with the scatter of a single model and the luck of a finite number of test items.
+
+    Example: csvjax predict runs/mine --flops 1e26 --family Llama-2
     """
     from csvjax.result.files import load
 
