@@ -10,7 +10,6 @@ import typer
 
 from csvjax.cli import show as shown
 from csvjax.errors import InputError
-from csvjax.names import some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,6 +78,7 @@ def extract_losses(
         _join_processes(distributed)
     from csvjax.losses.extract import Options
     from csvjax.losses.text import read_text
+    from csvjax.names import some
 
     if dtype not in ("float32", "bfloat16"):
         raise InputError(f"expected --dtype to be float32 or bfloat16, found {dtype!r}; choose one")
@@ -224,6 +224,7 @@ def join_stores(
 
     from csvjax.data.read_losses import read_losses, write_losses
     from csvjax.losses.spans import Kind, to_spans
+    from csvjax.names import some
 
     if units not in get_args(Kind):
         raise InputError(f"expected --units to be one of {', '.join(get_args(Kind))}, found {units!r}; choose one")

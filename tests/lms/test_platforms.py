@@ -22,6 +22,7 @@ from csvjax.losses import nll
 from tests.lms.reference.cases import CASES
 from tests.lms.test_parity import CHECKPOINTS
 
+LENGTH = 128
 CALLS = {"cuda": "__cudnn$fmhaSoftmax", "tpu": "tpu_custom_call"}
 DEVICES = {"cuda": ("cuda", 9.0), "tpu": ("tpu", 0.0)}
 
@@ -48,7 +49,12 @@ def lowered(model: Any, platform: str, length: int, dtype: Any) -> str:
 def architecture(name: str) -> Transformer:
     """A family with heads that the kernels take: those of the small checkpoints are 4 to 12 wide."""
     config = read_config(CHECKPOINTS / name)
-    if config.model_type in ("gpt2", "opt", "gpt_neox"):
+    for positions in ("n_positions", "max_position_embeddings"):
+        if hasattr(config, positions):
+            setattr(config, positions, LENGTH)
+    if name == "phi3-longrope":  # its factors belong to other widths
+        config.rope_parameters = {"rope_type": "default", "rope_theta": 1e4}
+    if config.model_type in ("gpt2", "opt", "gpt_neox", "gptj", "gpt_neo", "falcon"):
         config.hidden_size = getattr(config, "num_attention_heads", 4) * 8
         config.word_embed_proj_dim = config.hidden_size
     elif config.model_type == "qwen2":
@@ -59,10 +65,12 @@ def architecture(name: str) -> Transformer:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_family_has_the_fused_kernel_but_gemma2_on_cuda(name: str, platform: str) -> None:
-    text = lowered(architecture(name), platform, 128, jnp.bfloat16)
+def test_every_family_has_the_fused_kernel_but_gemma2_on_cuda_and_those_with_linear_biases(
+    name: str, platform: str
+) -> None:
+    text = lowered(architecture(name), platform, LENGTH, jnp.bfloat16)
     calls = text.count(CALLS[platform])
-    assert bool(calls) == ((name, platform) != ("gemma2", "cuda"))
+    assert bool(calls) == ((name, platform) != ("gemma2", "cuda") and name not in ("bloom", "mpt"))
 
 
 @pytest.mark.parametrize(
