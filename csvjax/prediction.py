@@ -14,7 +14,7 @@ from csvjax.data.dataset import Dataset, align
 from csvjax.data.losses import LossTable, check_units
 from csvjax.data.scores import ScoreTable
 from csvjax.errors import InputError
-from csvjax.law.evidence import beside_family, evidence_of, names_of_groups
+from csvjax.law.evidence import OF_ROWS, beside_family, evidence_of, names_of_groups
 from csvjax.law.model import Evidence
 from csvjax.law.predictive import draw_law
 from csvjax.precision import float64
@@ -83,8 +83,7 @@ def _piecewise(fit: Result, e: Evidence, rows: Int[np.ndarray, " lm"], seed: int
 
 
 def _rows(e: Evidence, at: np.ndarray) -> Evidence:
-    each = ("score", "seen", "weight", "covariate", "missing", "loss", "has_loss", "design")
-    return e._replace(**{name: getattr(e, name)[at] for name in each})
+    return e._replace(**{name: getattr(e, name)[at] for name in OF_ROWS})
 
 
 def summary(

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from csvjax.data.describe import Description
     from csvjax.data.read_scores import Reading
     from csvjax.data.rules import ReadingRules
-    from csvjax.evaluate.splits import Fold
 
 __all__ = [
     "BenchmarkColumn",
@@ -56,7 +55,6 @@ __all__ = [
     "read_score_table",
     "read_source",
     "rules_of",
-    "single_fold",
     "with_columns",
 ]
 
@@ -329,22 +327,6 @@ def _read_tables(source: Source, losses: Path) -> tuple[Dataset, Description]:
         table.ceiling,
     )
     return align(pd.concat([lms, unknown]) if new else lms, whole, known), reading.described
-
-
-def single_fold(holdout: str, dataset: Dataset, instead: str) -> Fold:
-    """The one fold of a split that a fit leaves out. instead: the command for splits that have several.
-
-    Raises: InputError for splits of several folds.
-    """
-    from csvjax.evaluate.splits import parse_split
-
-    folds = parse_split(holdout, dataset.lms).folds
-    if len(folds) > 1:
-        raise InputError(
-            f"expected a --holdout that hides models once, found {holdout!r}, which does so {len(folds)} times; "
-            f"choose weak-to-strong:COLUMN or COLUMN>NUMBER, or use csvjax {instead}"
-        )
-    return folds[0]
 
 
 def with_columns(dataset: Dataset, source: Source, splits: Sequence[str]) -> Dataset:
