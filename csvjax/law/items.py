@@ -8,10 +8,10 @@ A score without bounds has nearly all of its noise in the residual of its cell; 
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax.scipy.special import gammaln
 from jaxtyping import Array, Bool, Float
 
 from csvjax.law.links import link, link_slope
@@ -48,10 +48,21 @@ def log_items(cells: Cells, u: Float[Array, "lm benchmark"]) -> Float[Array, "lm
     """
     y, n = jnp.where(cells.bounded, cells.score, 0.5), cells.n_items
     p = jnp.clip(link(u, cells.floor, cells.ceiling), _EDGE, 1 - _EDGE)
-    count = jnp.log(n + 1) + gammaln(n + 1) - gammaln(n * y + 1) - gammaln(n * (1 - y) + 1)
+    count = jnp.log(n + 1) + log_factorial(n) - log_factorial(n * y) - log_factorial(n * (1 - y))
     fraction = jnp.where(between(y), count, 0.0) + n * (y * jnp.log(p) + (1 - y) * jnp.log1p(-p))
     number = -0.5 * ((cells.score - u) / GAUGE) ** 2 - 0.5 * jnp.log(2 * jnp.pi) - jnp.log(GAUGE)
     return jnp.where(cells.bounded, fraction, number)
+
+
+def log_factorial(x: Float[AnyArray, "*cell"]) -> Float[Array, "*cell"]:
+    """log Gamma(x + 1) for x >= 0, to 1e-12: Stirling's series (Abramowitz and Stegun 1964, eq. 6.1.41) at x + 8, less
+    the logarithm of the factors between. Its derivatives are as cheap; those of `gammaln` are not.
+    """
+    z = x + 8.0
+    square = 1 / z**2
+    series = (1 / 12 - square * (1 / 360 - square * (1 / 1260 - square * (1 / 1680 - square / 1188)))) / z
+    between = (x + 1) * (x + 2) * (x + 3) * (x + 4) * (x + 5) * (x + 6) * (x + 7)
+    return (z - 0.5) * jnp.log(z) - z + 0.5 * math.log(2 * math.pi) + series - jnp.log(between)
 
 
 def between(score: AnyArray) -> AnyArray:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from csvjax.law.groups import Bucket, Groups
@@ -64,15 +65,41 @@ class _Table(NamedTuple):
     there: Array  # 1 where there is a model
 
 
-def per_family(rows: Array, bucket: Bucket) -> Array:
-    """[lm, ...] -> [family, slot, ...], 0 in empty slots."""
-    return jnp.take(rows, bucket.lm, axis=0, mode="fill", fill_value=0)
+def per_family(rows: Array, groups: Groups) -> list[Array]:
+    """[lm, ...] -> [family, slot, ...] for each bucket, 0 in empty slots."""
+    shapes = [bucket.lm.shape for bucket in groups.buckets]
+    order = jnp.concatenate([jnp.ravel(bucket.lm) for bucket in groups.buckets])
+    flat = _to_slots(rows, order, jnp.asarray(groups.slot))
+    edges = np.cumsum([families * slots for families, slots in shapes])[:-1]
+    return [part.reshape(*shape, *rows.shape[1:]) for part, shape in zip(jnp.split(flat, edges), shapes, strict=True)]
 
 
 def per_lm(parts: list[Array], groups: Groups) -> Array:
-    """The inverse of `per_family` over all buckets."""
-    flat = [part.reshape(part.shape[0] * part.shape[1], *part.shape[2:]) for part in parts]
-    return jnp.concatenate(flat)[groups.slot]
+    """The inverse of `per_family`."""
+    flat = jnp.concatenate([part.reshape(-1, *part.shape[2:]) for part in parts])
+    order = jnp.concatenate([jnp.ravel(bucket.lm) for bucket in groups.buckets])
+    return _from_slots(flat, order, jnp.asarray(groups.slot))
+
+
+# Each model has one slot, so the derivative of one gather is the other. JAX would scatter, row after row.
+@jax.custom_vjp
+def _to_slots(rows: Array, order: Array, slot: Array) -> Array:
+    return jnp.take(rows, order, axis=0, mode="fill", fill_value=0)
+
+
+@jax.custom_vjp
+def _from_slots(flat: Array, order: Array, slot: Array) -> Array:
+    return flat[slot]
+
+
+_to_slots.defvjp(
+    lambda rows, order, slot: (_to_slots(rows, order, slot), (order, slot)),
+    lambda kept, change: (_from_slots(change, *kept), None, None),
+)
+_from_slots.defvjp(
+    lambda flat, order, slot: (_from_slots(flat, order, slot), (order, slot)),
+    lambda kept, change: (_to_slots(change, *kept), None, None),
+)
 
 
 def solve(prior: Prior, precision: Float[Array, "lm benchmark"], pull: Float[Array, "lm benchmark"]) -> Solved:
@@ -80,8 +107,8 @@ def solve(prior: Prior, precision: Float[Array, "lm benchmark"], pull: Float[Arr
     pull = R (d - trend).
     """
     common, factor, log_det = [], [], []
-    for bucket in prior.groups.buckets:
-        own, weight, towards = (per_family(a, bucket) for a in (prior.own, precision, pull))
+    tables = (per_family(a, prior.groups) for a in (prior.own, precision, pull))
+    for bucket, own, weight, towards in zip(prior.groups.buckets, *tables, strict=True):
         there = jnp.asarray(bucket.lm < len(prior.trend), precision.dtype)
         table = _Table(own, weight, towards, there)
         found = (_by_models if _models_are_fewer(prior, bucket) else _by_benchmarks)(prior, bucket, table)
