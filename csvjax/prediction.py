@@ -16,7 +16,7 @@ from csvjax.data.scores import ScoreTable
 from csvjax.errors import InputError
 from csvjax.law.evidence import OF_ROWS, beside_family, evidence_of, names_of_groups
 from csvjax.law.model import Evidence
-from csvjax.law.predictive import draw_law
+from csvjax.law.predictive import draw_pieces
 from csvjax.precision import float64
 from csvjax.result.result import Result, finite_draws
 
@@ -35,7 +35,7 @@ __all__ = [
 
 IntervalKind = Literal["equal-tailed", "highest-density"]
 
-_DRAWS, _LMS = 200, 50  # in one piece: memory does not grow with their number, and one shape is compiled once
+_LMS = 50  # in one piece: memory does not grow with their number, and one shape is compiled once
 
 
 class Drawn(NamedTuple):
@@ -74,11 +74,9 @@ def draw_new(fit: Result, new: Dataset, seed: int = 0) -> Drawn:
 
 
 def _piecewise(fit: Result, e: Evidence, rows: Int[np.ndarray, " lm"], seed: int) -> Drawn:
-    x, parts = fit.draws(), []
-    for start in range(0, len(x), _DRAWS):
-        piece = np.resize(x[start : start + _DRAWS], (_DRAWS, x.shape[1]))
-        found = draw_law(fit.density, fit.law.tail, e, None, piece, jax.random.fold_in(jax.random.key(seed), start))
-        parts.append([np.asarray(a, np.float32)[: len(x) - start, rows] for a in (found.mean, found.score)])
+    key = jax.random.key(seed)
+    pieces = draw_pieces(fit.density, fit.law.tail, e, fit.draws(), key)
+    parts = [[np.asarray(a, np.float32)[:, rows] for a in (piece.mean, piece.score)] for piece in pieces]
     return Drawn(*map(np.concatenate, zip(*parts, strict=True)))
 
 

@@ -131,8 +131,8 @@ def fits_of(method: Method, evidence: Evidence, key: jax.Array) -> list[Fit]:
 def drawn(found: Fit, evidence: Evidence, key: jax.Array, thin: int) -> np.ndarray:
     """Draws [draw, quantity] of what is true of one data set."""
     x = found.draws[::thin]
-    predicted = draw_law(DENSITY, LAW.tail, evidence, None, jnp.asarray(x), key)
-    cells = [np.asarray(a)[(slice(None), *at)] for at in (CELL, NEW) for a in (predicted.mean, predicted.score)]
+    predicted = draw_law(DENSITY, LAW.tail, evidence, x, key)
+    cells = [a[(slice(None), *at)] for at in (CELL, NEW) for a in (predicted.mean, predicted.score)]
     all_draws = np.column_stack([parameters_of(x), *cells])
     return np.asarray(finite_draws(all_draws, all_draws))
 

@@ -29,13 +29,11 @@ from csvjax.law.covariates import AMOUNTS
 from csvjax.law.density import law_density
 from csvjax.law.evidence import Known, beside_family, evidence_of, filled_up, make_evidence, names_of_groups
 from csvjax.law.model import Effect, Law, Priors
-from csvjax.law.predictive import draw_law
+from csvjax.law.predictive import draw_pieces
 from csvjax.precision import float64
 from csvjax.result.result import finite_draws
 
 __all__ = ["LawFit", "LawMethod", "law", "law_of_compute", "law_of_losses", "law_of_scores"]
-
-_PIECE = 50  # draws
 
 
 @dataclass(frozen=True)
@@ -210,12 +208,8 @@ class LawFit:
         density, targets = law_density(law), view.target.shape[1]
         e, rows = beside_family(of_old, groups[0], of_new, groups[1], tidy=True)
         x = member.x[np.arange(count) * len(member.x) // count]
-        parts = []
-        for start in range(0, count, _PIECE):  # pieces of one shape, which are compiled once
-            piece = np.resize(x[start : start + _PIECE], (_PIECE, x.shape[1]))
-            drawn = draw_law(density, law.tail, e, None, piece, jax.random.fold_in(key, start))
-            parts.append(np.asarray(drawn.score)[:, rows, :targets])
-        found = np.concatenate(parts)[:count]
+        pieces = draw_pieces(density, law.tail, e, x, key)
+        found = np.concatenate([piece.score[:, rows, :targets] for piece in pieces])
         return finite_draws(found, found)
 
     def _draw(self, view: View, key: jax.Array, count: int) -> np.ndarray:

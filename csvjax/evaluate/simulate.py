@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
@@ -57,4 +56,4 @@ def simulate(
 ) -> Predictive:
     """The field and the scores of every cell, seen or not, drawn from their priors given the parameters `x`."""
     none = e._replace(seen=np.zeros_like(np.asarray(e.seen)), score=np.zeros_like(np.asarray(e.score)))
-    return draw_law(density, tail, none, None, jnp.asarray(x), key)
+    return draw_law(density, tail, none, x, key)

@@ -21,7 +21,7 @@ from csvjax.infer.outliers import fit_without_outliers, law_log_evidence, log_ei
 from csvjax.law.density import law_density
 from csvjax.law.evidence import make_evidence
 from csvjax.law.model import Effect, Law, Priors
-from csvjax.law.predictive import draw_law
+from csvjax.law.predictive import draw_law, log_scores
 from csvjax.precision import float64
 
 __all__ = ["Choice", "candidates", "choose"]
@@ -142,8 +142,8 @@ def _log_scores(
         cleaned = fit_without_outliers(density, make_evidence(data, mask & ~cells, law)[0], _METHOD, key_fit, None, law)
     e = cleaned.evidence
     judged = e._replace(score=np.where(cells, data.scores.score, 0.0), seen=cells)
-    drawn = draw_law(density, law.tail, e, judged, cleaned.fit.draws, key_cells)
-    log_p = np.asarray(drawn.log_likelihood)[:, cells]
+    drawn = draw_law(density, law.tail, e, cleaned.fit.draws, key_cells)
+    log_p = log_scores(law.tail, judged, drawn)[:, cells]
     log_p = log_p[np.isfinite(log_p).all(axis=1)]  # far from the mode the field may have no solution
     if not len(log_p):
         return np.full(int(cells.sum()), -np.inf)

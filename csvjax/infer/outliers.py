@@ -9,24 +9,21 @@ is the classification likelihood of a mixture with uniform noise (Banfield and R
 from __future__ import annotations
 
 import math
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from csvjax.compiled import jit_by_size
 from csvjax.infer.api import Method, fit
 from csvjax.infer.laplace import Laplace, log_evidence
 from csvjax.infer.map import Map
 from csvjax.infer.result import Fit
 from csvjax.law.density import Density
-from csvjax.law.field import log_models
 from csvjax.law.items import between
 from csvjax.law.model import Evidence, Law
-from csvjax.law.predictive import field_of
+from csvjax.law.predictive import draw_law
 from csvjax.precision import float64
 
 __all__ = ["Cleaned", "fit_without_outliers", "law_log_evidence", "log_either", "outliers"]
@@ -49,9 +46,9 @@ class Cleaned(NamedTuple):
     refused: str | None = None
 
 
-@partial(jit_by_size, static_argnames=("density", "tail"))
-def _log_rows(density: Density, tail: float, e: Evidence, x: Float[Array, " n"]) -> Float[Array, " lm"]:
-    return log_models(*field_of(density.constrain(x, e), e, tail))
+def _log_rows(density: Density, tail: float, e: Evidence, x: Float[np.ndarray, " n"]) -> Float[np.ndarray, " lm"]:
+    # By the program that draws predictions: the mode alone would need another one, which takes longer to compile.
+    return draw_law(density, tail, e, x[None], jax.random.key(0)).log_model[0]
 
 
 def _log_anything(score: Float[np.ndarray, "*cell"]) -> Float[np.ndarray, "*cell"]:
@@ -66,7 +63,7 @@ def _log_row_of_anything(e: Evidence) -> Float[np.ndarray, " lm"]:
 @float64
 def outliers(density: Density, e: Evidence, mode: Float[np.ndarray, " n"], law: Law) -> Bool[np.ndarray, " lm"]:
     """Models whose scores are more probably anything than what the law says of them at the mode."""
-    rows = np.asarray(_log_rows(density, law.tail, e, jnp.asarray(mode)))
+    rows = np.asarray(_log_rows(density, law.tail, e, np.asarray(mode)))
     prior = law.outliers
     with np.errstate(divide="ignore"):
         return np.log1p(-prior) + rows < np.log(prior) + _log_row_of_anything(e)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from csvjax.compiled import jit_by_size
 from csvjax.law.density import Density, Sites
-from csvjax.law.field import Field, draw_field
+from csvjax.law.field import Field, draw_field, log_models
 from csvjax.law.items import GAUGE, Cells, expected
 from csvjax.law.likelihood import log_score_given_logit
 from csvjax.law.model import Evidence
@@ -19,23 +22,29 @@ from csvjax.law.salience import salience
 from csvjax.law.solve import Prior
 from csvjax.types import AnyArray
 
-__all__ = ["Predictive", "draw_curve", "draw_law", "draw_salience", "field_of"]
+__all__ = ["Predictive", "draw_curve", "draw_law", "draw_pieces", "draw_salience", "field_of", "log_scores"]
 
 _BATCH = 50
+_SITES = (
+    *("loading", "intercept", "spread", "floor", "ceiling", "n_items"),
+    *("gain", "family_spread", "run_spread", "family_habit", "run_habit"),
+    *("loss_slope", "loss_unit", "tau", "weight"),
+    *("own_gain", "own_slope", "own_loss_unit", "own_tau", "own_weight"),
+)
 
 
 class Predictive(NamedTuple):
     """Draws. capability: theta. logit: eta, without the residual of the cell. mean: the mean score of models with such
     capabilities, of the model's family and run. score: observed for this model, with its own residual and the
-    luck of its items. log_likelihood: of a score that `judged` shows, given parameters and eta, its residual integrated
-    out; nats, of a density of fractions, for scores of exactly 0 and 1 of their probability; NaN where there is none.
+    luck of its items. log_model: log p(the scores seen of a model | parameters), nats. sites: parameters by name.
     """
 
-    capability: Float[Array, "draw lm capability"]
-    logit: Float[Array, "draw lm benchmark"]
-    mean: Float[Array, "draw lm benchmark"]
-    score: Float[Array, "draw lm benchmark"]
-    log_likelihood: Float[Array, "draw lm benchmark"]
+    capability: Float[np.ndarray, "draw lm capability"]
+    logit: Float[np.ndarray, "draw lm benchmark"]
+    mean: Float[np.ndarray, "draw lm benchmark"]
+    score: Float[np.ndarray, "draw lm benchmark"]
+    log_model: Float[np.ndarray, "draw lm"]
+    sites: dict[str, np.ndarray]
 
 
 def field_of(sites: Sites, e: Evidence, tail: float) -> tuple[Cells, Prior, Field]:
@@ -46,7 +55,7 @@ def field_of(sites: Sites, e: Evidence, tail: float) -> tuple[Cells, Prior, Fiel
     return cells, prior, Field(*(sites[name] for name in Field._fields))
 
 
-def _one(density: Density, tail: float, e: Evidence, judged: Evidence | None, x: Array, key: Array) -> Predictive:
+def _one(density: Density, tail: float, e: Evidence, x: Array, key: Array) -> Predictive:
     sites = density.constrain(x, e)
     cells, prior, field = field_of(sites, e, tail)
     key_field, key_items = jax.random.split(key)
@@ -60,31 +69,60 @@ def _one(density: Density, tail: float, e: Evidence, judged: Evidence | None, x:
     counted = jax.random.binomial(key_items, n, jnp.clip(chance, 0.0, 1.0), chance.shape) / n
     noisy = chance + GAUGE * jax.random.normal(key_items, chance.shape)
     score = jnp.where(e.bounded, counted, noisy)
-    log_p = jnp.full_like(score, jnp.nan)
-    if judged is not None:
-        at = cells._replace(score=judged.score, seen=judged.seen)
-        log_p = jnp.where(judged.seen, log_score_given_logit(at, drawn.eta, prior.spread, tail), jnp.nan)
-    return Predictive(capability, drawn.eta, expected(cells, drawn.eta), score, log_p)
+    kept = {name: sites[name] for name in _SITES if name in sites}
+    mean = expected(cells, drawn.eta)
+    return Predictive._make([capability, drawn.eta, mean, score, log_models(cells, prior, field), kept])
 
 
 @partial(jit_by_size, static_argnames=("density", "tail"))
-def draw_law(
-    density: Density, tail: float, e: Evidence, judged: Evidence | None, x: Float[Array, "draw n"], key: Array
-) -> Predictive:
+def _piece(
+    density: Density, tail: float, e: Evidence, x: Float[Array, "draw n"], key: Array, first: Int[AnyArray, ""]
+) -> Any:
+    keys = jax.vmap(partial(jax.random.fold_in, key))(first + jnp.arange(len(x)))
+    return jax.vmap(partial(_one, density, tail, e))(x, keys)
+
+
+def draw_pieces(
+    density: Density, tail: float, e: Evidence, x: Float[AnyArray, "draw n"], key: Array
+) -> Iterator[Predictive]:
+    """What `draw_law` returns, in pieces of at most 50 draws: every number of draws takes the same compiled program,
+    and memory does not grow with it.
+    """
+    for first in range(0, len(x), _BATCH):
+        rows = jnp.asarray(np.resize(x[first : first + _BATCH], (_BATCH, x.shape[1])))
+        found = jax.device_get(_piece(density, tail, e, rows, key, first))
+        yield jax.tree.map(itemgetter(slice(len(x) - first)), found)
+
+
+def draw_law(density: Density, tail: float, e: Evidence, x: Float[AnyArray, "draw n"], key: Array) -> Predictive:
     """One draw for each posterior draw of the parameters, for every cell of `e`, seen or not.
 
-    tail: as in `Law`. judged: evidence of the same cells with the scores whose likelihood is asked for (`e` itself for
-    those that were fitted); None for none. Batches bound the memory, whatever the number of draws.
+    tail: as in `Law`. A draw is the same whichever others stand beside it.
     """
-    keys = jax.random.split(key, len(x))
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *draw_pieces(density, tail, e, x, key))
 
-    def one(pair: tuple[Array, Array]) -> tuple[Array | None, ...]:
-        # An array without elements cannot be put together from batches.
-        return tuple(a if a.size else None for a in _one(density, tail, e, judged, *pair))
 
-    found = jax.lax.map(one, (x, keys), batch_size=_BATCH)
-    none = jnp.zeros((len(x), len(e.score), 0))
-    return Predictive(*(none if a is None else a for a in found))
+@partial(jit_by_size, static_argnames=("tail",))
+def _log_scores(tail: float, cells: Cells, eta: Array, spread: Array) -> Array:
+    def one(cells: Cells, eta: Array, spread: Array) -> Array:
+        return jnp.where(cells.seen, log_score_given_logit(cells, eta, spread, tail), jnp.nan)
+
+    each = Cells(None, None, 0, 0, 0, None)  # type: ignore[arg-type]
+    return jax.vmap(one, (each, 0, 0))(cells, eta, spread)
+
+
+def log_scores(tail: float, judged: Evidence, drawn: Predictive) -> Float[np.ndarray, "draw lm benchmark"]:
+    """log p(score | parameters, eta) of the scores that `judged` shows, residuals integrated out; nats, of a density of
+    fractions, for scores of exactly 0 and 1 of their probability; NaN where no score is shown.
+    """
+    parts, count = [], len(drawn.logit)
+    for first in range(0, count, _BATCH):
+        at = np.resize(np.arange(first, min(first + _BATCH, count)), _BATCH)
+        n_items, floor, ceiling, spread = (drawn.sites[name][at] for name in ("n_items", "floor", "ceiling", "spread"))
+        cells = Cells(judged.score, judged.seen, n_items, floor, ceiling, judged.bounded)
+        found = _log_scores(tail, cells, drawn.logit[at], spread)
+        parts.append(np.asarray(found)[: count - first])
+    return np.concatenate(parts)
 
 
 @partial(jit_by_size, static_argnames=("density", "tail"))

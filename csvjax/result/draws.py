@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-from functools import partial
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import pandas as pd
 import xarray as xr
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from csvjax.compiled import jit_by_size
 from csvjax.infer.identification import Aligned, align, diagnostics_table
-from csvjax.law.density import Density
-from csvjax.law.model import Evidence
-from csvjax.law.predictive import draw_law
+from csvjax.law.predictive import draw_pieces, log_scores
 from csvjax.precision import float64
 from csvjax.result.result import Result, finite_draws
 
 __all__ = ["LawDraws", "capability_names", "convergence", "law_draws", "to_tree"]
-
-_DRAWS = 200  # in one piece
-_SITES = ("loading", "intercept", "spread", "floor", "ceiling", "n_items")
-_OPTIONAL = (
-    *("gain", "family_spread", "run_spread", "family_habit", "run_habit"),
-    *("loss_slope", "loss_unit", "tau", "weight"),
-    *("own_gain", "own_slope", "own_loss_unit", "own_tau", "own_weight"),
-)
 
 
 class LawDraws(NamedTuple):
@@ -47,28 +34,14 @@ def capability_names(count: int) -> list[str]:
     return ["general", *(f"contrast {k}" for k in range(1, count))]
 
 
-@partial(jit_by_size, static_argnames=("density",))
-def _sites(density: Density, e: Evidence, x: Array) -> dict[str, Array]:
-    def one(x: Array) -> dict[str, Array]:
-        found = density.constrain(x, e)
-        return {name: found[name] for name in (*_SITES, *_OPTIONAL) if name in found}
-
-    return jax.lax.map(one, x)
-
-
 @float64
 def law_draws(fit: Result, seed: int = 0) -> LawDraws:
     """One draw of capabilities, logits and likelihoods for each draw of the parameters; a mode's is repeated."""
     x = fit.x if fit.x.shape[0] * fit.x.shape[1] > 1 else fit.draws()[None]
-    flat, parts = x.reshape(-1, x.shape[2]), []
-    for start in range(0, len(flat), _DRAWS):
-        piece = np.resize(flat[start : start + _DRAWS], (_DRAWS, x.shape[2]))
-        key = jax.random.fold_in(jax.random.key(seed), start)
-        cells = draw_law(fit.density, fit.law.tail, fit.evidence, fit.evidence, piece, key)
-        sites = jax.tree.map(np.asarray, _sites(fit.density, fit.evidence, piece))
-        large = (np.asarray(part, np.float32) for part in (cells.logit, cells.log_likelihood))
-        found = (np.asarray(cells.capability), *large, sites)
-        parts.append(jax.tree.map(itemgetter(slice(len(flat) - start)), found))
+    flat, parts, key = x.reshape(-1, x.shape[2]), [], jax.random.key(seed)
+    for piece in draw_pieces(fit.density, fit.law.tail, fit.evidence, flat, key):
+        log_p = log_scores(fit.law.tail, fit.evidence, piece)
+        parts.append((piece.capability, piece.logit.astype(np.float32), log_p.astype(np.float32), piece.sites))
     joined = jax.tree.map(lambda *a: np.concatenate(a), *parts)
     joined = finite_draws(joined, joined[1])
     capability, logit, log_p, sites = jax.tree.map(lambda a: a.reshape(*x.shape[:2], *a.shape[1:]), joined)

@@ -34,9 +34,8 @@ def check_fit(result: Result) -> Status:
     e = result.evidence
     x = result.draws()
     x = x[np.linspace(0, len(x) - 1, _DRAWS).astype(int)]
-    drawn = draw_law(result.density, result.law.tail, e, None, x, jax.random.key(result.seed))
-    mean, score = (np.asarray(a) for a in (drawn.mean, drawn.score))
-    mean, score = finite_draws((mean, score), mean)
+    drawn = draw_law(result.density, result.law.tail, e, x, jax.random.key(result.seed))
+    mean, score = finite_draws((drawn.mean, drawn.score), drawn.mean)
     index = _index(result)
     worse, off = [], []
     for b, name in enumerate(result.benchmarks):

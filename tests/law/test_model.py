@@ -250,7 +250,7 @@ def test_a_covariate_that_is_not_known_widens_what_is_predicted_by_what_it_would
     slopes = Slopes(OF_FAMILIES)
     x = flat(slopes.sites(slopes.start(3, e), e) | {"gain": np.full((1, 1), 2.0)})
     sites = slopes.constrain(x, e)
-    logit = np.asarray(draw_law(slopes.density, 0.0, e, None, jnp.tile(x, (DRAWS, 1)), KEY).logit)
+    logit = np.asarray(draw_law(slopes.density, 0.0, e, jnp.tile(x, (DRAWS, 1)), KEY).logit)
     loading, spread = np.asarray(sites["loading"])[:, 0], np.asarray(sites["spread"])
     gain, wide, habit = (float(np.ravel(sites[name])[0]) for name in ("gain", "family_spread", "family_habit"))
     plain = loading**2 * (1 + wide**2) + (habit * spread) ** 2
@@ -267,7 +267,7 @@ def test_the_prior_predictive_is_sane() -> None:
     density, e = law_density(OF_FAMILIES), ALONE._replace(missing=np.zeros((LMS, 1, 1)))
     e = e._replace(covariate=np.linspace(-1.5, 1.5, LMS)[:, None])
     x = jit_by_size(jax.vmap(lambda key: density.start(key, e)))(jax.random.split(KEY, DRAWS))
-    found = draw_law(density, 0.0, e, None, x, jax.random.key(1))
+    found = draw_law(density, 0.0, e, x, jax.random.key(1))
     mean, score = np.asarray(found.mean), np.asarray(found.score)
     # Benchmarks are made so that models differ on them: a score may lie anywhere, and more often below one half.
     assert 0.1 < np.median(score) < 0.5
@@ -287,7 +287,7 @@ def test_the_prior_predictive_is_sane() -> None:
 def _predicted(density: Density, found: Fit, e: Evidence) -> np.ndarray:
     """Draws of the mean score [chain, draw, cell]."""
     with jax.enable_x64(True):
-        mean = np.asarray(draw_law(density, 0.0, e, None, jnp.asarray(found.draws), KEY).mean)
+        mean = np.asarray(draw_law(density, 0.0, e, jnp.asarray(found.draws), KEY).mean)
     return mean.reshape(*found.x.shape[:2], -1)
 
 
@@ -356,7 +356,7 @@ def test_planted_parameters_and_hidden_scores_are_recovered_and_an_outlier_does_
     assert np.sqrt(np.mean(error**2)) < 1.5
     assert np.abs(error).max() < 4
     with jax.enable_x64(True):
-        clean = draw_law(density, 0.0, e, None, jnp.asarray(found.draws), KEY)
+        clean = draw_law(density, 0.0, e, jnp.asarray(found.draws), KEY)
     # The last model was not seen at all; of the others, hidden cells are told by the model's other scores.
     hidden = ~e.seen
     hidden[-1] = False
@@ -375,7 +375,7 @@ def test_planted_parameters_and_hidden_scores_are_recovered_and_an_outlier_does_
     assert spoilt.status.ok, spoilt.status
     np.testing.assert_array_equal(np.flatnonzero(outlier), [len(outlier) - 1])
     with jax.enable_x64(True):
-        with_it = draw_law(density, 0.0, kept, None, jnp.asarray(spoilt.draws), KEY)
+        with_it = draw_law(density, 0.0, kept, jnp.asarray(spoilt.draws), KEY)
     # It is left out, so that nobody else's scores are predicted worse than without it.
     family = np.arange(len(chance)) % 12
     others = family != family[-1]

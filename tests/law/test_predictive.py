@@ -9,7 +9,7 @@ import pytest
 
 from csvjax.law.items import GAUGE
 from csvjax.law.model import Evidence, Law
-from csvjax.law.predictive import Predictive, draw_curve, draw_law, draw_salience
+from csvjax.law.predictive import Predictive, draw_curve, draw_law, draw_salience, log_scores
 from tests.law.tables import LMS, Slopes, evidence, planted, salient, unknown
 
 LAW = Law(2, effects=("family",))
@@ -38,7 +38,7 @@ def x(slopes: Slopes, table: Evidence) -> jax.Array:
 @pytest.fixture(scope="module")
 def found(slopes: Slopes, table: Evidence, x: jax.Array) -> Predictive:
     with jax.enable_x64(True):
-        return jax.tree.map(np.asarray, draw_law(slopes.density, 0.0, table, table, x, jax.random.key(9)))
+        return jax.tree.map(np.asarray, draw_law(slopes.density, 0.0, table, x, jax.random.key(9)))
 
 
 def test_logits_are_what_capabilities_and_loadings_say(
@@ -69,10 +69,20 @@ def test_likelihoods_are_those_of_the_judged_cells_alone(
     found: Predictive, slopes: Slopes, table: Evidence, x: jax.Array
 ) -> None:
     other = table._replace(seen=~table.seen, score=np.where(table.seen, 0.0, 0.4))
-    two = draw_law(slopes.density, 0.0, table, other, x, jax.random.key(9))
-    np.testing.assert_array_equal(found.logit, two.logit)
-    np.testing.assert_array_equal(np.isfinite(found.log_likelihood), np.tile(table.seen, (DRAWS, 1, 1)))
-    np.testing.assert_array_equal(np.isfinite(two.log_likelihood), np.tile(~table.seen, (DRAWS, 1, 1)))
+    with jax.enable_x64(True):
+        for judged in (table, other):
+            np.testing.assert_array_equal(
+                np.isfinite(log_scores(0.0, judged, found)), np.tile(judged.seen, (DRAWS, 1, 1))
+            )
+
+
+def test_a_draw_is_the_same_whichever_others_stand_beside_it(
+    found: Predictive, slopes: Slopes, table: Evidence, x: jax.Array
+) -> None:
+    with jax.enable_x64(True):
+        many = draw_law(slopes.density, 0.0, table, np.resize(x, (60, x.shape[1])), jax.random.key(9))
+    np.testing.assert_array_equal(many.score[:DRAWS], found.score)
+    assert np.ptp(many.logit[::DRAWS], axis=0).min() > 0  # the same parameters, another draw of the field
 
 
 @pytest.mark.slow
@@ -92,7 +102,7 @@ def test_a_curve_is_a_line_in_the_covariate_through_what_is_predicted_of_the_mod
     slope = (loading @ slopes.sites(x[0], table)["gain"][0])[2]
     line = slope * (covariate[1:, 0] - covariate[0, 0])
     np.testing.assert_allclose(curve[:, 1:, 2] - curve[:, :1, 2], np.tile(line, (count, 1)), atol=1e-9)
-    drawn = np.asarray(draw_law(slopes.density, 0.0, table, None, many, jax.random.key(5)).mean)[:, row]
+    drawn = np.asarray(draw_law(slopes.density, 0.0, table, many, jax.random.key(5)).mean)[:, row]
     error = np.sqrt((drawn.var(axis=0) + curve[:, 0].var(axis=0)) / count)
     assert np.all(np.abs(drawn.mean(axis=0) - curve[:, 0].mean(axis=0)) < 5 * error)
     # The relative error of a standard deviation of 500 draws is 0.03.
