@@ -62,7 +62,7 @@ def log_factorial(x: Float[AnyArray, "*cell"]) -> Float[Array, "*cell"]:
     square = 1 / z**2
     series = (1 / 12 - square * (1 / 360 - square * (1 / 1260 - square * (1 / 1680 - square / 1188)))) / z
     between = (x + 1) * (x + 2) * (x + 3) * (x + 4) * (x + 5) * (x + 6) * (x + 7)
-    return (z - 0.5) * jnp.log(z) - z + 0.5 * math.log(2 * math.pi) + series - jnp.log(between)
+    return jnp.asarray((z - 0.5) * jnp.log(z) - z + 0.5 * math.log(2 * math.pi) + series - jnp.log(between))
 
 
 def between(score: AnyArray) -> AnyArray:

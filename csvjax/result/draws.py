@@ -11,9 +11,9 @@ import xarray as xr
 from jaxtyping import Float
 
 from csvjax.infer.identification import Aligned, align, diagnostics_table
-from csvjax.law.predictive import draw_pieces, log_scores
+from csvjax.law.predictive import log_scores
 from csvjax.precision import float64
-from csvjax.result.result import Result, finite_draws
+from csvjax.result.result import Result
 
 __all__ = ["LawDraws", "capability_names", "convergence", "law_draws", "to_tree"]
 
@@ -35,16 +35,13 @@ def capability_names(count: int) -> list[str]:
 
 
 @float64
-def law_draws(fit: Result, seed: int = 0) -> LawDraws:
+def law_draws(fit: Result) -> LawDraws:
     """One draw of capabilities, logits and likelihoods for each draw of the parameters; a mode's is repeated."""
-    x = fit.x if fit.x.shape[0] * fit.x.shape[1] > 1 else fit.draws()[None]
-    flat, parts, key = x.reshape(-1, x.shape[2]), [], jax.random.key(seed)
-    for piece in draw_pieces(fit.density, fit.law.tail, fit.evidence, flat, key):
-        log_p = log_scores(fit.law.tail, fit.evidence, piece)
-        parts.append((piece.capability, piece.logit.astype(np.float32), log_p.astype(np.float32), piece.sites))
-    joined = jax.tree.map(lambda *a: np.concatenate(a), *parts)
-    joined = finite_draws(joined, joined[1])
-    capability, logit, log_p, sites = jax.tree.map(lambda a: a.reshape(*x.shape[:2], *a.shape[1:]), joined)
+    shape = fit.x.shape[:2] if fit.x.shape[0] * fit.x.shape[1] > 1 else (1, len(fit.cells.logit))
+    drawn = jax.tree.map(lambda a: a[: shape[0] * shape[1]], fit.cells)
+    log_p = log_scores(fit.law.tail, fit.evidence, drawn).astype(np.float32)
+    found = (drawn.capability, drawn.logit, log_p, drawn.sites)
+    capability, logit, log_p, sites = jax.tree.map(lambda a: a.reshape(*shape, *a.shape[1:]), found)
     return LawDraws(sites, align(sites["loading"], capability), logit, log_p)
 
 

@@ -20,7 +20,7 @@ from csvjax.infer.result import Status
 from csvjax.law.density import Density, law_density
 from csvjax.law.evidence import Known
 from csvjax.law.model import Evidence, Law
-from csvjax.law.predictive import draw_salience
+from csvjax.law.predictive import Predictive, draw_pieces, draw_salience
 from csvjax.precision import float64
 
 if TYPE_CHECKING:
@@ -88,11 +88,24 @@ class Result:
         return x if len(x) >= least else np.resize(x, (least, x.shape[1]))
 
     @cached_property
+    def cells(self) -> Predictive:
+        """A draw of everything for each of `draws()`, given the scores that were seen; what is as large as a table in
+        float32. Draws without a solution gave way to others.
+        """
+        key, parts = jax.random.key(self.seed), []
+        with jax.enable_x64(True):
+            for piece in draw_pieces(self.density, self.law.tail, self.evidence, self.draws(), key):
+                small = {name: getattr(piece, name).astype(np.float32) for name in ("logit", "mean", "score")}
+                parts.append(piece._replace(**small))
+        joined = jax.tree.map(lambda *a: np.concatenate(a), *parts)
+        return finite_draws(joined, joined.logit)
+
+    @cached_property
     def labelled(self) -> LawDraws:
         """One draw of capabilities, logits and likelihoods for each draw of the parameters."""
         from csvjax.result.draws import law_draws
 
-        return law_draws(self, self.seed)
+        return law_draws(self)
 
     @property
     def posterior(self) -> xr.DataTree:
