@@ -15,7 +15,7 @@ from csvjax.compiled import jit_by_size
 from csvjax.errors import FitWarning, InputError
 from csvjax.infer.bootstrap import Bootstrap
 from csvjax.infer.laplace import Laplace
-from csvjax.infer.map import Map
+from csvjax.infer.map import Map, find_mode
 from csvjax.infer.nuts import Nuts
 from csvjax.infer.result import Fit
 from csvjax.infer.svi import Svi
@@ -25,11 +25,6 @@ from csvjax.precision import float64
 __all__ = ["Method", "fit", "fit_many"]
 
 Method = Map | Laplace | Svi | Nuts | Bootstrap
-
-
-@partial(jit_by_size, static_argnames=("density", "method"))
-def _solve(density: Density, method: Any, data: Any, key: Array) -> Any:
-    return method.solve(density, data, key)
 
 
 @partial(jit_by_size, static_argnames=("density", "method", "axes"))
@@ -55,7 +50,7 @@ def fit(density: Density, data: Any, method: Method, key: Array, folder: Path | 
     """
     if isinstance(method, Nuts):
         return _told(method.run(density, data, key, folder))
-    return _told(method.read(jax.device_get(_solve(density, method, data, key))))
+    return _told(method.read(jax.device_get(find_mode(density, method, data, key))))
 
 
 @float64

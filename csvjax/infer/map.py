@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -10,12 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from csvjax.compiled import jit_by_size
 from csvjax.infer.curvature import curvature_of
 from csvjax.infer.result import Fit, Status
 from csvjax.infer.search import Lane, Piece, begin, evaluate
 from csvjax.law.density import Density
 
-__all__ = ["Map", "Optimum", "map_diagnostics", "map_status"]
+__all__ = ["Map", "Optimum", "find_mode", "map_diagnostics", "map_status"]
 
 _PIECE = 100  # steps between two looks at the curvature
 _FLAT = 1e-2  # gradient that is taken for none where no step leads further: a hundredth of a standard deviation
@@ -188,6 +190,12 @@ class Map:
     def read(self, found: Optimum) -> Fit:
         mode = np.asarray(found.x)
         return Fit(self, mode[None, None], mode, map_status(self, found), map_diagnostics(found))
+
+
+@partial(jit_by_size, static_argnames=("density", "method"))
+def find_mode(density: Density, method: Any, data: Any, key: Array) -> Any:
+    """`method.solve`, compiled."""
+    return method.solve(density, data, key)
 
 
 def map_diagnostics(found: Optimum) -> dict[str, np.ndarray]:

@@ -14,11 +14,12 @@ import numpy as np
 from jax.sharding import PartitionSpec
 from jaxtyping import Array
 from numpyro.infer.hmc import hmc
+from numpyro.infer.util import ParamInfo
 
 from csvjax.compiled import jit_by_size
 from csvjax.infer.chain_files import load_chains, save_chains
 from csvjax.infer.convergence import bulk_ess, rhat, tail_ess
-from csvjax.infer.map import Map, Optimum
+from csvjax.infer.map import Map, Optimum, find_mode
 from csvjax.infer.result import Fit, Status
 from csvjax.law.density import Density
 
@@ -30,9 +31,11 @@ class Nuts:
     """Draws of several chains.
 
     The sampler moves in z, x = mode + W z with W from the curvature at the mode (`Optimum.metric`), so that the warm-up
-    has only to learn where the posterior differs from Laplace's approximation. warmup, draws: of each chain. mass: of
-    the metric of z that the warm-up learns. jitter: scale of the first z. tree: a trajectory has at most 2^tree steps.
-    block: draws after which the state is kept, if a folder is given.
+    has only to learn where the posterior differs from Laplace's approximation. Every chain starts at the mode, where
+    value and gradient are known, and with its own momentum. warmup, draws: of each chain. mass: of the metric of z that
+    the warm-up learns. tree: a trajectory has at most 2^tree steps. block: draws after which the state is kept, if a
+    folder is given. rhat, ess: the largest r-hat and the fewest effective draws for each chain that a parameter may
+    have in a run that ended well.
 
     diagnostics: `rhat`, `bulk_ess`, `tail_ess` [n]; `diverging`, `steps`, `potential` [chain, draw]; `step_size`
     [chain]; `mode_potential`.
@@ -44,19 +47,22 @@ class Nuts:
     mass: Literal["diagonal", "dense"] = "diagonal"
     target: float = 0.85
     tree: int = 10
-    jitter: float = 0.5
     block: int = 250
+    rhat: float = 1.01
+    ess: int = 100
     map: Map = Map()
 
     def run(self, density: Density, data: Any, key: Array, folder: Path | None) -> Fit:
         data = jax.tree.map(jnp.asarray, data)
         key_mode, key_chains = jax.random.split(key)
-        optimum, states = _begin(density, self, data, key_mode, jax.random.split(key_chains, self.chains))
+        optimum = find_mode(density, self.map, data, key_mode)
+        states = _begin(density, self, (optimum, data), jax.random.split(key_chains, self.chains))
         blocks, states = load_chains(folder, self, optimum.x, states)
         advance = _parallel if jax.local_device_count() > 1 or jax.default_backend() != "cpu" else _one_by_one
         total = self.warmup + self.draws
-        for done in range(sum(len(b["diverging"][0]) for b in blocks), total, self.block):
-            states, kept = advance(density, self, (optimum, data), states, min(self.block, total - done))
+        block = total if folder is None else self.block
+        for done in range(sum(len(b["diverging"][0]) for b in blocks), total, block):
+            states, kept = advance(density, self, (optimum, data), states, min(block, total - done))
             blocks.append(jax.device_get(kept))
             save_chains(folder, self, optimum.x, states, blocks)
         joined = {name: np.concatenate([b[name] for b in blocks], axis=1)[:, self.warmup :] for name in blocks[0]}
@@ -76,11 +82,11 @@ class Nuts:
         worst, bulk, tail = (
             float(f(found[name])) for f, name in ((np.max, "rhat"), (np.min, "bulk_ess"), (np.min, "tail_ess"))
         )
-        if not np.isfinite(worst) or worst > 1.01:
+        if not np.isfinite(worst) or worst > self.rhat:
             return Status(
                 False,
-                f"the chains do not agree: largest r-hat {worst:.3f}, which should be at most 1.01 (fewest effective "
-                f"draws {bulk:.0f}); draw longer, or look whether the chains found different modes",
+                f"the chains do not agree: largest r-hat {worst:.3f}, which should be at most {self.rhat:g} (fewest "
+                f"effective draws {bulk:.0f}); draw longer, or look whether the chains found different modes",
             )
         if diverging > 0.001 * total:
             return Status(
@@ -92,11 +98,11 @@ class Nuts:
             return Status(
                 False, f"{full:.0%} of the trajectories were cut off; raise tree (now {self.tree}), or warm up longer"
             )
-        if min(bulk, tail) < 100 * self.chains:
+        if min(bulk, tail) < self.ess * self.chains:
             return Status(
                 False,
                 f"too few effective draws: {bulk:.0f} in the bulk and {tail:.0f} in the tails of the worst parameter, "
-                f"which should be {100 * self.chains}; draw longer",
+                f"which should be {self.ess * self.chains}; draw longer",
             )
         return Status(
             True,
@@ -105,17 +111,16 @@ class Nuts:
         )
 
 
-def _kernel(
-    density: Density, method: Nuts, data: tuple[Optimum, Any], z: Array, key: Array
-) -> tuple[Any, Callable[..., Any]]:
+def _kernel(density: Density, method: Nuts, data: tuple[Optimum, Any], key: Array) -> tuple[Any, Callable[..., Any]]:
     """The first state of a chain, and the function from state to state; the second needs the first to be asked for."""
 
     def potential_of(optimum: Optimum, data: Any) -> Callable[[Array], Array]:
         return lambda z: density.potential(optimum.x + optimum.metric @ z, data)
 
     init, sample = hmc(potential_fn_gen=potential_of, algo="NUTS")
+    none = jnp.zeros_like(data[0].x)
     state = init(
-        z,
+        ParamInfo(none, data[0].potential, none),
         method.warmup,
         step_size=0.5,
         dense_mass=method.mass == "dense",
@@ -127,20 +132,13 @@ def _kernel(
     return state, sample
 
 
-@partial(jit_by_size, static_argnames=("density", "method"))
-def _begin(density: Density, method: Nuts, data: Any, key: Array, keys: Array) -> tuple[Optimum, Any]:
-    optimum = method.map.solve(density, data, key)
-
-    def start(key: Array) -> Any:
-        key_z, key_chain = jax.random.split(key)
-        z = method.jitter * jax.random.normal(key_z, optimum.x.shape, optimum.x.dtype)
-        return _kernel(density, method, (optimum, data), z, key_chain)[0]
-
-    return optimum, jax.vmap(start)(keys)
+@partial(jax.jit, static_argnames=("density", "method"))
+def _begin(density: Density, method: Nuts, data: tuple[Optimum, Any], keys: Array) -> Any:
+    return jax.vmap(lambda key: _kernel(density, method, data, key)[0])(keys)
 
 
 def _chain(density: Density, method: Nuts, data: Any, state: Any, draws: int) -> tuple[Any, dict[str, Array]]:
-    _, sample = _kernel(density, method, data, state.z, jax.random.key(0))
+    _, sample = _kernel(density, method, data, jax.random.key(0))
 
     def step(state: Any, _: None) -> tuple[Any, dict[str, Array]]:
         state = sample(state, data, {})
