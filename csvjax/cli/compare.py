@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from csvjax.cli import inputs, show
+from csvjax.cli import ending, inputs, show
 from csvjax.errors import InputError
 
 if TYPE_CHECKING:
@@ -96,7 +96,6 @@ def compare(
     dataset = inputs.with_columns(inputs.read_source(source, with_losses=False), source, split)
     asked = [question for text in split for question in questions(text, dataset, seen)]
     todo = list(work.tasks(dataset, asked, chosen, draws, seed))
-    folder.mkdir(parents=True, exist_ok=True)
     config = {
         "format": runs.FORMAT,
         "command": "compare",
@@ -109,11 +108,12 @@ def compare(
         "seed": seed,
         "versions": work.versions(),
     }
-    runs.write_json(runs.plain(config), folder / "config.json")  # first, so that a run that is stopped can go on
-    with show.steps() as begin:
+    with runs.claimed(out), ending.shielded(jobs), show.steps() as begin:
+        folder.mkdir(parents=True, exist_ok=True)
+        runs.write_json(runs.plain(config), folder / "config.json")  # first, so that a run that is stopped can go on
         found = work.compare(todo, jobs, folder / "cache", begin(len(todo)))
-    table = comparison_table(found)
-    _write(folder, found, table, pair_table(found))
+        table = comparison_table(found)
+        _write(folder, found, table, pair_table(found))
     show.comparison_table(table)
     again = int(found.outcomes["again"].sum())
     typer.echo(f"{len(todo)} fits, {again} of them from an earlier run; {out / 'table.csv'}, {out / 'figure.html'}")

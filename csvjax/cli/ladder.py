@@ -34,8 +34,10 @@ def ladder(
 def build_ladder(out: Path, quick: bool, jobs: int) -> Dataset:
     """Go on with the ladder in `out` from where it is to its end, with a progress bar, and save it to `out/data`.
 
-    Raises: InputError for a folder that holds something else; CsvjaxError for a training that diverged.
+    Raises: InputError for a folder that holds something else or that another command writes to; CsvjaxError for a
+    training that diverged.
     """
+    from csvjax import runs
     from csvjax.ladder import build
     from csvjax.ladder.collect import collect, score_all
     from csvjax.ladder.load import save_ladder
@@ -47,7 +49,7 @@ def build_ladder(out: Path, quick: bool, jobs: int) -> Dataset:
     if out.is_dir() and any(out.iterdir()) and not (out / "recipe.json").is_file():
         raise InputError(f"expected an empty folder or an older ladder, found something else in {out}; choose another")
 
-    with show.bar() as shown:
+    with runs.claimed(out), show.bar() as shown:
 
         class Bar(build.Progress):
             def start(self, label: str, total: float) -> None:
@@ -69,5 +71,5 @@ def build_ladder(out: Path, quick: bool, jobs: int) -> Dataset:
             raise CsvjaxError(str(error)) from None
         score_all(recipe, out, jobs, progress)
         dataset = collect(recipe, out)
-    save_ladder(dataset, out / "data")
+        save_ladder(dataset, out / "data")
     return dataset
