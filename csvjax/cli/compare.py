@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from csvjax.cli import ending, inputs, show
+from csvjax.cli.source import Source, with_source
 from csvjax.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,30 +49,15 @@ Draws = Annotated[int, typer.Option("--draws", min=20, help="Number of predictiv
 Out = Annotated[Path, _option("--out", "Folder of the run. Results that are there are not computed again.", "RUN")]
 
 
+@with_source()
 def compare(
     split: Splits,
     out: Out,
+    source: Source,
     methods: Methods = "all",
     sees: Sees = None,
     jobs: Jobs = 1,
     draws: Draws = 400,
-    data: inputs.Data = None,
-    losses: inputs.Losses = None,
-    scores: inputs.Scores = None,
-    common: inputs.Common = False,
-    benchmarks: inputs.Benchmarks = None,
-    lm_column: inputs.LmColumn = None,
-    family_column: inputs.FamilyColumn = None,
-    params_column: inputs.ParamsColumn = None,
-    tokens_column: inputs.TokensColumn = None,
-    flops_column: inputs.FlopsColumn = None,
-    params_unit: inputs.ParamsUnit = None,
-    tokens_unit: inputs.TokensUnit = None,
-    flops_unit: inputs.FlopsUnit = None,
-    score_unit: inputs.ScoreUnit = None,
-    items: inputs.Items = None,
-    floor: inputs.Floors = None,
-    ceiling: inputs.Ceilings = None,
     seed: inputs.Seed = 0,
 ) -> None:
     """Hide scores, predict them with every method, and say which method is better.
@@ -84,10 +70,6 @@ def compare(
     from csvjax.evaluate.compare_table import comparison_table, pair_table
     from csvjax.evaluate.questions import SEEN, parse_sees, questions
 
-    source = inputs.Source(
-        data, losses, scores, common, benchmarks, lm_column, family_column, params_column, tokens_column, flops_column,
-        params_unit, tokens_unit, flops_unit, score_unit, items, floor, ceiling,
-    )  # fmt: skip
     chosen = find_methods([name.strip() for name in methods.split(",")])
     if repeated := sorted({text for text in split if split.count(text) > 1}):
         raise InputError(f"expected every split once, found {', '.join(repeated)} more than once; name it once")

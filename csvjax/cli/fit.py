@@ -10,6 +10,7 @@ import typer
 from csvjax.cli import inputs, show
 from csvjax.cli import law_options as options
 from csvjax.cli.holdout import inner_cells, seen_cells, target_names
+from csvjax.cli.source import Source, with_source
 from csvjax.errors import FitWarning, InputError
 
 if TYPE_CHECKING:
@@ -60,13 +61,10 @@ Inner = Annotated[
 ]
 
 
+@with_source()
 def fit(
     out: inputs.Out,
-    data: inputs.Data = None,
-    losses: inputs.Losses = None,
-    scores: inputs.Scores = None,
-    common: inputs.Common = False,
-    benchmarks: inputs.Benchmarks = None,
+    source: Source,
     holdout: Holdout = None,
     targets: Targets = None,
     capabilities: options.Capabilities = None,
@@ -82,18 +80,6 @@ def fit(
     warmup: options.Warmup = None,
     starts: options.Starts = None,
     chains: options.Chains = None,
-    lm_column: inputs.LmColumn = None,
-    family_column: inputs.FamilyColumn = None,
-    params_column: inputs.ParamsColumn = None,
-    tokens_column: inputs.TokensColumn = None,
-    flops_column: inputs.FlopsColumn = None,
-    params_unit: inputs.ParamsUnit = None,
-    tokens_unit: inputs.TokensUnit = None,
-    flops_unit: inputs.FlopsUnit = None,
-    score_unit: inputs.ScoreUnit = None,
-    items: inputs.Items = None,
-    floor: inputs.Floors = None,
-    ceiling: inputs.Ceilings = None,
     quick: inputs.Quick = False,
     seed: inputs.Seed = 0,
 ) -> None:
@@ -108,10 +94,6 @@ def fit(
     from csvjax.prediction import unseen
     from csvjax.result.salient import with_losses
 
-    source = inputs.Source(
-        data, losses, scores, common, benchmarks, lm_column, family_column, params_column, tokens_column, flops_column,
-        params_unit, tokens_unit, flops_unit, score_unit, items, floor, ceiling,
-    )  # fmt: skip
     how = options.MethodOptions(method, draws, warmup, starts, chains)
     made_of = options.LawOptions(capabilities, covariates, effects, own, tail, prior, keep_outliers)
     by = options.method_of(how, quick)

@@ -33,6 +33,8 @@ _COLUMNS = {
 }
 
 
+# Options of a fit that tables of new models are read with, besides those on columns and units.
+_LIKE = ("metric", "decimal", "registry", "models")
 _TABLES, _TARGET, _OUTPUT = "New models from tables", "A model that does not exist yet", "Output"
 
 
@@ -174,7 +176,8 @@ def _read_like_the_fit(fit: Result, run: Path, path: Path) -> Dataset:
     from dataclasses import fields
 
     from csvjax import names
-    from csvjax.cli.inputs import Source, read_score_table, with_columns
+    from csvjax.cli.inputs import read_score_table, with_columns
+    from csvjax.cli.source import Source
     from csvjax.data.columns import spelled_as
     from csvjax.data.raw import read_raw
 
@@ -187,10 +190,11 @@ def _read_like_the_fit(fit: Result, run: Path, path: Path) -> Dataset:
                 f"expected columns named as benchmarks of the fit in {path}, {names.some(fit.benchmarks)}, found none; "
                 f"rename them, or give a table of models with --lms"
             )
-    blank = dict.fromkeys(field.name for field in fields(Source))
-    known = {name: value for name, value in _config(run).get("options", {}).items() if name in blank}
-    said = {name: value for name, value in known.items() if name.endswith(("_column", "_unit"))}
-    source = Source(**{**blank, "common": False, **said, "scores": path})
+    known = {field.name for field in fields(Source)}
+    given = {name: value for name, value in _config(run).get("options", {}).items() if name in known}
+    said = {name: value for name, value in given.items() if name.endswith(("_column", "_unit")) or name in _LIKE}
+    said |= {name: Path(said[name]) for name in ("registry", "models") if name in said}
+    source = Source(scores=[path], **said)
     columns = [base.column for base in fit.known.columns.bases.values()]
     return with_columns(
         read_score_table(source, path, wanted), source, [f"leave-one-out:{name}" for name in [*columns, "run"]]
