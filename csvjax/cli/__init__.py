@@ -1,4 +1,4 @@
-"""The command line: `csvjax demo | check | import | losses | fit | predict | inspect | evaluate | compare | ...`.
+"""The command line: `csvjax demo | check | import | fetch | losses | fit | predict | inspect | evaluate | ...`.
 
 Modules here import nothing heavy at their head, so that help comes at once; a command imports what it needs.
 """
@@ -19,6 +19,7 @@ from csvjax.cli import (
     demo,
     ending,
     evaluate,
+    fetch,
     fit,
     import_scores,
     inspect,
@@ -82,7 +83,7 @@ def _csvjax(
 
 
 for command in (
-    *(demo.demo, check.check, fit.fit, predict.predict, inspect.inspect),
+    *(demo.demo, check.check, fetch.fetch, fit.fit, predict.predict, inspect.inspect),
     *(evaluate.evaluate, compare.compare, report.report, ladder.ladder),
 ):
     app.command()(command)

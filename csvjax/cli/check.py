@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from csvjax.cli import inputs
+from csvjax.cli.output import with_json
 from csvjax.cli.source import DATA, Source, with_source
 
 __all__ = ["Files", "check"]
@@ -17,19 +17,14 @@ __all__ = ["Files", "check"]
 Files = Annotated[list[Path], typer.Argument(metavar="FILES", help="Tables, or results of evaluation programs.")]
 
 
+@with_json
 @with_source(*DATA)
-def check(
-    files: Files,
-    source: Source,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of lines.")] = False,
-) -> None:
+def check(files: Files, source: Source) -> dict[str, Any]:
     """Say what is read: models, benchmarks with unit, chance level and items, covariates, and what is ignored and why.
 
     With several files the scores are merged, and the file named first counts where two disagree.
     """
     described = inputs.read_reading(replace(source, scores=files)).described
-    if as_json:
-        typer.echo(json.dumps(described.to_json(), ensure_ascii=False, indent=1))
-        return
     for line in described.lines(most=10_000):
         typer.echo(line)
+    return described.to_json()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from csvjax.cli import ending, inputs, show
+from csvjax.cli.output import with_json
 from csvjax.cli.source import Source, with_source
 from csvjax.errors import InputError
 
@@ -49,6 +50,7 @@ Draws = Annotated[int, typer.Option("--draws", min=20, help="Number of predictiv
 Out = Annotated[Path, _option("--out", "Folder of the run. Results that are there are not computed again.", "RUN")]
 
 
+@with_json
 @with_source()
 def compare(
     split: Splits,
@@ -59,7 +61,7 @@ def compare(
     jobs: Jobs = 1,
     draws: Draws = 400,
     seed: inputs.Seed = 0,
-) -> None:
+) -> dict[str, Any]:
     """Hide scores, predict them with every method, and say which method is better.
 
     Example: csvjax compare --scores scores.csv --split families:5 --out runs/compare
@@ -95,10 +97,12 @@ def compare(
         runs.write_json(runs.plain(config), folder / "config.json")  # first, so that a run that is stopped can go on
         found = work.compare(todo, jobs, folder / "cache", begin(len(todo)))
         table = comparison_table(found)
-        _write(folder, found, table, pair_table(found))
+        pairs = pair_table(found)
+        _write(folder, found, table, pairs)
     show.comparison_table(table)
     again = int(found.outcomes["again"].sum())
     typer.echo(f"{len(todo)} fits, {again} of them from an earlier run; {out / 'table.csv'}, {out / 'figure.html'}")
+    return {"run": out, "fits": len(todo), "earlier": again, "table": table, "pairs": pairs}
 
 
 def _write(folder: Path, found: Comparison, table: pd.DataFrame, pairs: pd.DataFrame) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from csvjax.cli import inputs, show
 from csvjax.cli import law_options as options
+from csvjax.cli.output import with_json
 from csvjax.cli.source import Source, with_source
 from csvjax.errors import FitWarning, InputError
 
@@ -24,6 +25,7 @@ Splits = Annotated[
 ]
 
 
+@with_json
 @with_source()
 def evaluate(
     split: Splits,
@@ -42,7 +44,7 @@ def evaluate(
     starts: options.Starts = None,
     quick: inputs.Quick = False,
     seed: inputs.Seed = 0,
-) -> None:
+) -> dict[str, Any]:
     """Hide scores, predict them with the law of csvjax fit, and compare with the hidden scores.
 
     With losses, the same law with equal weights of all text (the mean loss) is shown too. The run also has a fit to all
@@ -90,6 +92,8 @@ def evaluate(
     show.comparison_table(found.referee)
     show.metrics_table(found.metrics)
     typer.echo(f"report: {out / 'report.html'}")
+    words = {"run": out, "law": options.law_words(law, method), "assumed": found.fit.assumed, "figures": found.figures}
+    return {**words, "metrics": found.metrics, "referee": found.referee, "fits": found.choices}
 
 
 def _kind(split: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from csvjax.cli import inputs, show
 from csvjax.cli import law_options as options
 from csvjax.cli.holdout import inner_cells, seen_cells, target_names
+from csvjax.cli.output import predictions, with_json
 from csvjax.cli.source import Source, with_source
 from csvjax.errors import FitWarning, InputError
 
@@ -61,6 +62,7 @@ Inner = Annotated[
 ]
 
 
+@with_json
 @with_source()
 def fit(
     out: inputs.Out,
@@ -82,7 +84,7 @@ def fit(
     chains: options.Chains = None,
     quick: inputs.Quick = False,
     seed: inputs.Seed = 0,
-) -> None:
+) -> dict[str, Any]:
     """Fit the law to a table of scores, with losses, compute and families if they are known.
 
     Blank scores and held-out scores are predicted with intervals. csvjax predict, inspect and report read the run, and
@@ -142,6 +144,8 @@ def fit(
     if len(cells):
         show.prediction_table(cells, "scores that the fit has not seen")
     typer.echo(f"run: {out}")
+    words = {"run": out, "law": options.law_words(law, method), "assumed": found.assumed, "status": str(found.status)}
+    return {**words, "converged": found.status.ok, "predictions": predictions(cells)}
 
 
 def _told(found: Result) -> dict[str, object]:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from csvjax.cli import inputs
 from csvjax.cli.check import Files
+from csvjax.cli.output import with_json
 from csvjax.cli.source import BENCHMARKS, DATA, Source, with_source
 
 __all__ = ["import_scores"]
 
 
+@with_json
 @with_source(*DATA, *BENCHMARKS)
 def import_scores(
     files: Files,
     source: Source,
     out: Annotated[Path, typer.Option("--out", metavar="PARQUET", help="The file to write, or to replace.")],
-) -> None:
+) -> dict[str, Any]:
     """Write the scores of any files that csvjax reads as one long table: a row for each model, benchmark and metric.
 
     Scores are fractions. `csvjax fit --scores` reads the table as it reads the files.
@@ -39,3 +41,4 @@ def import_scores(
     frame = long_frame(reading)
     write_scores(frame, out)
     typer.echo(f"wrote {len(frame)} scores of {len(reading.scores.lms)} models to {out}")
+    return {"out": out, "scores": len(frame), "read": reading.described.to_json()}

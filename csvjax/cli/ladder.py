@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from csvjax.cli import show
+from csvjax.cli.output import with_json
 from csvjax.errors import CsvjaxError, InputError
 
 if TYPE_CHECKING:
@@ -16,19 +17,21 @@ if TYPE_CHECKING:
 __all__ = ["build_ladder", "ladder"]
 
 
+@with_json
 def ladder(
     out: Annotated[
         Path, typer.Option("--out", metavar="FOLDER", help="Folder for everything. Run the same command to resume.")
     ] = Path("runs/ladder"),
     quick: Annotated[bool, typer.Option("--quick", help="A small ladder of 18 models, in minutes.")] = False,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Number of processes, at most the number of cores.")] = 2,
-) -> None:
+) -> dict[str, Any]:
     """Train a ladder of language models, score them, and save losses and scores to FOLDER/data.
 
     Example: csvjax ladder --quick --out runs/quick
     """
     dataset = build_ladder(out, quick, jobs)
     typer.echo(f"{len(dataset.lms)} models: {out / 'data'}")
+    return {"data": out / "data", "models": len(dataset.lms)}
 
 
 def build_ladder(out: Path, quick: bool, jobs: int) -> Dataset:

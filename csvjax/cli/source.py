@@ -123,7 +123,7 @@ class Source:
         )
 
 
-def with_source(*left_out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def with_source(*left_out: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The decorator of a command with a parameter `source`: it takes the options of `Source` instead, where this
     stands, without those that are left out.
     """
@@ -134,12 +134,12 @@ def with_source(*left_out: str) -> Callable[[Callable[..., None]], Callable[...,
         for name, default in kept.items()
     ]
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         signature = inspect.signature(command, eval_str=True)
 
         @functools.wraps(command)
-        def call(**given: Any) -> None:
-            command(source=Source(**{name: given.pop(name) for name in kept}), **given)
+        def call(**given: Any) -> Any:
+            return command(source=Source(**{name: given.pop(name) for name in kept}), **given)
 
         parameters: list[inspect.Parameter] = []
         for name, parameter in signature.parameters.items():
