@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from csvjax.data import records
+from csvjax.data import kinds, records
 from csvjax.data.readers.schema import Row, field, number
 
 __all__ = ["NAME", "matches", "rows"]
@@ -37,7 +37,7 @@ def rows(path: Path, loaded: Any) -> Iterator[Row]:
 def _model(path: Path) -> Row:
     if not path.is_file():
         return {}
-    loaded = records.load_json(path, path.read_text(encoding="utf-8"))
+    loaded = records.load_json(path, kinds.decode(path, path.read_bytes()))
     settings = field(path, loaded, "hyperparameters", dict, "top of the file")
     found: Row = {}
     params = number(path, settings.get("params"), "hyperparameters.params")
