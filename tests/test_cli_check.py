@@ -135,12 +135,14 @@ def test_a_command_reads_what_its_options_say(tmp_path: Path) -> None:
 
 
 def test_files_on_benchmarks_and_models_are_read(table: Path, tmp_path: Path) -> None:
-    (tmp_path / "benchmarks.toml").write_text('[mine]\naliases = ["own"]\nchance = 0.1\nitems = 77\n')
+    (tmp_path / "benchmarks.toml").write_text(
+        '[mine]\naliases = ["own"]\nchance = 0.1\nitems = 77\ngroup = "home-made"\n'
+    )
     (tmp_path / "models.toml").write_text("[m1]\nparams = 5e8\ntokens = 1e12\n")
     files = ["--registry", tmp_path / "benchmarks.toml", "--models", tmp_path / "models.toml"]
     told = json.loads(call("check", table, "--json", *files).stdout)
     note = next(note for note in told["benchmarks"] if note["name"] == "mine")
-    assert (note["floor"], note["n_items"]) == (0.1, 77)
+    assert (note["floor"], note["n_items"], note["group"]) == (0.1, 77, "home-made")
     assert call("import", table, "--out", tmp_path / "s.parquet", *files).exit_code == 0
     rows = pd.read_parquet(tmp_path / "s.parquet").query("lm == 'm1'")
     assert set(rows["params"]) == {5e8}

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from csvjax.data.registry import Benchmark
 from csvjax.data.registry import known as known_of
 from csvjax.data.rules import Found
 from csvjax.data.scores import ScoreTable
@@ -21,6 +22,7 @@ class BenchmarkNote:
     """`floor` and `n_items` are NaN where unknown; `floor_from` and `items_from` say how they are known. `least`,
     `most`: the range of the scores, fractions. `known`: the number of models with a score. `usual_items`: the items of
     the split of this benchmark that is usually reported, by its name; a fit takes no number that nobody told.
+    `group`: the ability that the benchmark is usually listed under.
     """
 
     name: str
@@ -35,6 +37,7 @@ class BenchmarkNote:
     most: float
     known: int
     usual_items: float = math.nan
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,16 +124,23 @@ def _covariate_line(note: CovariateNote) -> str:
 
 
 def describe(
-    files: Iterable[str], found: Sequence[Found], table: ScoreTable, given: Iterable[str] = (), said: Iterable[str] = ()
+    files: Iterable[str],
+    found: Sequence[Found],
+    table: ScoreTable,
+    given: Iterable[str] = (),
+    said: Iterable[str] = (),
+    registry: Sequence[Benchmark] = (),
 ) -> Description:
-    """The description of what was read. given: benchmarks whose number of items the user gave."""
+    """The description of what was read. given: benchmarks whose number of items the user gave. registry: what the user
+    says of benchmarks.
+    """
     notes = []
     given = set(given)
     told_floor = {name for part in found for name in part.known.get("floor", {})}
     for b, name in enumerate(table.benchmarks):
         score = table.score[:, b]
         known = score[~np.isnan(score)]
-        entry = known_of(name)
+        entry = next((own for own in registry if own.name == name), None) or known_of(name)
         chance = None if entry is None else entry.chance
         floor = float(table.floor[b])
         how = "told by the table" if name in told_floor else "given"
@@ -151,6 +161,7 @@ def describe(
                 float(known.max()) if len(known) else math.nan,
                 len(known),
                 math.nan if entry is None or entry.items is None else float(entry.items),
+                "" if entry is None else entry.group,
             )
         )
     sentences = dict.fromkeys([*(sentence for part in found for sentence in part.said), *said, *_remarks(table, found)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import pandas as pd
 
 from csvjax import names
 from csvjax.data.checkpoint_size import read_size
+from csvjax.data.user_files import checked_aliases, is_number, load_tables
 from csvjax.errors import InputError
 
 __all__ = ["Model", "read_models", "with_models"]
@@ -48,12 +48,8 @@ def read_models(path: str | os.PathLike[str]) -> tuple[Model, ...]:
     have, and a checkpoint whose size cannot be read.
     """
     place = Path(path)
-    try:
-        loaded = tomllib.loads(place.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"expected a TOML file of models, found no file {path}; check the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{path}: expected TOML, found something else ({error}); correct it") from None
+    keys = [field.name for field in fields(Model) if field.name != "name"]
+    loaded = load_tables(place, "model", keys)
     found = tuple(_with_size(place, _model(path, name, told)) for name, told in loaded.items())
     taken: dict[str, str] = {}
     for model in found:
@@ -67,20 +63,12 @@ def read_models(path: str | os.PathLike[str]) -> tuple[Model, ...]:
     return found
 
 
-def _model(path: str | os.PathLike[str], name: str, told: Any) -> Model:
+def _model(path: str | os.PathLike[str], name: str, told: Mapping[str, Any]) -> Model:
     where = f"{path}, model {name!r}"
-    keys = [field.name for field in fields(Model) if field.name != "name"]
-    if not isinstance(told, Mapping):
-        raise InputError(
-            f'{where}: expected a table with the keys {", ".join(keys)}, found {told!r}; write ["{name}"] (with '
-            f"quotes, if the name holds a point)"
-        )
-    if unknown := [key for key in told if key not in keys]:
-        raise InputError(f"{where}: expected keys of a model, found {unknown[0]!r}: {names.hint(unknown[0], keys)}")
     values = dict(told)
     for key in _AMOUNTS:
         value = told.get(key, 1)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        if not (is_number(value) and 0 < value < float("inf")):
             raise InputError(f"{where}: expected {key} to be a number above 0, found {value!r}; give it in units of 1")
         if key in told:
             values[key] = float(value)
@@ -89,10 +77,7 @@ def _model(path: str | os.PathLike[str], name: str, told: Any) -> Model:
     for key in ("family", "released", "checkpoint"):
         if key in values and not (isinstance(values[key], str) and values[key].strip()):
             raise InputError(f"{where}: expected {key} to be text, found {told[key]!r}; correct it")
-    aliases = told.get("aliases", [])
-    if not isinstance(aliases, list) or not all(isinstance(alias, str) for alias in aliases):
-        raise InputError(f"{where}: expected aliases to be a list of names, found {aliases!r}; write ['a', 'b']")
-    return Model(name, **{**values, "aliases": tuple(aliases)})
+    return Model(name, **{**values, "aliases": checked_aliases(where, told)})
 
 
 def _with_size(place: Path, model: Model) -> Model:

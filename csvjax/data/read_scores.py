@@ -136,7 +136,7 @@ def read_tables(sources: Sequence[Any], rules: ReadingRules) -> Reading:
         per_name(rules.ceilings, whole.known.get("ceiling", {}), whole.benchmarks, np.nan, "ceilings"),
     )
     files = [Path(t.path).name if isinstance(t.path, Path) else t.path for t in tables]
-    return Reading(table, lms, describe(files, found, table, rules.n_items or (), said))
+    return Reading(table, lms, describe(files, found, table, rules.n_items or (), said, rules.registry))
 
 
 def _read(raw: RawTable, rules: ReadingRules) -> Found:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
@@ -15,6 +14,7 @@ import numpy as np
 
 from csvjax import names
 from csvjax.data.rules import Found
+from csvjax.data.user_files import checked_aliases, is_number, load_tables
 from csvjax.errors import InputError
 
 __all__ = ["Benchmark", "about_link", "known", "name_in", "read_registry", "with_registry"]
@@ -91,12 +91,8 @@ def read_registry(path: str | os.PathLike[str]) -> tuple[Benchmark, ...]:
     Raises: InputError for a file that cannot be read, an unknown key, a value of another kind, and two benchmarks of
     one name.
     """
-    try:
-        loaded = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"expected a TOML file of benchmarks, found no file {path}; check the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{path}: expected TOML, found something else ({error}); correct it") from None
+    keys = [field.name for field in fields(Benchmark) if field.name != "name"]
+    loaded = load_tables(path, "benchmark", keys)
     found = tuple(_entry(path, name, told) for name, told in loaded.items())
     _by_spelling(path, found)
     return found
@@ -115,32 +111,20 @@ def _by_spelling(path: str | os.PathLike[str], entries: Sequence[Benchmark]) -> 
     return table
 
 
-def _entry(path: str | os.PathLike[str], name: str, told: Any) -> Benchmark:
+def _entry(path: str | os.PathLike[str], name: str, told: Mapping[str, Any]) -> Benchmark:
     where = f"{path}, benchmark {name!r}"
-    keys = [field.name for field in fields(Benchmark) if field.name != "name"]
-    if not isinstance(told, Mapping):
-        raise InputError(f"{where}: expected a table with the keys {', '.join(keys)}, found {told!r}; write [{name}]")
-    if unknown := [key for key in told if key not in keys]:
-        raise InputError(f"{where}: expected keys of a benchmark, found {unknown[0]!r}: {names.hint(unknown[0], keys)}")
     if "better" in told and told["better"] not in ("higher", "lower"):
         raise InputError(f"{where}: expected better to be 'higher' or 'lower', found {told['better']!r}; choose one")
     if "link" in told and told["link"] not in _LINKS:
         raise InputError(f"{where}: expected link to be one of {', '.join(_LINKS)}, found {told['link']!r}; choose one")
     for key in ("chance", "ceiling"):
-        if key in told and not (_is_number(told[key]) and 0 <= told[key] <= 1):
+        if key in told and not (is_number(told[key]) and 0 <= told[key] <= 1):
             raise InputError(f"{where}: expected {key} to be a fraction, found {told[key]!r}; give one from 0 to 1")
     if told.get("chance", 0) >= told.get("ceiling", 1):
         raise InputError(f"{where}: expected a chance below the ceiling, found one that is not; correct it")
-    if "items" in told and not (isinstance(told["items"], int) and _is_number(told["items"]) and told["items"] >= 1):
+    if "items" in told and not (isinstance(told["items"], int) and is_number(told["items"]) and told["items"] >= 1):
         raise InputError(f"{where}: expected items to be a whole number above 0, found {told['items']!r}; correct it")
-    aliases = told.get("aliases", [])
-    if not isinstance(aliases, list) or not all(isinstance(alias, str) for alias in aliases):
-        raise InputError(f"{where}: expected aliases to be a list of names, found {aliases!r}; write ['a', 'b']")
-    return Benchmark(name, **{**told, "aliases": tuple(aliases)})
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return Benchmark(name, **{**told, "aliases": checked_aliases(where, told)})
 
 
 def name_in(entries: Sequence[Benchmark], name: str) -> str:

@@ -64,7 +64,7 @@ def test_what_is_told_goes_before_the_table_and_the_rest_stays(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("a = 3", 'write \\["a"\\]'),
+        ("a = 3", "begin it with"),
         ("[a]\nparam = 1", "the nearest is 'params'"),
         ("[a]\nparams = 0", "a number above 0"),
         ("[a]\nparams = '7B'", "a number above 0"),
