@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -42,16 +44,33 @@ DEAF = """
 """
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
+# A test that runs in the background of a shell ignores Ctrl-C, and so would its children; exec keeps no handler.
+LISTENING = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+@contextmanager
+def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A Python process in a group of its own, which does not outlive the block."""
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(Path(runs.__file__).parent.parent)}
-    return subprocess.Popen(
-        [sys.executable, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        start_new_session=True,
-    )
+    command = [sys.executable, "-c", LISTENING, *arguments]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stdout=pipe, stderr=pipe, text=True, env=environment, start_new_session=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_for(process: subprocess.Popen[str], word: str) -> None:
+    assert process.stderr is not None
+    assert any(word in line for line in process.stderr)
 
 
 def alive(group: int) -> list[str]:
@@ -75,55 +94,45 @@ def test_a_signal_ends_a_fit_inside_compiled_code(
     tmp_path: Path, number: signal.Signals, code: int, says: str, after: str
 ) -> None:
     out = tmp_path / "run"
-    process = start("-c", STUCK.format(scores=scores_in(tmp_path), out=str(out), after=after))
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "computing" in line:
-            break
-    time.sleep(1)
-    assert any(path.name.endswith(".part.run") for path in tmp_path.iterdir())
-    sent = time.monotonic()
-    process.send_signal(number)
-    _, stderr = process.communicate(timeout=30)
-    assert time.monotonic() - sent < 2
+    with started("-c", STUCK.format(scores=scores_in(tmp_path), out=str(out), after=after)) as process:
+        wait_for(process, "computing")
+        time.sleep(1)
+        assert any(path.name.endswith(".part.run") for path in tmp_path.iterdir())
+        sent = time.monotonic()
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=30)
+        took = time.monotonic() - sent
+    assert took < 2
     assert (process.returncode, stderr) == (code, f"{says}\n")
     assert [path.name for path in tmp_path.iterdir()] == ["scores.csv"]
 
 
 def test_ctrl_c_in_a_terminal_ends_workers_too(tmp_path: Path) -> None:
     command = ["compare", "--scores", scores_in(tmp_path), "--split", "models:4", "--jobs", "2"]
-    process = start("-m", "csvjax.cli", *command, "--out", str(tmp_path / "run"))
-    assert process.stderr is not None
-    process.stderr.readline()  # the first answer
-    group = os.getpgid(process.pid)
-    sent = time.monotonic()
-    os.killpg(group, signal.SIGINT)  # as a terminal does
-    _, stderr = process.communicate(timeout=30)
-    assert time.monotonic() - sent < 2
+    with started("-m", "csvjax.cli", *command, "--out", str(tmp_path / "run")) as process:
+        wait_for(process, "1/")  # the first answer
+        sent = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        _, stderr = process.communicate(timeout=30)
+        took = time.monotonic() - sent
+        for _ in range(50):
+            if not alive(process.pid):
+                break
+            time.sleep(0.1)
+        assert not alive(process.pid)
+    assert took < 2
     assert process.returncode == 130
     assert stderr.splitlines()[-1] == "interrupted"
     assert "Traceback" not in stderr
-    for _ in range(50):
-        if not alive(group):
-            break
-        time.sleep(0.1)
-    assert not alive(group)
     assert {path.name for path in tmp_path.iterdir()} <= {"scores.csv", "run"}  # its cache, to go on with
 
 
 def test_a_second_command_does_not_write_to_the_same_folder(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    process = start("-c", STUCK.format(scores=scores_in(tmp_path), out=str(out), after="pass"))
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "computing" in line:
-            break
-    try:
+    with started("-c", STUCK.format(scores=scores_in(tmp_path), out=str(out), after="pass")) as process:
+        wait_for(process, "computing")
         with pytest.raises(InputError, match="in use"), runs.begin(out, {}):
             pass
-    finally:
-        process.kill()
-        process.communicate()
     with runs.begin(out, {"command": "one"}) as run:  # a killed command holds nothing
         run.write_config()
     assert runs.read_config(out)["command"] == "one"

@@ -1,7 +1,7 @@
 """How a command ends when it is interrupted or terminated: soon, with one sentence, and with nothing half-written.
 
 Python handles a signal between two steps of its main thread, which may be minutes away while XLA computes. So a thread
-waits for the signal too. It gives the main thread a second to end in good order, and ends the process otherwise.
+waits for the signal too. It gives the main thread a moment to end in good order, and ends the process otherwise.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 __all__ = ["end_if_stopped", "said", "shielded", "watch"]
 
-_PATIENCE = 1.0  # seconds
+_PATIENCE = 0.8  # seconds
 _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
 
 _received: list[int] = []
