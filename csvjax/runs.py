@@ -11,8 +11,10 @@ A folder of this kind is made whole beside its place and then moved there.
 
 from __future__ import annotations
 
+import fcntl
 import importlib.metadata
 import json
+import os
 import platform
 import time
 from collections.abc import Iterator, Mapping
@@ -24,12 +26,12 @@ from typing import Any
 
 import pandas as pd
 
-from csvjax.atomic import replacing
+from csvjax.atomic import removed_at_the_end, replacing
 from csvjax.errors import InputError
 from csvjax.evaluate.table import score_table
 from csvjax.plain import plain, write_json
 
-__all__ = ["FORMAT", "RunWriter", "begin", "check_out", "plain", "read_config", "write_json"]
+__all__ = ["FORMAT", "RunWriter", "begin", "check_out", "claimed", "plain", "read_config", "write_json"]
 
 FORMAT = "csvjax run 1"
 _PACKAGES = ("csvjax", "jax", "jaxlib", "flax", "optax", "numpyro", "numpy", "pandas")
@@ -62,15 +64,45 @@ class RunWriter:
 def begin(folder: Path, config: Mapping[str, Any]) -> Iterator[RunWriter]:
     """A writer for the run in `folder`, which is there when the block ends well, and as it was before otherwise.
 
-    Raises: InputError if `folder` is something else than a run, an empty folder or nothing.
+    Raises: InputError if `folder` is something else than a run, an empty folder or nothing, and if another command
+    writes to it.
     """
     place = check_out(folder)
     versions = {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in _PACKAGES}}
     started = datetime.now().astimezone().isoformat(timespec="seconds")
-    with replacing(place) as part:
+    with claimed(folder), replacing(place) as part:
         part.mkdir()
         whole = {"format": FORMAT, **config, "versions": versions, "started": started}
         yield RunWriter(part, whole, time.monotonic())
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Hold `folder` as the only command that writes a run there, by a locked file beside it. A kill frees it.
+
+    Raises: InputError if another command holds it.
+    """
+    place = folder.resolve()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    lock = place.with_name(f".{place.name}.lock")
+    while True:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if lock.exists() and os.path.samestat(os.fstat(handle), lock.stat()):
+                break
+        except BlockingIOError:
+            os.close(handle)
+            raise InputError(
+                f"expected a folder for the run that no other command writes to, found {folder} in use; wait until "
+                f"that command ends, or choose another --out"
+            ) from None
+        os.close(handle)  # the command before removed this file between the two lines
+    try:
+        with removed_at_the_end(lock):
+            yield
+    finally:
+        os.close(handle)
 
 
 def check_out(folder: Path) -> Path:

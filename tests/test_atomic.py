@@ -1,4 +1,6 @@
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,4 +42,22 @@ def test_after_a_failure_the_old_one_stands_and_nothing_lies_beside_it(tmp_path:
     with pytest.raises(RuntimeError, match="killed"), replacing(path) as part:
         fail(part)
     assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "run"
+    path.mkdir()
+    (path / "old").touch()
+    move = os.replace
+
+    def interrupted(source: Any, target: Any) -> None:
+        if target == path and ".part." in str(source):
+            raise KeyboardInterrupt
+        move(source, target)
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt), replacing(path) as part:
+        part.mkdir()
+    assert [found.name for found in path.iterdir()] == ["old"]
     assert list(tmp_path.iterdir()) == [path]

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 import csvjax
 from csvjax.cli import app
-from csvjax.cli.inputs import Source, read_source
+from csvjax.cli.inputs import read_source
+from csvjax.cli.source import Source
 from csvjax.data.dataset import Dataset, align
 from csvjax.data.files import save_dataset
 from csvjax.data.losses import LossTable
@@ -234,7 +235,7 @@ def test_interruption_and_what_the_system_refuses(
 
 def test_models_without_scores_come_after_the_others(folder: Path) -> None:
     blank: dict[str, Any] = dict.fromkeys(field.name for field in fields(Source))
-    given = {"losses": folder / "losses.csv", "scores": folder / "scores.csv", "items": ["easy=200"]}
+    given = {"losses": folder / "losses.csv", "scores": [folder / "scores.csv"], "items": ["easy=200"]}
     dataset = read_source(Source(**blank | {"common": False} | given))
     scores, losses = dataset.measured()
     assert scores.lms[-2:] == ("m22", "m23")

@@ -1,6 +1,7 @@
 """`csvjax check` and `csvjax import`: what is read is told, and kept in one form."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from csvjax.cli import app
+from csvjax.cli.source import BENCHMARKS, DATA, Source, flag
 from csvjax.data.read_scores import read_scores
 from csvjax.errors import InputError
 
@@ -110,3 +112,40 @@ def test_scores_of_a_later_version_are_refused(table: Path, tmp_path: Path) -> N
     pq.write_table(content.replace_schema_metadata(metadata), out)
     with pytest.raises(InputError, match="expected scores of version 1, found version 2; update csvjax"):
         read_scores(out)
+
+
+def test_each_option_on_tables_is_one_of_every_command_that_reads_them() -> None:
+    everything = dict.fromkeys(("fit", "evaluate", "compare"), ())
+    for command, left_out in {**everything, "check": DATA, "import": (*DATA, *BENCHMARKS)}.items():
+        shown = call(command, "--help").stdout
+        for field in fields(Source):
+            assert (f"{flag(field.name)} " in shown) == (field.name not in left_out), (command, field.name)
+
+
+def test_a_command_reads_what_its_options_say(tmp_path: Path) -> None:
+    path = tmp_path / "odd.csv"
+    path.write_text("who;what;by;got\na;sciq;acc;1.300\na;sciq;em;1.100\nb;sciq;acc;2.400\nb;sciq;em;2.200\n")
+    options = ["--lm-column", "who", "--benchmark-column", "what", "--metric-column", "by", "--score-column", "got"]
+    options += ["--metric", "em", "--decimal", ",", "--score-unit", "0.0001"]
+    (note,) = json.loads(call("check", path, "--json", *options).stdout)["benchmarks"]
+    assert (note["source"], note["least"], note["most"]) == ("em", 0.11, 0.22)
+    done = call("fit", "--scores", path, *options, "--holdout", "wek", "--out", tmp_path / "run")
+    assert "'wek' is none of them" in done.stderr  # after reading
+    assert "benchmark sciq [em]: units of 0.0001, 2 scores from 0.11 to 0.22" in done.stdout
+
+
+def test_files_on_benchmarks_and_models_are_read(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "benchmarks.toml").write_text(
+        '[mine]\naliases = ["own"]\nchance = 0.1\nitems = 77\ngroup = "home-made"\n'
+    )
+    (tmp_path / "models.toml").write_text("[m1]\nparams = 5e8\ntokens = 1e12\n")
+    files = ["--registry", tmp_path / "benchmarks.toml", "--models", tmp_path / "models.toml"]
+    told = json.loads(call("check", table, "--json", *files).stdout)
+    note = next(note for note in told["benchmarks"] if note["name"] == "mine")
+    assert (note["floor"], note["n_items"], note["group"]) == (0.1, 77, "home-made")
+    assert call("import", table, "--out", tmp_path / "s.parquet", *files).exit_code == 0
+    rows = pd.read_parquet(tmp_path / "s.parquet").query("lm == 'm1'")
+    assert set(rows["params"]) == {5e8}
+    assert set(rows["flops"]) == {6 * 5e8 * 1e12}
+    done = call("check", table, "--registry", tmp_path / "models.toml")
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)

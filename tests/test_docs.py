@@ -8,6 +8,7 @@ run in slow tests: once with the search for the mode replaced, so that parameter
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shlex
 import tomllib
@@ -22,6 +23,8 @@ from typer.testing import CliRunner
 import csvjax
 from csvjax.cli import app
 from csvjax.data.dataset import Dataset
+from csvjax.data.models import read_models
+from csvjax.data.registry import read_registry
 from csvjax.fitting import default_law
 from tests.pages import PAGES, ROOT, blocks, commands
 from tests.result.conftest import written
@@ -45,8 +48,21 @@ def words_of(line: str) -> list[str]:
 
 def test_blocks_are_of_known_kinds() -> None:
     for page in PAGES:
-        assert {block.kind for block in blocks(page)} <= {"bash", "python", "text"}, page
+        assert {block.kind for block in blocks(page)} <= {"bash", "python", "text", "toml"}, page
         assert page.read_text(encoding="utf-8").count("```") == 2 * len(blocks(page)), page
+
+
+def test_files_of_benchmarks_and_models_can_be_read(tmp_path: Path) -> None:
+    readers = {"benchmarks.toml": read_registry, "models.toml": read_models}
+    header = json.dumps({"w": {"dtype": "BF16", "shape": [3]}}).encode()
+    for page in PAGES:
+        for text in (block.text for block in blocks(page) if block.kind == "toml"):
+            path = tmp_path / text.splitlines()[0].removeprefix("# ")
+            path.write_text(text, encoding="utf-8")
+            for folder in re.findall(r'checkpoint = "(.*)"', text):
+                (tmp_path / folder).mkdir(parents=True)
+                (tmp_path / folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+            assert readers[path.name](path)
 
 
 @pytest.mark.parametrize("line", LINES)

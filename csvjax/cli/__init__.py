@@ -1,4 +1,4 @@
-"""The command line: `csvjax demo | check | import | losses | fit | predict | inspect | evaluate | compare | ...`.
+"""The command line: `csvjax demo | check | import | fetch | losses | fit | predict | inspect | evaluate | ...`.
 
 Modules here import nothing heavy at their head, so that help comes at once; a command imports what it needs.
 """
@@ -13,13 +13,27 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from csvjax.cli import check, compare, demo, evaluate, fit, import_scores, inspect, ladder, losses, predict, report
+from csvjax.cli import (
+    check,
+    compare,
+    demo,
+    ending,
+    evaluate,
+    fetch,
+    fit,
+    import_scores,
+    inspect,
+    ladder,
+    losses,
+    predict,
+    report,
+)
 from csvjax.compiled import keep_compiled
 from csvjax.errors import CsvjaxError, FitWarning
 
 __all__ = ["app", "main"]
 
-_WRONG_INPUT, _INTERRUPTED = 2, 130
+_WRONG_INPUT = 2
 
 
 class _Sentences(TyperGroup):
@@ -44,8 +58,9 @@ class _Sentences(TyperGroup):
             typer.echo(f"error: expected a path that can be used, found {what}; check it", err=True)
             raise typer.Exit(_WRONG_INPUT) from None
         except KeyboardInterrupt:
-            typer.echo("interrupted", err=True)
-            raise typer.Exit(_INTERRUPTED) from None
+            why, code = ending.said()
+            typer.echo(why, err=True)
+            raise typer.Exit(code) from None
 
 
 app = typer.Typer(cls=_Sentences, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -68,7 +83,7 @@ def _csvjax(
 
 
 for command in (
-    *(demo.demo, check.check, fit.fit, predict.predict, inspect.inspect),
+    *(demo.demo, check.check, fetch.fetch, fit.fit, predict.predict, inspect.inspect),
     *(evaluate.evaluate, compare.compare, report.report, ladder.ladder),
 ):
     app.command()(command)
@@ -77,4 +92,8 @@ app.add_typer(losses.losses, name="losses")
 
 
 def main() -> None:
-    app()
+    ending.watch()
+    try:
+        app()
+    finally:
+        ending.end_if_stopped()

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from csvjax.cli import inputs, show
+from csvjax.cli import ending, inputs, show
+from csvjax.cli.output import with_json
+from csvjax.cli.source import Source, with_source
 from csvjax.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,32 +50,18 @@ Draws = Annotated[int, typer.Option("--draws", min=20, help="Number of predictiv
 Out = Annotated[Path, _option("--out", "Folder of the run. Results that are there are not computed again.", "RUN")]
 
 
+@with_json
+@with_source()
 def compare(
     split: Splits,
     out: Out,
+    source: Source,
     methods: Methods = "all",
     sees: Sees = None,
     jobs: Jobs = 1,
     draws: Draws = 400,
-    data: inputs.Data = None,
-    losses: inputs.Losses = None,
-    scores: inputs.Scores = None,
-    common: inputs.Common = False,
-    benchmarks: inputs.Benchmarks = None,
-    lm_column: inputs.LmColumn = None,
-    family_column: inputs.FamilyColumn = None,
-    params_column: inputs.ParamsColumn = None,
-    tokens_column: inputs.TokensColumn = None,
-    flops_column: inputs.FlopsColumn = None,
-    params_unit: inputs.ParamsUnit = None,
-    tokens_unit: inputs.TokensUnit = None,
-    flops_unit: inputs.FlopsUnit = None,
-    score_unit: inputs.ScoreUnit = None,
-    items: inputs.Items = None,
-    floor: inputs.Floors = None,
-    ceiling: inputs.Ceilings = None,
     seed: inputs.Seed = 0,
-) -> None:
+) -> dict[str, Any]:
     """Hide scores, predict them with every method, and say which method is better.
 
     Example: csvjax compare --scores scores.csv --split families:5 --out runs/compare
@@ -84,10 +72,6 @@ def compare(
     from csvjax.evaluate.compare_table import comparison_table, pair_table
     from csvjax.evaluate.questions import SEEN, parse_sees, questions
 
-    source = inputs.Source(
-        data, losses, scores, common, benchmarks, lm_column, family_column, params_column, tokens_column, flops_column,
-        params_unit, tokens_unit, flops_unit, score_unit, items, floor, ceiling,
-    )  # fmt: skip
     chosen = find_methods([name.strip() for name in methods.split(",")])
     if repeated := sorted({text for text in split if split.count(text) > 1}):
         raise InputError(f"expected every split once, found {', '.join(repeated)} more than once; name it once")
@@ -96,7 +80,6 @@ def compare(
     dataset = inputs.with_columns(inputs.read_source(source, with_losses=False), source, split)
     asked = [question for text in split for question in questions(text, dataset, seen)]
     todo = list(work.tasks(dataset, asked, chosen, draws, seed))
-    folder.mkdir(parents=True, exist_ok=True)
     config = {
         "format": runs.FORMAT,
         "command": "compare",
@@ -109,14 +92,17 @@ def compare(
         "seed": seed,
         "versions": work.versions(),
     }
-    runs.write_json(runs.plain(config), folder / "config.json")  # first, so that a run that is stopped can go on
-    with show.steps() as begin:
+    with runs.claimed(out), ending.shielded(jobs), show.steps() as begin:
+        folder.mkdir(parents=True, exist_ok=True)
+        runs.write_json(runs.plain(config), folder / "config.json")  # first, so that a run that is stopped can go on
         found = work.compare(todo, jobs, folder / "cache", begin(len(todo)))
-    table = comparison_table(found)
-    _write(folder, found, table, pair_table(found))
+        table = comparison_table(found)
+        pairs = pair_table(found)
+        _write(folder, found, table, pairs)
     show.comparison_table(table)
     again = int(found.outcomes["again"].sum())
     typer.echo(f"{len(todo)} fits, {again} of them from an earlier run; {out / 'table.csv'}, {out / 'figure.html'}")
+    return {"run": out, "fits": len(todo), "earlier": again, "table": table, "pairs": pairs}
 
 
 def _write(folder: Path, found: Comparison, table: pd.DataFrame, pairs: pd.DataFrame) -> None:

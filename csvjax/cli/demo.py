@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from csvjax.cli import show
 from csvjax.cli.inputs import Out, Quick, Seed
+from csvjax.cli.output import with_json
 
 __all__ = ["demo"]
 
 
-def demo(out: Out = Path("runs/demo"), seed: Seed = 0, quick: Quick = False) -> None:
+@with_json
+def demo(out: Out = Path("runs/demo"), seed: Seed = 0, quick: Quick = False) -> dict[str, Any]:
     """Predict held-out models of the ladder that csvjax ships, with the mean loss and with salience.
 
     Example: csvjax demo --quick --out runs/demo
@@ -23,6 +26,8 @@ def demo(out: Out = Path("runs/demo"), seed: Seed = 0, quick: Quick = False) -> 
 
     with show.steps() as begin:
         figures = run_demo(out, seed, quick, begin)
-    show.metrics_table(pd.read_csv(out / "metrics.csv"))
+    metrics = pd.read_csv(out / "metrics.csv")
+    show.metrics_table(metrics)
     show.table("figures", ("", ""), [(name, f"{value:.3f}") for name, value in figures.items()])
     typer.echo(f"report: {out / 'report.html'}")
+    return {"run": out, "figures": figures, "metrics": metrics}

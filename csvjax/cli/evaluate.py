@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from csvjax.cli import inputs, show
 from csvjax.cli import law_options as options
+from csvjax.cli.output import with_json
+from csvjax.cli.source import Source, with_source
 from csvjax.errors import FitWarning, InputError
 
 __all__ = ["evaluate"]
@@ -23,14 +25,12 @@ Splits = Annotated[
 ]
 
 
+@with_json
+@with_source()
 def evaluate(
     split: Splits,
     out: inputs.Out,
-    data: inputs.Data = None,
-    losses: inputs.Losses = None,
-    scores: inputs.Scores = None,
-    common: inputs.Common = False,
-    benchmarks: inputs.Benchmarks = None,
+    source: Source,
     capabilities: options.Capabilities = None,
     covariates: options.Covariates = None,
     effects: options.Effects = None,
@@ -42,21 +42,9 @@ def evaluate(
     draws: options.Draws = None,
     warmup: options.Warmup = None,
     starts: options.Starts = None,
-    lm_column: inputs.LmColumn = None,
-    family_column: inputs.FamilyColumn = None,
-    params_column: inputs.ParamsColumn = None,
-    tokens_column: inputs.TokensColumn = None,
-    flops_column: inputs.FlopsColumn = None,
-    params_unit: inputs.ParamsUnit = None,
-    tokens_unit: inputs.TokensUnit = None,
-    flops_unit: inputs.FlopsUnit = None,
-    score_unit: inputs.ScoreUnit = None,
-    items: inputs.Items = None,
-    floor: inputs.Floors = None,
-    ceiling: inputs.Ceilings = None,
     quick: inputs.Quick = False,
     seed: inputs.Seed = 0,
-) -> None:
+) -> dict[str, Any]:
     """Hide scores, predict them with the law of csvjax fit, and compare with the hidden scores.
 
     With losses, the same law with equal weights of all text (the mean loss) is shown too. The run also has a fit to all
@@ -71,10 +59,6 @@ def evaluate(
     from csvjax.evaluate.crossfit import evaluate as judge
     from csvjax.report.evaluation import save_evaluation
 
-    source = inputs.Source(
-        data, losses, scores, common, benchmarks, lm_column, family_column, params_column, tokens_column, flops_column,
-        params_unit, tokens_unit, flops_unit, score_unit, items, floor, ceiling,
-    )  # fmt: skip
     made_of = options.LawOptions(capabilities, covariates, effects, own, tail, prior, keep_outliers)
     by = options.method_of(options.MethodOptions(method, draws, warmup, starts), quick)
     if repeated := sorted({text for text in split if split.count(text) > 1}):
@@ -108,6 +92,8 @@ def evaluate(
     show.comparison_table(found.referee)
     show.metrics_table(found.metrics)
     typer.echo(f"report: {out / 'report.html'}")
+    words = {"run": out, "law": options.law_words(law, method), "assumed": found.fit.assumed, "figures": found.figures}
+    return {**words, "metrics": found.metrics, "referee": found.referee, "fits": found.choices}
 
 
 def _kind(split: str) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from csvjax.cli import inputs, show
 from csvjax.cli import law_options as options
 from csvjax.cli.holdout import inner_cells, seen_cells, target_names
+from csvjax.cli.output import predictions, with_json
+from csvjax.cli.source import Source, with_source
 from csvjax.errors import FitWarning, InputError
 
 if TYPE_CHECKING:
@@ -60,13 +62,11 @@ Inner = Annotated[
 ]
 
 
+@with_json
+@with_source()
 def fit(
     out: inputs.Out,
-    data: inputs.Data = None,
-    losses: inputs.Losses = None,
-    scores: inputs.Scores = None,
-    common: inputs.Common = False,
-    benchmarks: inputs.Benchmarks = None,
+    source: Source,
     holdout: Holdout = None,
     targets: Targets = None,
     capabilities: options.Capabilities = None,
@@ -82,21 +82,9 @@ def fit(
     warmup: options.Warmup = None,
     starts: options.Starts = None,
     chains: options.Chains = None,
-    lm_column: inputs.LmColumn = None,
-    family_column: inputs.FamilyColumn = None,
-    params_column: inputs.ParamsColumn = None,
-    tokens_column: inputs.TokensColumn = None,
-    flops_column: inputs.FlopsColumn = None,
-    params_unit: inputs.ParamsUnit = None,
-    tokens_unit: inputs.TokensUnit = None,
-    flops_unit: inputs.FlopsUnit = None,
-    score_unit: inputs.ScoreUnit = None,
-    items: inputs.Items = None,
-    floor: inputs.Floors = None,
-    ceiling: inputs.Ceilings = None,
     quick: inputs.Quick = False,
     seed: inputs.Seed = 0,
-) -> None:
+) -> dict[str, Any]:
     """Fit the law to a table of scores, with losses, compute and families if they are known.
 
     Blank scores and held-out scores are predicted with intervals. csvjax predict, inspect and report read the run, and
@@ -108,10 +96,6 @@ def fit(
     from csvjax.prediction import unseen
     from csvjax.result.salient import with_losses
 
-    source = inputs.Source(
-        data, losses, scores, common, benchmarks, lm_column, family_column, params_column, tokens_column, flops_column,
-        params_unit, tokens_unit, flops_unit, score_unit, items, floor, ceiling,
-    )  # fmt: skip
     how = options.MethodOptions(method, draws, warmup, starts, chains)
     made_of = options.LawOptions(capabilities, covariates, effects, own, tail, prior, keep_outliers)
     by = options.method_of(how, quick)
@@ -160,6 +144,8 @@ def fit(
     if len(cells):
         show.prediction_table(cells, "scores that the fit has not seen")
     typer.echo(f"run: {out}")
+    words = {"run": out, "law": options.law_words(law, method), "assumed": found.assumed, "status": str(found.status)}
+    return {**words, "converged": found.status.ok, "predictions": predictions(cells)}
 
 
 def _told(found: Result) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Where a command's data come from: a folder that csvjax wrote, or losses and scores in tables."""
+"""From the options of a command to its data: a folder that csvjax wrote, or losses and scores in tables."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import ast
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from csvjax.cli.source import Source, flag
 from csvjax.cli.values import OR_UNKNOWN, by_name, listed, score_units
 from csvjax.errors import ArgumentError, InputError, Remedy
 
@@ -22,32 +23,9 @@ if TYPE_CHECKING:
     from csvjax.data.rules import ReadingRules
 
 __all__ = [
-    "BenchmarkColumn",
-    "Benchmarks",
-    "Ceilings",
-    "Common",
-    "Data",
-    "Decimal",
-    "FamilyColumn",
-    "Floors",
-    "FlopsColumn",
-    "FlopsUnit",
-    "Items",
-    "LmColumn",
-    "Losses",
-    "Metric",
-    "MetricColumn",
     "Out",
-    "ParamsColumn",
-    "ParamsUnit",
     "Quick",
-    "ScoreColumn",
-    "ScoreUnit",
-    "Scores",
     "Seed",
-    "Source",
-    "TokensColumn",
-    "TokensUnit",
     "by_name",
     "options_named",
     "read_described",
@@ -58,114 +36,21 @@ __all__ = [
     "with_columns",
 ]
 
-_UNIT = "What one unit of that column is worth; without it, what its name says in parentheses, else 1."
-
-
-def _option(name: str, help: str, metavar: str | None = None) -> Any:
-    return typer.Option(name, help=help, metavar=metavar, show_default=False)
-
-
-Data = Annotated[Path | None, _option("--data", "A folder with lms.csv, scores.csv and losses.zarr.zip.", "FOLDER")]
-Losses = Annotated[Path | None, _option("--losses", "Losses: a Zarr group of csvjax, or a wide table.", "PATH")]
-Scores = Annotated[
-    list[Path] | None,
-    _option(
-        "--scores",
-        "Scores: a table, wide or long, or results of an evaluation program (csvjax check shows what is read); may be "
-        "repeated, and the first counts where two disagree.",
-        "TABLE",
-    ),
-]
-Common = Annotated[bool, _option("--common", "Drop models that have scores and no losses.")]
-Benchmarks = Annotated[
-    list[str] | None,
-    _option("--benchmarks", "Benchmarks to use (default: all that are found); may be repeated.", "A,B,..."),
-]
-LmColumn = Annotated[str | None, _option("--lm-column", "Column of model names.", "NAME")]
-FamilyColumn = Annotated[str | None, _option("--family-column", "Column of model families.", "NAME")]
-ParamsColumn = Annotated[str | None, _option("--params-column", "Column of parameters.", "NAME")]
-TokensColumn = Annotated[str | None, _option("--tokens-column", "Column of training tokens.", "NAME")]
-FlopsColumn = Annotated[str | None, _option("--flops-column", "Column of training FLOPs.", "NAME")]
-ParamsUnit = Annotated[float | None, _option("--params-unit", _UNIT, "NUMBER")]
-TokensUnit = Annotated[float | None, _option("--tokens-unit", _UNIT, "NUMBER")]
-FlopsUnit = Annotated[float | None, _option("--flops-unit", _UNIT, "NUMBER")]
-ScoreUnit = Annotated[
-    list[str] | None,
-    _option(
-        "--score-unit",
-        "What one unit of a score is worth, or percent, for all columns or for one (default: as the values tell).",
-        "NUMBER or COLUMN=NUMBER",
-    ),
-]
-BenchmarkColumn = Annotated[str | None, _option("--benchmark-column", "Long table: column of benchmarks.", "NAME")]
-ScoreColumn = Annotated[str | None, _option("--score-column", "Long table: column of scores.", "NAME")]
-MetricColumn = Annotated[str | None, _option("--metric-column", "Long table: column of metrics.", "NAME")]
-Metric = Annotated[str | None, _option("--metric", "Metric to read of benchmarks that have several.", "NAME")]
-Decimal = Annotated[str | None, _option("--decimal", "Decimal mark, where the table leaves it open.", ". or ,")]
-Items = Annotated[list[str] | None, _option("--items", "Number of test items of a benchmark.", OR_UNKNOWN)]
-Floors = Annotated[
-    list[str] | None,
-    _option("--floor", "Score of guessing, a fraction; without it, or unknown: inferred.", OR_UNKNOWN),
-]
-Ceilings = Annotated[
-    list[str] | None,
-    _option(
-        "--ceiling",
-        "Best score within reach, a fraction; without it, or unknown: inferred.",
-        OR_UNKNOWN,
-    ),
-]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random choice.")]
-Quick = Annotated[bool, _option("--quick", "A first look: fewer strengths, groups of tokens and draws.")]
-Out = Annotated[Path, _option("--out", "Folder of the run, which is made; an older run there is replaced.", "RUN")]
+Quick = Annotated[
+    bool, typer.Option("--quick", show_default=False, help="A first look: fewer strengths, groups of tokens and draws.")
+]
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        metavar="RUN",
+        show_default=False,
+        help="Folder of the run, which is made; an older run there is replaced.",
+    ),
+]
 
 _VALUES = {"benchmarks": "A,B", "score_unit": "percent", "decimal": "."}  # what errors show after an option
-
-
-@dataclass(frozen=True)
-class Source:
-    """The options that say where data come from and how tables are to be read; None and False where not given."""
-
-    data: Path | None
-    losses: Path | None
-    scores: list[Path] | Path | None
-    common: bool
-    benchmarks: list[str] | str | None
-    lm_column: str | None
-    family_column: str | None
-    params_column: str | None
-    tokens_column: str | None
-    flops_column: str | None
-    params_unit: float | None
-    tokens_unit: float | None
-    flops_unit: float | None
-    score_unit: list[str] | str | None
-    items: list[str] | None
-    floors: list[str] | None
-    ceilings: list[str] | None
-    benchmark_column: str | None = None
-    score_column: str | None = None
-    metric_column: str | None = None
-    metric: str | None = None
-    decimal: str | None = None
-
-    @property
-    def tables(self) -> list[Path]:
-        """The tables of scores."""
-        return [self.scores] if isinstance(self.scores, Path) else list(self.scores or ())
-
-    @property
-    def name(self) -> str:
-        path = self.data or self.losses or next(iter(self.tables), None)
-        return path.resolve().name if path else ""
-
-    @property
-    def given(self) -> dict[str, Any]:
-        """The options that were given, for the configuration of a run."""
-        found = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in found.items() if value} | (
-            {"scores": self.tables[0] if len(self.tables) == 1 else self.tables} if self.tables else {}
-        )
 
 
 def read_source(source: Source, with_losses: bool = True) -> Dataset:
@@ -200,7 +85,7 @@ def _read(source: Source, with_losses: bool) -> tuple[Dataset, Description | Non
     from csvjax.data.rules import names_from
 
     if source.data is not None:
-        if others := [_flag(name) for name in source.given if name not in ("data", "benchmarks")]:
+        if others := [flag(name) for name in source.given if name not in ("data", "benchmarks")]:
             raise InputError(f"expected --data alone or with --benchmarks, found {', '.join(others)} too; leave it out")
         dataset = load_dataset(source.data, with_losses)
         scores = dataset.measured()[0] if with_losses else dataset.scores
@@ -211,7 +96,7 @@ def _read(source: Source, with_losses: bool) -> tuple[Dataset, Description | Non
         reading = read_reading(source)
         return _dataset(reading), reading.described
     if source.losses is None or not source.tables:
-        found = " ".join(_flag(name) for name in ("losses", "scores") if getattr(source, name)) or "neither"
+        found = " ".join(flag(name) for name in ("losses", "scores") if getattr(source, name)) or "neither"
         raise InputError(f"expected --data, or --losses and --scores, found {found}; say where the data are")
     return _read_tables(source, source.losses)
 
@@ -220,10 +105,6 @@ def _dataset(reading: Reading) -> Dataset:
     from csvjax.data.dataset import Dataset
 
     return Dataset(reading.lms, reading.scores)
-
-
-def _flag(name: str) -> str:
-    return f"--{name[:-1] if name in ('floors', 'ceilings') else name.replace('_', '-')}"
 
 
 @contextmanager
@@ -242,7 +123,7 @@ def _option_of(remedy: Remedy) -> str | None:
         return f"--score-unit {shlex.quote(f'{column}=percent')}"
     if name not in {field.name for field in fields(Source)}:
         return None
-    return f"{_flag(name)} {_VALUES.get(name, 'NUMBER' if name.endswith('_unit') else 'NAME')}"
+    return f"{flag(name)} {_VALUES.get(name, 'NUMBER' if name.endswith('_unit') else 'NAME')}"
 
 
 def rules_of(source: Source) -> ReadingRules:
@@ -250,6 +131,8 @@ def rules_of(source: Source) -> ReadingRules:
 
     Raises: InputError for options that cannot be read.
     """
+    from csvjax.data.models import read_models
+    from csvjax.data.registry import read_registry
     from csvjax.data.rules import ReadingRules
 
     roles = ("lm", "family", "params", "tokens", "flops", "benchmark", "score", "metric")
@@ -264,6 +147,8 @@ def rules_of(source: Source) -> ReadingRules:
         metric=source.metric,
         decimal=source.decimal,  # type: ignore[arg-type]  # the rules check it
         joined=True,
+        registry=() if source.registry is None else read_registry(source.registry),
+        models=() if source.models is None else read_models(source.models),
     )
 
 

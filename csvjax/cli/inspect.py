@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from csvjax.cli import show
+from csvjax.cli.output import check_table_path, with_json, write_table
 from csvjax.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from csvjax.result.result import Result
 
 __all__ = ["inspect"]
 
@@ -21,9 +20,19 @@ _MOST = 40  # models on the terminal
 _UNITS = 5  # units of text of each benchmark
 
 
+def _table_option(name: str, what: str) -> Any:
+    return typer.Option(
+        name, metavar="FILE", show_default=False, help=f"Write {what} to this .csv, .json or .parquet file."
+    )
+
+
+@with_json
 def inspect(
     run: Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="The folder of a fit.")],
-) -> None:
+    capabilities: Annotated[Path | None, _table_option("--capabilities", "the capabilities of all models")] = None,
+    loadings: Annotated[Path | None, _table_option("--loadings", "loadings, floors and ceilings of benchmarks")] = None,
+    salience: Annotated[Path | None, _table_option("--salience", "the salience of all units of text")] = None,
+) -> dict[str, Any]:
     """Say whether to trust a fit, and show convergence, coverage, capabilities, loadings and salience.
 
     Example: csvjax inspect runs/mine
@@ -33,30 +42,52 @@ def inspect(
     from csvjax.result.result import told_outliers
     from csvjax.result.tables import capability_table, loading_table, verdict
 
+    files = {"capabilities": capabilities, "loadings": loadings, "salience": salience}
+    for path in files.values():
+        if path is not None:
+            check_table_path(path)
     fit, tree, convergence = load(run), load_tree(run), load_convergence(run)
+    if salience is not None and fit.known.units is None:
+        raise InputError(f"expected a fit with losses for --salience, found one without losses in {run}; leave it out")
     held, metrics = _predictions(run)
-    typer.echo(verdict(fit.status, convergence, held))
+    said = verdict(fit.status, convergence, held)
+    typer.echo(said)
     if fit.outliers:
         typer.echo(f"\n{told_outliers(fit.outliers)}")
     seen = fit.evidence.seen
+    law = law_words(fit.law, fit.method)
     typer.echo(
         f"\n{int(seen.sum())} scores of {int(seen.any(axis=1).sum())} models, seed {fit.seed}; law: "
-        f"{'; '.join([law_words(fit.law, fit.method), *fit.assumed])}"
+        f"{'; '.join([law, *fit.assumed])}"
     )
     _convergence(convergence, len(fit.x))
     if len(metrics):
-        names = ["benchmark", "n", "mae", "crps", "coverage50", "coverage80", "coverage90", "width90"]
-        headings = ("benchmark", "scores", "MAE", "CRPS", "in 50 %", "in 80 %", "in 90 %", "90 % width")
-        known = metrics.loc[metrics["n"] > 0, names]
-        _table("coverage of held-out scores", headings, known, {"n": "{:.0f}"})
-    able = capability_table(tree)
+        _coverage(metrics)
+    tables = {"capabilities": capability_table(tree), "loadings": loading_table(tree)}
+    _show_capabilities(tables["capabilities"], tables["loadings"])
+    if fit.known.units is not None:
+        tables["salience"] = fit.salience()
+        _salience(tables["salience"])
+    for name, path in files.items():
+        if path is not None:
+            write_table(tables[name], path)
+            typer.echo(f"{len(tables[name])} rows of {name}: {path}")
+    about = {"verdict": said, "status": str(fit.status), "law": law, "assumed": fit.assumed, "seed": fit.seed}
+    return {**about, "outliers": fit.outliers, "convergence": convergence, "coverage": metrics, **tables}
+
+
+def _coverage(metrics: pd.DataFrame) -> None:
+    names = ["benchmark", "n", "mae", "crps", "coverage50", "coverage80", "coverage90", "width90"]
+    headings = ("benchmark", "scores", "MAE", "CRPS", "in 50 %", "in 80 %", "in 90 %", "90 % width")
+    _table("coverage of held-out scores", headings, metrics.loc[metrics["n"] > 0, names], {"n": "{:.0f}"})
+
+
+def _show_capabilities(able: pd.DataFrame, loadings: pd.DataFrame) -> None:
     if len(able):
         _intervals(f"capabilities, 90 % intervals{_first(len(able))}", able.head(_MOST), ["lm", "family"], [])
     others = ["intercept", "spread", "floor", "ceiling", "n_items"]
     title = "loadings, logits per unit of capability" if len(able) else "benchmarks"
-    _intervals(title, loading_table(tree), ["benchmark"], others)
-    if fit.known.units is not None:
-        _salience(fit)
+    _intervals(title, loadings, ["benchmark"], others)
 
 
 def _first(count: int) -> str:
@@ -90,7 +121,7 @@ def _convergence(found: pd.DataFrame, chains: int) -> None:
     _table(f"convergence of {chains} chains: r-hat and effective draws", headings, found, formats)
 
 
-def _salience(fit: Result) -> None:
+def _salience(found: pd.DataFrame) -> None:
     """The units of text on which the loss tells most of each benchmark."""
     from csvjax.result.tables import salience_table
 
@@ -103,7 +134,7 @@ def _salience(fit: Result) -> None:
             f"{row['share']:.2%}",
             f"{row['base_weight']:.2%}",
         )
-        for row in salience_table(fit.salience(), _UNITS).to_dict("records")
+        for row in salience_table(found, _UNITS).to_dict("records")
     ]
     headings = ("benchmark", "unit", "document", "logits per nat (90 %)", "share of salience", "of bytes")
     show.table("salience: the units whose loss tells most of a benchmark", headings, rows)

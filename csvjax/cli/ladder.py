@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from csvjax.cli import show
+from csvjax.cli.output import with_json
 from csvjax.errors import CsvjaxError, InputError
 
 if TYPE_CHECKING:
@@ -16,26 +17,30 @@ if TYPE_CHECKING:
 __all__ = ["build_ladder", "ladder"]
 
 
+@with_json
 def ladder(
     out: Annotated[
         Path, typer.Option("--out", metavar="FOLDER", help="Folder for everything. Run the same command to resume.")
     ] = Path("runs/ladder"),
     quick: Annotated[bool, typer.Option("--quick", help="A small ladder of 18 models, in minutes.")] = False,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Number of processes, at most the number of cores.")] = 2,
-) -> None:
+) -> dict[str, Any]:
     """Train a ladder of language models, score them, and save losses and scores to FOLDER/data.
 
     Example: csvjax ladder --quick --out runs/quick
     """
     dataset = build_ladder(out, quick, jobs)
     typer.echo(f"{len(dataset.lms)} models: {out / 'data'}")
+    return {"data": out / "data", "models": len(dataset.lms)}
 
 
 def build_ladder(out: Path, quick: bool, jobs: int) -> Dataset:
     """Go on with the ladder in `out` from where it is to its end, with a progress bar, and save it to `out/data`.
 
-    Raises: InputError for a folder that holds something else; CsvjaxError for a training that diverged.
+    Raises: InputError for a folder that holds something else or that another command writes to; CsvjaxError for a
+    training that diverged.
     """
+    from csvjax import runs
     from csvjax.ladder import build
     from csvjax.ladder.collect import collect, score_all
     from csvjax.ladder.load import save_ladder
@@ -47,7 +52,7 @@ def build_ladder(out: Path, quick: bool, jobs: int) -> Dataset:
     if out.is_dir() and any(out.iterdir()) and not (out / "recipe.json").is_file():
         raise InputError(f"expected an empty folder or an older ladder, found something else in {out}; choose another")
 
-    with show.bar() as shown:
+    with runs.claimed(out), show.bar() as shown:
 
         class Bar(build.Progress):
             def start(self, label: str, total: float) -> None:
@@ -69,5 +74,5 @@ def build_ladder(out: Path, quick: bool, jobs: int) -> Dataset:
             raise CsvjaxError(str(error)) from None
         score_all(recipe, out, jobs, progress)
         dataset = collect(recipe, out)
-    save_ladder(dataset, out / "data")
+        save_ladder(dataset, out / "data")
     return dataset

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from csvjax.cli import inputs
+from csvjax.cli.source import Source
 from csvjax.errors import InputError
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",")]
 
 
-def read_data(source: inputs.Source, splits: Sequence[str], options: LawOptions) -> Dataset:
+def read_data(source: Source, splits: Sequence[str], options: LawOptions) -> Dataset:
     """The dataset, with losses where there are some, and with the columns that splits and covariates name.
 
     Raises: InputError for what the readers refuse.

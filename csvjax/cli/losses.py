@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from csvjax.cli import show as shown
+from csvjax.cli.output import with_json
 from csvjax.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ losses = typer.Typer(invoke_without_command=True, no_args_is_help=True, pretty_e
 
 
 @losses.callback()
+@with_json
 def extract_losses(
     context: Context,
     lm: Annotated[
@@ -68,10 +71,10 @@ def extract_losses(
         str | None,
         typer.Option("--distributed", metavar="HOST:PORT,COUNT,INDEX", help="One of COUNT processes of one mesh."),
     ] = None,
-) -> None:
+) -> dict[str, Any] | None:
     """Losses, in nats, of every token of a text under language models, in a store that goes on after a kill."""
     if context.invoked_subcommand is not None:
-        return
+        return None
     if not lm or not text or (out is None and not dry_run):
         raise InputError("expected --lm, --text and --out, found one of them missing; see csvjax losses --help")
     if distributed is not None:
@@ -88,15 +91,16 @@ def extract_losses(
         typer.echo(f"{replaced} characters that are no UTF-8 are scored as U+FFFD", err=True)
     lms, refused = _open_all(lm)
     if dry_run:
-        _show_estimates(lms, documents, options)
+        answer = {"estimates": _show_estimates(lms, documents, options)}
     else:
         assert out is not None
-        _extract(lms, documents, out, options)
+        answer = _extract(lms, documents, out, options)
     if refused:
         raise InputError(
             f"expected {len(lm)} models, found {len(refused)} that cannot be read ({some(refused)}, as said above); "
             "the others are done"
         )
+    return answer
 
 
 def _open_all(sources: Sequence[str]) -> tuple[list[Checkpoint], list[str]]:
@@ -152,20 +156,22 @@ def _open(source: str) -> Checkpoint:
     return open_checkpoint(rest, name)
 
 
-def _show_estimates(lms: Sequence[Checkpoint], documents: Sequence[Any], options: Options) -> None:
+def _show_estimates(lms: Sequence[Checkpoint], documents: Sequence[Any], options: Options) -> list[dict[str, Any]]:
     from csvjax.losses.estimate import estimate, matmul_speed
     from csvjax.losses.extract import plan
 
     _, tasks = plan(lms, documents, options)
     speed = matmul_speed(options.dtype)
-    rows = []
+    rows, estimates = [], []
     for task in tasks:
         found = estimate(task, options, speed)
+        estimates.append({"lm": task.lm.name, **asdict(found)})
         size = f"{found.bytes / 1e9:.2f} GB"
         row = (f"{found.scored:,}", f"{found.windows:,}", f"{found.read:,}", size, _duration(found.seconds))
         rows.append((task.lm.name, *row))
     headings = ("model", "tokens", "windows", "tokens read", "memory", "time")
     shown.table("what it would take, from the first token on", headings, rows)
+    return estimates
 
 
 def _duration(seconds: float) -> str:
@@ -174,7 +180,7 @@ def _duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
 
 
-def _extract(lms: Sequence[Checkpoint], documents: Sequence[Any], out: Path, options: Options) -> None:
+def _extract(lms: Sequence[Checkpoint], documents: Sequence[Any], out: Path, options: Options) -> dict[str, Any]:
     import time
 
     from csvjax.losses.extract import extract
@@ -208,17 +214,18 @@ def _extract(lms: Sequence[Checkpoint], documents: Sequence[Any], out: Path, opt
                 typer.echo(f"{lm}: {done:,} of {total:,} tokens, {note}, {left} left", err=True)
 
         extract(lms, documents, out, options, tell, say)
-    _show(out)
+    return _show(out)
 
 
 @losses.command("join")
+@with_json
 def join_stores(
     stores: Annotated[list[Path], typer.Argument(metavar="STORE...", help="Stores of the same text.")],
     out: Annotated[Path, typer.Option("--out", metavar="STORE", help="A .zarr or .zarr.zip; one there is replaced.")],
     units: Annotated[str, typer.Option("--units", metavar="common|words|fixed", help="Spans to share.")] = "common",
     size: Annotated[int, typer.Option("--size", min=1, help="Bytes of a fixed span.")] = 16,
     common: Annotated[bool, typer.Option("--common", help="Leave out models that are not complete.")] = False,
-) -> None:
+) -> dict[str, Any]:
     """Bring models with different tokenizers to shared spans of bytes, for csvjax fit."""
     from typing import cast, get_args
 
@@ -242,27 +249,33 @@ def join_stores(
     table = to_spans(tables, cast(Kind, units), size)
     write_losses(table, out)
     typer.echo(f"{len(table.lms)} models on {len(table.units):,} spans: {out}")
+    return {"out": out, "models": table.lms, "spans": len(table.units)}
 
 
 @losses.command("drop")
+@with_json
 def drop_model(
     store: Annotated[Path, typer.Argument(metavar="STORE", help="What csvjax losses wrote.")],
     lm: Annotated[str, typer.Argument(metavar="MODEL", help="The name of the model.")],
-) -> None:
+) -> dict[str, Any]:
     """Take a model and its losses out of a store."""
     from csvjax.losses.drop import drop
 
     drop(store, lm)
     typer.echo(f"{lm} is no longer in {store}")
+    return {"store": store, "dropped": lm}
 
 
 @losses.command("show")
-def show_store(store: Annotated[Path, typer.Argument(metavar="STORE", help="What csvjax losses wrote.")]) -> None:
+@with_json
+def show_store(
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="What csvjax losses wrote.")],
+) -> dict[str, Any]:
     """Models of a store, their mean losses by domain, and what is missing."""
-    _show(store)
+    return _show(store)
 
 
-def _show(store: Path) -> None:
+def _show(store: Path) -> dict[str, Any]:
     from csvjax.losses.overview import look
     from csvjax.losses.store import ACCURACY
 
@@ -280,3 +293,5 @@ def _show(store: Path) -> None:
             typer.echo(f"{lm}: {found.missing[lm]} chunks are missing")
         for path in found.damaged[lm]:
             typer.echo(f"{lm}: the chunk {path} is damaged; run the same csvjax losses again")
+    kept = {"tokens": found.tokens, "means": found.means, "missing": found.missing, "damaged": found.damaged}
+    return {"store": store, "models": found.models, **kept}

@@ -10,6 +10,7 @@ import typer
 
 from csvjax.cli import show
 from csvjax.cli.inputs import Seed
+from csvjax.cli.output import check_table_path, predictions, with_json, write_table
 from csvjax.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,19 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["predict"]
 
-# What the file says, in words that need no manual.
-_COLUMNS = {
-    "lm": "lm",
-    "benchmark": "benchmark",
-    "mean": "predicted",
-    "mean_lower90": "mean_score_lower90",
-    "mean_upper90": "mean_score_upper90",
-    "lower90": "new_observation_lower90",
-    "upper90": "new_observation_upper90",
-    "observed": "observed",
-}
-
-
+# Options of a fit that tables of new models are read with, besides those on columns and units.
+_LIKE = ("metric", "decimal", "registry", "models")
 _TABLES, _TARGET, _OUTPUT = "New models from tables", "A model that does not exist yet", "Output"
 
 
@@ -69,6 +59,7 @@ class _Question:
         return {name: value for name, value in found.items() if value is not None}
 
 
+@with_json
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="The folder of a fit.")],
     losses: Annotated[Path | None, _option("Losses of new models on the text of the fit.", "PATH", _TABLES)] = None,
@@ -90,9 +81,11 @@ def predict(
         Literal["equal-tailed", "highest-density"],
         _option("equal-tailed (default) or highest-density.", "KIND", _OUTPUT),
     ] = "equal-tailed",
-    out: Annotated[Path | None, _option("Write the predictions to this file.", "CSV", _OUTPUT)] = None,
+    out: Annotated[
+        Path | None, _option("Write the predictions to this .csv, .json or .parquet file.", "FILE", _OUTPUT)
+    ] = None,
     seed: Seed = 0,
-) -> None:
+) -> dict[str, Any]:
     """Predict the scores that a fit has not seen, scores of new models, or scores at a target compute.
 
     There are two 90 % intervals. The mean score: where the average of such models lies. A new observation: where one
@@ -103,8 +96,8 @@ def predict(
     from csvjax.result.files import load
 
     question = _Question(losses, lms, scores, flops, params, tokens, family, reach, interval, seed)
-    if out is not None and out.is_dir():
-        raise InputError(f"expected a file to write to, found the folder {out}; choose another --out")
+    if out is not None:
+        check_table_path(out)
     if reach and out is not None:
         raise InputError("expected --out with a table of predictions, found --reach, whose answer is a sentence")
     if question.tables and question.described:
@@ -115,11 +108,14 @@ def predict(
     if family is not None and not question.amounts and not reach:
         raise InputError("expected --flops, --params, --tokens or --reach with --family, found none; add one")
     fit = load(run)
-    for text in reach or ():
-        _say_reach(fit, text, question)
+    answer: dict[str, Any] = {"interval": interval}
+    if reach:
+        answer["reach"] = [_say_reach(fit, text, question) for text in reach]
     found = _answer(fit, run, question)
     if found is not None:
         _told(found, out, f"scores that the fit has not seen, {interval} intervals")
+        answer["predictions"] = predictions(found)
+    return answer
 
 
 def _answer(fit: Result, run: Path, question: _Question) -> pd.DataFrame | None:
@@ -174,7 +170,8 @@ def _read_like_the_fit(fit: Result, run: Path, path: Path) -> Dataset:
     from dataclasses import fields
 
     from csvjax import names
-    from csvjax.cli.inputs import Source, read_score_table, with_columns
+    from csvjax.cli.inputs import read_score_table, with_columns
+    from csvjax.cli.source import Source
     from csvjax.data.columns import spelled_as
     from csvjax.data.raw import read_raw
 
@@ -187,32 +184,34 @@ def _read_like_the_fit(fit: Result, run: Path, path: Path) -> Dataset:
                 f"expected columns named as benchmarks of the fit in {path}, {names.some(fit.benchmarks)}, found none; "
                 f"rename them, or give a table of models with --lms"
             )
-    blank = dict.fromkeys(field.name for field in fields(Source))
-    known = {name: value for name, value in _config(run).get("options", {}).items() if name in blank}
-    said = {name: value for name, value in known.items() if name.endswith(("_column", "_unit"))}
-    source = Source(**{**blank, "common": False, **said, "scores": path})
+    known = {field.name for field in fields(Source)}
+    given = {name: value for name, value in _config(run).get("options", {}).items() if name in known}
+    said = {name: value for name, value in given.items() if name.endswith(("_column", "_unit")) or name in _LIKE}
+    said |= {name: Path(said[name]) for name in ("registry", "models") if name in said}
+    source = Source(scores=[path], **said)
     columns = [base.column for base in fit.known.columns.bases.values()]
     return with_columns(
         read_score_table(source, path, wanted), source, [f"leave-one-out:{name}" for name in [*columns, "run"]]
     )
 
 
-def _say_reach(fit: Result, text: str, question: _Question) -> None:
+def _say_reach(fit: Result, text: str, question: _Question) -> dict[str, Any]:
     from csvjax.cli.inputs import by_name
     from csvjax.target import reach
 
     ((benchmark, score),) = by_name([text], "--reach", "BENCHMARK=SCORE").items()
     others = {name: value for name, value in question.amounts.items() if name != "flops"}
-    typer.echo(str(reach(fit, benchmark, score, question.family, others, question.seed, question.kind)))
+    found = reach(fit, benchmark, score, question.family, others, question.seed, question.kind)
+    typer.echo(str(found))
+    lower, upper = found.interval
+    asked = {"benchmark": benchmark, "score": score, "family": found.family, "sentence": str(found)}
+    return {**asked, "flops": found.median, "lower90": lower, "upper90": upper, "never": found.never}
 
 
 def _told(found: pd.DataFrame, out: Path | None, title: str) -> None:
     """Print predictions, or write them to a file."""
-    from csvjax.atomic import replacing
-
     if out is None:
         show.prediction_table(found, title)
         return
-    with replacing(out.resolve()) as part:
-        found[list(_COLUMNS)].rename(columns=_COLUMNS).to_csv(part, index=False, lineterminator="\n")
+    write_table(predictions(found), out)
     typer.echo(f"{len(found)} predictions: {out}")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from csvjax.cli.output import with_json
 from csvjax.errors import InputError
 
 __all__ = ["report"]
 
 
+@with_json
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="The folder of a run.")],
-) -> None:
+) -> dict[str, Any]:
     """Write report.html into the folder of a run: one page that needs no network.
 
     Example: csvjax report runs/mine
@@ -27,4 +29,6 @@ def report(
             f"expected a run with held-out models to report on, found a fit to all models in {run}; fit with "
             "--holdout, or use csvjax evaluate"
         )
-    typer.echo(write_report(run))
+    page = write_report(run)
+    typer.echo(page)
+    return {"report": page}

@@ -7,20 +7,16 @@ items explain, or a single one by five standard errors, is inferred below what w
 
 from __future__ import annotations
 
-import re
-import tomllib
-from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from csvjax.data.registry import known
 from csvjax.data.scores import ScoreTable
 
 __all__ = ["Bounds", "chance_of", "find_bounds"]
 
-_REGISTRY = Path(__file__).parent.parent / "data" / "benchmarks.toml"
 _HIGHEST = 0.5  # that an unknown floor may be
 _ITEMS = 200.0  # of a benchmark that nothing is known of, to judge whether scores lie below its floor
 _SINGLE, _MEAN = 5.0, 3.0  # standard errors
@@ -75,20 +71,6 @@ def _below(score: np.ndarray, floor: float, n_items: float) -> bool:
 
 
 def chance_of(name: str) -> float | None:
-    """Score of guessing on a benchmark of this name; None where the name is not known.
-
-    The name counts up to what follows a separator: "mmlu_5shot" and "MMLU (5-shot)" are MMLU, "mmlu_pro" is not.
-    """
-    plain = _plain(name)
-    found = [known for known in _registry() if plain == known or plain.startswith(f"{known}_")]
-    return _registry()[max(found, key=len)] if found else None
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
-
-
-@cache
-def _registry() -> dict[str, float]:
-    table = tomllib.loads(_REGISTRY.read_text(encoding="utf-8"))["chance"]
-    return {_plain(name): float(value) for value, group in table.items() for name in group}
+    """Score of guessing on a benchmark of this name; None where it is not known."""
+    found = known(name)
+    return None if found is None else found.chance

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from csvjax.data.registry import Benchmark
+from csvjax.data.registry import known as known_of
 from csvjax.data.rules import Found
 from csvjax.data.scores import ScoreTable
 
@@ -18,7 +20,9 @@ __all__ = ["BenchmarkNote", "CovariateNote", "Description", "describe"]
 @dataclass(frozen=True)
 class BenchmarkNote:
     """`floor` and `n_items` are NaN where unknown; `floor_from` and `items_from` say how they are known. `least`,
-    `most`: the range of the scores, fractions. `known`: the number of models with a score.
+    `most`: the range of the scores, fractions. `known`: the number of models with a score. `usual_items`: the items of
+    the split of this benchmark that is usually reported, by its name; a fit takes no number that nobody told.
+    `group`: the ability that the benchmark is usually listed under.
     """
 
     name: str
@@ -32,6 +36,8 @@ class BenchmarkNote:
     least: float
     most: float
     known: int
+    usual_items: float = math.nan
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,11 @@ def _count(number: int, word: str) -> str:
 
 def _line(note: BenchmarkNote) -> str:
     floor = f"chance {note.floor:.3g} ({note.floor_from})" if not math.isnan(note.floor) else "chance unknown, inferred"
-    items = f"{note.n_items:g} items ({note.items_from})" if not math.isnan(note.n_items) else "items unknown"
+    items = "items unknown"
+    if not math.isnan(note.n_items):
+        items = f"{note.n_items:g} items ({note.items_from})"
+    elif not math.isnan(note.usual_items):
+        items = f"items unknown (usually {note.usual_items:g})"
     source = f" [{note.source}]" if note.source else ""
     scores = f"{_count(note.known, 'score')} from {note.least:.3g} to {note.most:.3g}" if note.known else "no scores"
     return f"{note.name}{source}: {note.unit}, {scores}, {floor}, {items}"
@@ -114,18 +124,24 @@ def _covariate_line(note: CovariateNote) -> str:
 
 
 def describe(
-    files: Iterable[str], found: Sequence[Found], table: ScoreTable, given: Iterable[str] = (), said: Iterable[str] = ()
+    files: Iterable[str],
+    found: Sequence[Found],
+    table: ScoreTable,
+    given: Iterable[str] = (),
+    said: Iterable[str] = (),
+    registry: Sequence[Benchmark] = (),
 ) -> Description:
-    """The description of what was read. given: benchmarks whose number of items the user gave."""
-    from csvjax.data.bounds import chance_of
-
+    """The description of what was read. given: benchmarks whose number of items the user gave. registry: what the user
+    says of benchmarks.
+    """
     notes = []
     given = set(given)
     told_floor = {name for part in found for name in part.known.get("floor", {})}
     for b, name in enumerate(table.benchmarks):
         score = table.score[:, b]
         known = score[~np.isnan(score)]
-        chance = chance_of(name)
+        entry = next((own for own in registry if own.name == name), None) or known_of(name)
+        chance = None if entry is None else entry.chance
         floor = float(table.floor[b])
         how = "told by the table" if name in told_floor else "given"
         if math.isnan(floor) and chance is not None:
@@ -144,6 +160,8 @@ def describe(
                 float(known.min()) if len(known) else math.nan,
                 float(known.max()) if len(known) else math.nan,
                 len(known),
+                math.nan if entry is None or entry.items is None else float(entry.items),
+                "" if entry is None else entry.group,
             )
         )
     sentences = dict.fromkeys([*(sentence for part in found for sentence in part.said), *said, *_remarks(table, found)])

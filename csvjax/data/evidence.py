@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from csvjax.data.raw_table import RawTable, counts_rows
+from csvjax.data.registry import about_link, known
 
 __all__ = ["Companion", "Judged", "about", "judge", "known_benchmark"]
 
@@ -71,10 +72,8 @@ class Judged:
 
 
 def known_benchmark(name: str) -> bool:
-    """Whether the registry of csvjax has a benchmark of this name."""
-    from csvjax.data.bounds import chance_of
-
-    return chance_of(name) is not None
+    """Whether the registry of csvjax has a benchmark of this name, whose scores are fractions."""
+    return known(name) is not None and about_link(name) is None
 
 
 def judge(raw: RawTable, used: Collection[str | None], named: Sequence[str] | None = None) -> Judged:
@@ -161,19 +160,21 @@ def _split(column: str) -> list[str]:
 
 def about(name: str, fractions: bool = False) -> str | None:
     """What a name says that is not a benchmark, as a reason; None if it says nothing. fractions: all values are."""
-    words, known = _split(name), _words()
+    words, told = _split(name), _words()
+    if not fractions and (reason := about_link(name)) is not None:
+        return reason
     unit = re.search(r"\(([^()]*)\)\s*$", name)
-    if unit and unit[1].strip().casefold() in known.units and not known_benchmark(name[: unit.start()]):
+    if unit and unit[1].strip().casefold() in told.units and not known_benchmark(name[: unit.start()]):
         return f"its unit is {unit[1].strip()}"
-    if known_benchmark(name) or (known.of_benchmarks.intersection(words) and not known.strong.intersection(words)):
+    if known_benchmark(name) or (told.of_benchmarks.intersection(words) and not told.strong.intersection(words)):
         return None
     if "❤" in name or "♥" in name:
         return "it counts likes"
-    telling = [word for word in words if word not in known.fillers]
-    others = sum(any(word in vocabulary for vocabulary in known.reasons.values()) for word in telling)
-    for reason, vocabulary in known.reasons.items():
+    telling = [word for word in words if word not in told.fillers]
+    others = sum(any(word in vocabulary for vocabulary in told.reasons.values()) for word in telling)
+    for reason, vocabulary in told.reasons.items():
         hits = [word for word in telling if word in vocabulary]
-        strong = [word for word in hits if word in known.strong and word in (words[0], words[-1])]
+        strong = [word for word in hits if word in told.strong and word in (words[0], words[-1])]
         if fractions and (others < len(telling) or reason == "it is a rating"):
             continue
         if strong or (hits and 2 * others >= len(telling)):

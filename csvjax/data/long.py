@@ -74,7 +74,7 @@ def read_long(raw: RawTable, roles: dict[str, str], rules: ReadingRules) -> Foun
         names.positions(wanted, tuple(found), "benchmark")
         found = np.asarray(wanted, dtype=object)
     else:
-        found, left = _scores_only(raw, roles["score"], of, [str(name) for name in found], source)
+        found, left = _scores_only(raw, roles["score"], of, [str(name) for name in found], source, rules)
         ignored += left
     kept = np.flatnonzero(pd.Index(rows.names).isin(list(found)))
     if len(kept) < len(rows.names):
@@ -130,7 +130,7 @@ def _chosen(
     source: dict[str, str] = {}
     if metric is not None:
         of, source = _with_metrics(raw, of, metric, rules, said)
-    of = _with_shots(raw, roles, lms, of)
+    of = _with_shots(raw, roles, of)
     asked = set(rules.wanted(tuple(dict.fromkeys(of))) or ())
     others = {name for name, word in source.items() if word == "other"}
     drop = parts | pd.Index(of).isin(list(others)) if others or parts.any() else parts
@@ -198,19 +198,20 @@ def _with_metrics(
     return [left.get((name, word), name) for name, word in zip(of, metric, strict=True)], source
 
 
-def _with_shots(raw: RawTable, roles: dict[str, str], lms: list[str], of: list[str]) -> list[str]:
-    """Names with the number of examples in the prompt, for benchmarks that a model has with several."""
+def _with_shots(raw: RawTable, roles: dict[str, str], of: list[str]) -> list[str]:
+    """Names with the number of examples in the prompt, for benchmarks that the table has with several."""
     if "shots" not in roles:
         return of
-    frame = pd.DataFrame({"lm": lms, "of": of, "shots": list(raw.text(roles["shots"]))})
-    several = frame.drop_duplicates().duplicated(["lm", "of"], keep=False)
-    names_of = set(frame.drop_duplicates()["of"][several])
-    return [f"{name} ({shots}-shot)" if name in names_of else name
-            for name, shots in zip(of, frame["shots"], strict=True)]  # fmt: skip
+    shots = list(raw.text(roles["shots"]))
+    each: dict[str, set[str]] = {}
+    for name, count in zip(of, shots, strict=True):
+        each.setdefault(name, set()).add(count)
+    return [f"{name} ({count}-shot)" if count and len(each[name] - {""}) > 1 else name
+            for name, count in zip(of, shots, strict=True)]  # fmt: skip
 
 
 def _scores_only(
-    raw: RawTable, column: str, of: np.ndarray, found: list[str], source: dict[str, str]
+    raw: RawTable, column: str, of: np.ndarray, found: list[str], source: dict[str, str], rules: ReadingRules
 ) -> tuple[np.ndarray, list[tuple[str, str]]]:
     """The benchmarks that are no losses, ratings or counts, by their names and values; and why others are not."""
     values = raw.parsed(column).values
@@ -218,11 +219,12 @@ def _scores_only(
     frame = frame[~np.isnan(values)]
     shares = frame.groupby("of")[["inside", "fraction"]].agg("mean")
     kept, left = [], []
+    told = set(check_units(rules.score_unit))
     for at, name in enumerate(found):
         inside, fraction = shares.loc[at] if at in shares.index else (1.0, 1.0)
         metric = source.get(name, "") or (name.rpartition(":")[2] if ":" in name else "")
         reason = about(name, fraction == 1) or (about(metric) if metric else None)
-        if reason is None and inside < 0.5:
+        if reason is None and inside < 0.5 and not told & {DEFAULT, name}:
             reason = "its values are neither fractions nor percent"
         if reason is None:
             kept.append(name)

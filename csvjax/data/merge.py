@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
+from csvjax import names
 from csvjax.data.rules import Found
 
 __all__ = ["merged"]
+
+T = TypeVar("T")
 
 _SAME = 1e-6
 
@@ -23,6 +27,7 @@ def merged(files: Sequence[str], parts: Sequence[Found]) -> tuple[Found, list[st
     """
     if len(parts) == 1:
         return parts[0], []
+    parts, said = _with_metrics(parts)
     lms = list(dict.fromkeys(name for part in parts for name in part.lms.index))
     benchmarks = tuple(dict.fromkeys(name for part in parts for name in part.benchmarks))
     score = np.full((len(lms), len(benchmarks)), np.nan)
@@ -44,7 +49,6 @@ def merged(files: Sequence[str], parts: Sequence[Found]) -> tuple[Found, list[st
         fresh = np.isnan(was) & ~np.isnan(new)
         score[grid] = np.where(fresh, new, was)
         first[grid] = np.where(fresh, at, first[grid])
-    said = []
     if count:
         more = f", and {count - len(conflicts)} more" if count > len(conflicts) else ""
         said.append(f"the table named first counts where two disagree: {'; '.join(conflicts)}{more}")
@@ -56,6 +60,40 @@ def merged(files: Sequence[str], parts: Sequence[Found]) -> tuple[Found, list[st
         units={name: unit for part in reversed(parts) for name, unit in part.units.items()},
     )  # fmt: skip
     return whole, said
+
+
+def _with_metrics(parts: Sequence[Found]) -> tuple[list[Found], list[str]]:
+    """The tables with names of their own for benchmarks that an earlier table has by another metric."""
+    first: dict[str, str] = {}
+    apart: dict[str, str] = {}
+    found = []
+    for part in parts:
+        new = {}
+        for name in part.benchmarks:
+            metric = part.source.get(name, "")
+            if metric and first.setdefault(name, metric) != metric:
+                new[name] = f"{name}:{metric}"
+        apart |= new
+        found.append(_renamed(part, new) if new else part)
+    said = [
+        f"{names.some(apart)} have another metric in a later table, and are called {names.some(apart.values())} there"
+    ]
+    return found, said if apart else []
+
+
+def _renamed(part: Found, new: dict[str, str]) -> Found:
+    def renamed(table: dict[str, T]) -> dict[str, T]:
+        return {new.get(name, name): value for name, value in table.items()}
+
+    return replace(
+        part,
+        benchmarks=tuple(new.get(name, name) for name in part.benchmarks),
+        known={role: renamed(values) for role, values in part.known.items()},
+        units=renamed(part.units),
+        items_from=renamed(part.items_from),
+        source=renamed(part.source),
+        groups=renamed(dict(part.groups)),
+    )
 
 
 def _models(lms: Sequence[str], parts: Sequence[Found]) -> pd.DataFrame:

@@ -19,10 +19,10 @@ _EXPECTED = "a CSV, TSV or parquet file"
 def read_raw(source: str | os.PathLike[str] | Any) -> RawTable:
     """Read a table from a file, whatever its name ends with, or from a frame of pandas, polars or pyarrow.
 
-    Files: CSV (separated by commas, semicolons, tabs or bars), parquet, Arrow, Excel (.xlsx), JSON and JSONL records,
-    Markdown and HTML, each also packed with gzip; and the results of the programs that `csvjax.data.readers` knows,
-    in a file or a folder. An index that pandas wrote into a file is a column without a name; one that only counts the
-    rows is left out.
+    Files: CSV (separated by commas, semicolons, tabs or bars), parquet, Arrow, Excel (.xlsx), JSON, JSONL and YAML
+    records, Markdown and HTML, each also packed with gzip; and the results of the programs that `csvjax.data.readers`
+    knows, in a file or a folder. An index that pandas wrote into a file is a column without a name; one that only
+    counts the rows is left out.
 
     Raises: InputError for a file that is missing, empty, of another kind, or not rectangular.
     """
@@ -58,8 +58,12 @@ def _table(path: Path, data: bytes) -> RawTable:
         return records.read_arrow(path, data)
     if data[:4] == b"PK\x03\x04" and workbook.is_workbook(data):
         return workbook.read_workbook(path, data)
+    if data[:4] == b"PK\x03\x04" and readers.is_log(data):
+        return readers.of_json(path, readers.header(path, data))
     kinds.refuse_binary(path, data)
     text = kinds.decode(path, data)
+    if {".yml", ".yaml"} & set(path.suffixes):
+        return readers.of_json(path, records.load_yaml(path, text))
     start = text[:2000].lstrip()
     if start.startswith(("{", "[")) and not {".csv", ".tsv"} & set(path.suffixes):
         return _json(path, text)

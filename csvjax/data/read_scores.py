@@ -15,9 +15,11 @@ from csvjax.data.columns import per_name
 from csvjax.data.describe import Description, describe
 from csvjax.data.long import long_columns, read_long
 from csvjax.data.merge import merged
+from csvjax.data.models import read_models, with_models
 from csvjax.data.numerals import Decimal
 from csvjax.data.raw import read_raw
 from csvjax.data.raw_table import RawTable
+from csvjax.data.registry import name_in, read_registry, with_registry
 from csvjax.data.rules import Found, ReadingRules
 from csvjax.data.score_units import ScoreUnit
 from csvjax.data.scores import ScoreTable
@@ -57,6 +59,8 @@ def read_scores(
     metric_column: str | None = None,
     metric: str | None = None,
     decimal: Decimal | None = None,
+    registry: str | os.PathLike[str] | None = None,
+    models: str | os.PathLike[str] | None = None,
 ) -> tuple[ScoreTable, pd.DataFrame]:
     """Read benchmark scores from a table, and what it says of the models.
 
@@ -75,7 +79,8 @@ def read_scores(
     score is worth as a fraction, or "percent", for all columns or by column; without it, as the values tell.
     `n_items`, `floors`, `ceilings`: number of test items, chance level and best score (fractions) by benchmark, NaN if
     unknown; they go before what the file says. `metric`: the metric to read where benchmarks have several. `decimal`:
-    the decimal mark.
+    the decimal mark. `registry`: a TOML file on benchmarks (`csvjax.data.registry`), `models`: one on models
+    (`csvjax.data.models`); they go before what tables and names say.
 
     Returns: the scores, with floors and ceilings that are NaN where nothing was said; and a frame with index `lm` and
     columns `family` (the model's own name if unknown), `params`, `tokens` and `flops` (NaN if unknown; 6 params tokens
@@ -97,6 +102,8 @@ def read_scores(
         ceilings=ceilings,
         metric=metric,
         decimal=decimal,
+        registry=() if registry is None else read_registry(registry),
+        models=() if models is None else read_models(models),
     )
     reading = read_tables(path if isinstance(path, (list, tuple)) else [path], rules)
     return reading.scores, reading.lms
@@ -110,10 +117,15 @@ def read_tables(sources: Sequence[Any], rules: ReadingRules) -> Reading:
     if not sources:
         raise InputError("expected at least one table of scores, found none; give a file")
     tables = [read_raw(source) for source in sources]
-    found = [_read(table, rules if len(tables) == 1 else _for_one(table, rules)) for table in tables]
+    alone = len(tables) == 1 and not rules.registry
+    found = [_read(table, rules if alone else _for_one(table, rules)) for table in tables]
+    if rules.registry:
+        found = [with_registry(part, rules.registry) for part in found]
     whole, said = merged([str(table.path) for table in tables], found)
+    lms, more = with_models(whole.lms, rules.models) if rules.models else (whole.lms, [])
+    said = [*said, *more]
     wanted = rules.wanted(whole.benchmarks)
-    if wanted is not None and len(tables) > 1:
+    if wanted is not None and not alone:
         whole = _ordered(whole, wanted)
     table = ScoreTable(
         tuple(whole.lms.index),
@@ -124,7 +136,7 @@ def read_tables(sources: Sequence[Any], rules: ReadingRules) -> Reading:
         per_name(rules.ceilings, whole.known.get("ceiling", {}), whole.benchmarks, np.nan, "ceilings"),
     )
     files = [Path(t.path).name if isinstance(t.path, Path) else t.path for t in tables]
-    return Reading(table, whole.lms, describe(files, found, table, rules.n_items or (), said))
+    return Reading(table, lms, describe(files, found, table, rules.n_items or (), said, rules.registry))
 
 
 def _read(raw: RawTable, rules: ReadingRules) -> Found:
@@ -141,7 +153,9 @@ def _for_one(raw: RawTable, rules: ReadingRules) -> ReadingRules:
     unit = rules.score_unit
     if isinstance(unit, Mapping):
         unit = {name: worth for name, worth in unit.items() if not name or name in known}
-    own = [name for name in rules.wanted(known) or () if name in known] if roles is None else []
+    becomes = {name: name_in(rules.registry, name) for name in known}
+    wanted = set(rules.wanted({*known, *becomes.values()}) or ())
+    own = [name for name in raw.columns if becomes[name] in wanted] if roles is None else []
     return replace(rules, columns=columns, benchmarks=own or None, score_unit=unit, joined=False)
 
 

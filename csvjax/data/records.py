@@ -15,7 +15,16 @@ import pandas as pd
 from csvjax.data.raw_table import Cells, RawTable, make_table
 from csvjax.errors import InputError
 
-__all__ = ["from_frame", "from_records", "is_frame", "load_json", "load_json_lines", "read_arrow", "read_parquet"]
+__all__ = [
+    "from_frame",
+    "from_records",
+    "is_frame",
+    "load_json",
+    "load_json_lines",
+    "load_yaml",
+    "read_arrow",
+    "read_parquet",
+]
 
 _NESTED = "it holds lists or groups, not numbers"
 
@@ -166,3 +175,15 @@ def load_json(path: Path | str, text: str) -> Any:
 def load_json_lines(path: Path | str, text: str) -> list[Any]:
     """Raises: InputError for a line that is no JSON."""
     return [load_json(f"{path}, line {at}", line) for at, line in enumerate(text.splitlines(), 1) if line.strip()]
+
+
+def load_yaml(path: Path | str, text: str) -> Any:
+    """Raises: InputError for text that is no YAML, or is nested too deeply."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        return yaml.load(text, loader)
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError, TypeError) as error:
+        what = "groups nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        raise InputError(f"{path}: expected YAML, found text that is none ({what[:200]}); write it again") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,10 @@ from jaxtyping import Float
 from csvjax.data.numerals import Decimal
 from csvjax.data.score_units import ScoreUnit
 from csvjax.errors import InputError
+
+if TYPE_CHECKING:
+    from csvjax.data.models import Model
+    from csvjax.data.registry import Benchmark
 
 __all__ = ["Found", "ReadingRules", "names_from"]
 
@@ -24,7 +29,8 @@ class ReadingRules:
     """`columns`: role (lm, family, params, tokens, flops, benchmark, score, metric, stderr) to column, None where the
     usual spellings are looked for. `units`: what one unit of params, tokens and flops is worth. `metric`: the metric to
     read of each benchmark of a long table that has several. `joined`: names in `benchmarks` may hold several names with
-    commas between them, as on a command line. The rest as in `csvjax.data.read_scores.read_scores`.
+    commas between them, as on a command line. `registry`, `models`: what the user says of benchmarks and models. The
+    rest as in `csvjax.data.read_scores.read_scores`.
     """
 
     columns: Mapping[str, str | None] = field(default_factory=dict)
@@ -38,6 +44,8 @@ class ReadingRules:
     decimal: Decimal | None = None
     joined: bool = False
     every_metric: bool = False
+    registry: tuple[Benchmark, ...] = ()
+    models: tuple[Model, ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.benchmarks, str) or (self.benchmarks is not None and not self.benchmarks):

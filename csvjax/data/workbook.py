@@ -1,4 +1,8 @@
-"""The first sheet with content of an Excel workbook (.xlsx), read with the standard library alone."""
+"""The first sheet with content of an Excel workbook (.xlsx), read with the standard library alone.
+
+Cells are kept by row and column. A library that fills a rectangle needs 550 GB where one cell stands in the last row
+and column of a sheet, as a stray blank does; and a limit on its parts keeps a packed file from filling the memory.
+"""
 
 from __future__ import annotations
 

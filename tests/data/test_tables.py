@@ -44,10 +44,15 @@ def workbook(rows: list[list[Any]]) -> bytes:
         lines.append(f'<row r="{r}">{cells}</row>')
     space = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
     link = 'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"'
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    relations = 'xmlns="http://schemas.openxmlformats.org/package/2006/relationships"'
     parts = {
+        "_rels/.rels": f"<Relationships {relations}>"
+        f'<Relationship Id="rId1" Type="{office}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
         "xl/workbook.xml": f'<workbook {space} {link}><sheets><sheet name="s" r:id="rId1"/></sheets></workbook>',
-        "xl/_rels/workbook.xml.rels": "<Relationships>"
-        '<Relationship Id="rId1" Type="t" Target="worksheets/sheet1.xml"/></Relationships>',
+        "xl/_rels/workbook.xml.rels": f"<Relationships {relations}>"
+        f'<Relationship Id="rId1" Type="{office}/worksheet" Target="worksheets/sheet1.xml"/>'
+        f'<Relationship Id="rId2" Type="{office}/sharedStrings" Target="sharedStrings.xml"/></Relationships>',
         "xl/sharedStrings.xml": f"<sst {space}>{''.join(f'<si><t>{text}</t></si>' for text in texts)}</sst>",
         "xl/worksheets/sheet1.xml": f"<worksheet {space}><sheetData>{''.join(lines)}</sheetData></worksheet>",
     }
@@ -97,6 +102,21 @@ def test_all_forms_give_the_same_table(tmp_path: Path, name: str) -> None:
     assert (table.lms, table.benchmarks) == (("a", "b"), ("x",))
     np.testing.assert_array_equal(table.score, [[0.5], [np.nan]])
     np.testing.assert_array_equal(lms["params"], [1e9, 7e9])
+
+
+def test_a_cell_at_the_far_end_of_a_sheet_costs_nothing(tmp_path: Path) -> None:
+    rows = [["Model", "x", "y"], ["a", 0.5, 0.25], ["b", 0.75, 0.5]]
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(workbook(rows))) as whole, zipfile.ZipFile(file, "w") as far:
+        for name in whole.namelist():
+            moved = whole.read(name).replace(b'<row r="3"', b'<row r="1048576"')
+            for old, new in ((b"A3", b"A1048576"), (b"B3", b"B1048576"), (b"C", b"XFD"), (b"XFD3", b"XFD1048576")):
+                moved = moved.replace(b'r="' + old, b'r="' + new)
+            far.writestr(name, moved)
+    path = tmp_path / "t.xlsx"
+    path.write_bytes(file.getvalue())
+    table, _ = read_scores(path)
+    np.testing.assert_array_equal(table.score, [[0.5, 0.25], [0.75, 0.5]])
 
 
 @pytest.mark.parametrize("frame", [FRAME, pa.Table.from_pandas(FRAME), FRAME.set_index("Model")], ids=["a", "b", "c"])

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.mutations import mutate, seeds, try_one
+from experiments.mutation_seeds import seeds
+from experiments.mutations import mutate, try_one
 
 SEEDS = seeds()
 

@@ -13,19 +13,40 @@ from typing import Any
 
 from csvjax.data import records
 from csvjax.data.raw_table import RawTable
-from csvjax.data.readers import benchpress, evalplus, every_eval, helm, leaderboard, lighteval, lm_harness, opencompass
+from csvjax.data.readers import (
+    aider,
+    benchpress,
+    epoch,
+    evalplus,
+    every_eval,
+    helm,
+    inspect_ai,
+    leaderboard,
+    lighteval,
+    lm_harness,
+    lm_samples,
+    open_lm,
+    opencompass,
+    wandb,
+)
+from csvjax.data.readers.inspect_ai import header, is_log
 from csvjax.data.readers.schema import Row, to_table
 from csvjax.errors import InputError
 
-__all__ = ["of_json", "of_table", "read_folder"]
+__all__ = ["header", "is_log", "of_json", "of_table", "read_folder"]
 
 _OF_JSON = (
-    lighteval,
+    lighteval,  # before the harness, whose form it shares
     lm_harness,
     every_eval,
+    inspect_ai,  # before EvalPlus, whose results lie under the same key
     evalplus,
     benchpress,
-)  # lighteval before the harness, whose form it shares
+    open_lm,
+    aider,
+    lm_samples,
+)
+_OF_TABLES = (leaderboard, opencompass, epoch, wandb)
 _MOST_FILES = 20_000
 
 
@@ -49,7 +70,7 @@ def of_json(path: Path, loaded: Any) -> RawTable:
         return records.from_records(path, [{"lm": name, **value} for name, value in loaded.items()])
     known = ", ".join(reader.NAME for reader in _OF_JSON)
     found = f"a JSON {type(loaded).__name__}" + (
-        f" with the keys {', '.join(list(loaded)[:5])}" if isinstance(loaded, dict) else ""
+        f" with the keys {', '.join(map(str, list(loaded)[:5]))}" if isinstance(loaded, dict) else ""
     )
     raise InputError(
         f"{path}: expected {known}, or a list of records with one for each model, found {found}; "
@@ -59,7 +80,7 @@ def of_json(path: Path, loaded: Any) -> RawTable:
 
 def of_table(raw: RawTable) -> RawTable:
     """The table in the form that the rest of csvjax reads, if it is an export of a known program; else as it is."""
-    for reader in (leaderboard, opencompass):
+    for reader in _OF_TABLES:
         if reader.matches(raw):
             return reader.read(raw)
     return raw
@@ -74,26 +95,54 @@ def read_folder(folder: Path) -> RawTable | None:
         raise InputError(f"{folder} is a dataset that csvjax wrote, expected a table of scores; give it with --data")
     rows: list[Row] = list(helm.rows(folder))
     names = [helm.NAME] if rows else []
-    for count, path in enumerate(sorted(folder.rglob("*.json"))):
+    suffixes = {".json", ".eval", ".jsonl"}
+    for count, path in enumerate(sorted(path for path in folder.rglob("*") if path.suffix in suffixes)):
         if count >= _MOST_FILES:
             raise InputError(f"{folder}: expected at most {_MOST_FILES} JSON files, found more; give a folder of fewer")
         if not path.is_file() or path.name in helm.FILES or path.stat().st_size > 256 << 20:
             continue
         try:
-            loaded = records.load_json(path, path.read_text(encoding="utf-8-sig"))
+            loaded = _load(path)
         except UnicodeDecodeError:
             continue
         except InputError:
-            if path.name.startswith("results"):
+            if path.name.startswith(("results", "samples_")) or path.suffix == ".eval":
                 raise
             continue
         reader = next((reader for reader in _OF_JSON if reader.matches(loaded)), None)
         if reader is not None:
             rows += reader.rows(path, loaded)
             names.append(reader.NAME)
+    rows = _with_samples(rows)
     return to_table(folder, rows, f"read as {', '.join(dict.fromkeys(names))}") if rows else None
+
+
+def _load(path: Path) -> Any:
+    if path.suffix == ".eval":
+        return inspect_ai.header(path, path.read_bytes())
+    text = path.read_text(encoding="utf-8-sig")
+    return records.load_json_lines(path, text) if path.suffix == ".jsonl" else records.load_json(path, text)
+
+
+def _with_samples(rows: Sequence[Row]) -> list[Row]:
+    """The rows, where scores that results and samples both tell count once, with the number of items of the samples."""
+    of_samples = {_key(row): row for row in rows if row.get("source", "").startswith("samples_")}
+    told = {_key(row) for row in rows if not row.get("source", "").startswith("samples_")}
+    found = []
+    for row in rows:
+        samples = of_samples.get(_key(row))
+        if samples is row and _key(row) in told:
+            continue
+        if samples is not None and samples is not row and "n_items" in samples:
+            row = {"n_items": samples["n_items"], **row}  # the same row, with what is known besides
+        found.append(row)
+    return found
+
+
+def _key(row: Row) -> tuple[str, str, str]:
+    return row["lm"], row["benchmark"], row.get("metric", "")
 
 
 def names_of_readers() -> Sequence[str]:
     """The programs whose results are read."""
-    return [reader.NAME for reader in (*_OF_JSON, helm, leaderboard, opencompass)]
+    return [reader.NAME for reader in (*_OF_JSON, helm, *_OF_TABLES)]

@@ -32,6 +32,8 @@ class Row(TypedDict, total=False):
     lm: str
     family: str
     params: float
+    tokens: float
+    flops: float
     benchmark: str
     metric: str
     score: float

@@ -1,0 +1,183 @@
+"""What is known of benchmarks by their names: a file of csvjax, and one of the user's that goes before it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from csvjax import names
+from csvjax.data.rules import Found
+from csvjax.data.user_files import checked_aliases, is_number, load_tables
+from csvjax.errors import InputError
+
+__all__ = ["Benchmark", "about_link", "known", "name_in", "read_registry", "with_registry"]
+
+_OWN = Path(__file__).parent / "benchmarks.toml"
+_LINKS = {
+    "fraction": "",
+    "elo": "it is a rating",
+    "nats": "it is a loss",
+    "minutes": "it is a time or a speed",
+    "number": "its scores are no fractions",
+}
+# What a name may have after that of a benchmark and still be the whole benchmark.
+_SAME = re.compile(r"(_(\d+_?shots?|acc|acc_norm|norm|em|exact_match|pass_1|cot))*")
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """`chance`, `ceiling`: fractions. `items`: of the split that is usually reported. `better`: higher or lower.
+    `link`: what scores are, a key of `_LINKS`. None and "" where not known.
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    chance: float | None = None
+    ceiling: float | None = None
+    items: int | None = None
+    better: str = "higher"
+    link: str = "fraction"
+    group: str = ""
+    source: str = ""
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(_plain(name) for name in (self.name, *self.aliases)))
+
+
+def known(name: str) -> Benchmark | None:
+    """The benchmark of csvjax's file that a name is about, None where there is none; of several, the longest.
+
+    The name counts up to what follows a separator: "mmlu_5shot" and "MMLU (5-shot)" are MMLU, "mmlu_pro" is not. Its
+    number of items is left out where the name may be that of a part.
+    """
+    plain, table = _plain(name), _spellings()
+    word = plain
+    while word not in table:
+        word, found, _ = word.rpartition("_")
+        if not found:
+            return None
+    entry = table[word]
+    if _SAME.fullmatch(plain[len(word) :]):
+        return entry
+    return Benchmark(**{**{f.name: getattr(entry, f.name) for f in fields(entry)}, "items": None})
+
+
+def about_link(name: str) -> str | None:
+    """Why the scores of a benchmark of this name cannot be fitted as fractions; None if they can, as far as known."""
+    found = known(name)
+    return None if found is None else _LINKS[found.link] or None
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+
+
+@cache
+def _spellings() -> dict[str, Benchmark]:
+    return _by_spelling(_OWN, read_registry(_OWN))
+
+
+def read_registry(path: str | os.PathLike[str]) -> tuple[Benchmark, ...]:
+    """The benchmarks of a TOML file: a table for each, with the fields of `Benchmark` as keys.
+
+    Raises: InputError for a file that cannot be read, an unknown key, a value of another kind, and two benchmarks of
+    one name.
+    """
+    keys = [field.name for field in fields(Benchmark) if field.name != "name"]
+    loaded = load_tables(path, "benchmark", keys)
+    found = tuple(_entry(path, name, told) for name, told in loaded.items())
+    _by_spelling(path, found)
+    return found
+
+
+def _by_spelling(path: str | os.PathLike[str], entries: Sequence[Benchmark]) -> dict[str, Benchmark]:
+    table: dict[str, Benchmark] = {}
+    for entry in entries:
+        for word in entry.spellings:
+            if word in table:
+                raise InputError(
+                    f"{path}: expected each name once, found {word!r} for {table[word].name!r} and for {entry.name!r}; "
+                    f"leave one out"
+                )
+            table[word] = entry
+    return table
+
+
+def _entry(path: str | os.PathLike[str], name: str, told: Mapping[str, Any]) -> Benchmark:
+    where = f"{path}, benchmark {name!r}"
+    if "better" in told and told["better"] not in ("higher", "lower"):
+        raise InputError(f"{where}: expected better to be 'higher' or 'lower', found {told['better']!r}; choose one")
+    if "link" in told and told["link"] not in _LINKS:
+        raise InputError(f"{where}: expected link to be one of {', '.join(_LINKS)}, found {told['link']!r}; choose one")
+    for key in ("chance", "ceiling"):
+        if key in told and not (is_number(told[key]) and 0 <= told[key] <= 1):
+            raise InputError(f"{where}: expected {key} to be a fraction, found {told[key]!r}; give one from 0 to 1")
+    if told.get("chance", 0) >= told.get("ceiling", 1):
+        raise InputError(f"{where}: expected a chance below the ceiling, found one that is not; correct it")
+    if "items" in told and not (isinstance(told["items"], int) and is_number(told["items"]) and told["items"] >= 1):
+        raise InputError(f"{where}: expected items to be a whole number above 0, found {told['items']!r}; correct it")
+    return Benchmark(name, **{**told, "aliases": checked_aliases(where, told)})
+
+
+def name_in(entries: Sequence[Benchmark], name: str) -> str:
+    """What the user's registry calls a benchmark: its name where this is an alias, else as it is."""
+    return next((entry.name for entry in entries if _plain(name) in entry.spellings), name)
+
+
+def with_registry(found: Found, entries: Sequence[Benchmark]) -> Found:
+    """What a table says, with what the user says of its benchmarks: a benchmark whose name is an alias is renamed.
+
+    Of several columns that become one benchmark, the first that has a score counts for each model. What the table says
+    of chance, ceiling and items gives way. Scores that are better when lower are taken from 1; a benchmark whose link
+    is not a fraction is left out.
+    """
+    table = {word: entry for entry in entries for word in entry.spellings}
+    each = [table.get(_plain(name)) for name in found.benchmarks]
+    columns: dict[str, np.ndarray] = {}
+    became: dict[str, list[str]] = {}
+    left = []
+    for name, entry, score in zip(found.benchmarks, each, found.score.T, strict=True):
+        if entry is not None and _LINKS[entry.link]:
+            left.append((name, _LINKS[entry.link]))
+            continue
+        new = name if entry is None else entry.name
+        score = 1 - score if entry is not None and entry.better == "lower" else score
+        before = columns.get(new)
+        columns[new] = score if before is None else np.where(np.isnan(before), score, before)
+        became.setdefault(new, []).append(name)
+    said = [f"{names.some(old)} are read as {new}" for new, old in became.items() if old != [new]]
+    told = {entry.name: entry for entry in each if entry is not None}
+    first = {new: old[0] for new, old in became.items()}
+
+    def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {new: values[old] for new, old in first.items() if old in values}
+
+    known_of = {role: renamed(values) for role, values in found.known.items()}
+    items_from = renamed(found.items_from)
+    for role, key in (("floor", "chance"), ("ceiling", "ceiling"), ("n_items", "items")):
+        for new in first:
+            if new in told and (value := getattr(told[new], key)) is not None:
+                known_of.setdefault(role, {})[new] = float(value)
+                if role == "n_items":
+                    items_from[new] = "told by the registry"
+    return Found(
+        found.lms,
+        tuple(columns),
+        np.stack(list(columns.values()), axis=1) if columns else found.score[:, :0],
+        known_of,
+        renamed(found.units),
+        items_from,
+        {new: metric for new, metric in renamed(found.source).items() if became[new] == [new]},
+        found.covariates,
+        (*found.ignored, *left),
+        (*found.said, *said),
+        renamed(found.groups),
+    )
