@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -13,7 +12,7 @@ from jaxtyping import Bool
 
 from csvjax.data.dataset import Dataset
 from csvjax.errors import FitWarning, InputError
-from csvjax.infer import Laplace, Method, Nuts
+from csvjax.infer import Laplace, Map, Method, Nuts
 from csvjax.infer.align import in_one_order
 from csvjax.infer.outliers import fit_without_outliers
 from csvjax.law.density import law_density
@@ -24,9 +23,10 @@ from csvjax.precision import float64
 from csvjax.result.guard import check_fit
 from csvjax.result.result import Result, told_outliers
 
-__all__ = ["default_law", "fit"]
+__all__ = ["default_law", "default_method", "fit"]
 
 _EFFECTS: tuple[Effect, ...] = ("family", "run")
+_SMALL = 300  # scores
 
 
 @float64
@@ -44,7 +44,7 @@ def fit(
     Args:
         data: models with scores, and whatever is known of their losses, compute and families.
         law: what the law is made of. Default: `default_law(data)`.
-        method: `csvjax.Map`, `Laplace`, `Svi` or `Nuts`. Default: Laplace.
+        method: `csvjax.Map`, `Laplace`, `Svi` or `Nuts`. Default: `default_method` of the scores and the law.
         seen: scores to fit. Default: all that are there.
         seed: of every random choice.
         chains: folder where NUTS keeps its chains; the same call resumes them.
@@ -55,11 +55,11 @@ def fit(
     and where models were left out.
     Raises: InputError for a dataset without scores, and for covariates that are not known or do not vary.
     """
-    law = default_law(data) if law is None else law
-    method = Laplace() if method is None else method
     if data.scores is None:
         raise InputError("expected a dataset with scores, found one without; give scores to align")
+    law = default_law(data) if law is None else law
     mask = np.isfinite(data.scores.score) if seen is None else seen
+    method = default_method(data, law, mask)[0] if method is None else method
     evidence, known = make_evidence(data, mask, law, seed)
     density = law_density(law)
     with warnings.catch_warnings():
@@ -70,7 +70,7 @@ def fit(
         found = in_one_order(found, method, density, fitted)
     left_out = np.asarray(evidence.seen) & ~np.asarray(fitted.seen)
     result = Result(law, data, fitted, known, found.name, found.x, found.status, found.diagnostics, left_out, seed)
-    result = replace(result, status=check_fit(result))
+    result = result.with_status(check_fit(result))
     if flat := _constant(fitted, result.benchmarks):
         warnings.warn(
             f"all scores of {some(flat)} are alike: nothing says what would change them, and predictions are near that",
@@ -84,6 +84,25 @@ def fit(
     if result.outliers:
         warnings.warn(told_outliers(result.outliers), FitWarning, stacklevel=3)
     return result
+
+
+def default_method(
+    data: Dataset, law: Law, seen: Bool[np.ndarray, "lm benchmark"], search: Map | None = None
+) -> tuple[Method, str]:
+    """The method for a table of this size, and why.
+
+    Up to 300 scores it is NUTS: the posterior of a small table is often far from normal (a ceiling that no score tells
+    of, above all), and the chains take about a minute. Beyond, it is Laplace's approximation, and so it is for texts of
+    more than 64 units, whose salience has hundreds of parameters.
+    """
+    search = Map() if search is None else search
+    scores = int(np.sum(seen))
+    if data.losses is not None and len(data.losses.units) > FREE_UNITS:
+        return Laplace(map=search), f"salience of {len(data.losses.units):,} units has too many parameters for NUTS"
+    if scores > _SMALL:
+        return Laplace(map=search), f"{scores:,} scores are more than the {_SMALL} up to which NUTS is quick"
+    chains = Nuts(warmup=150, draws=200, target=0.8, rhat=1.05, ess=25, map=search)
+    return chains, f"{scores:,} scores are few enough for NUTS, which makes no approximation"
 
 
 def _constant(e: Evidence, benchmarks: Sequence[str]) -> list[str]:

@@ -38,7 +38,7 @@ def evaluate(
     tail: options.Tail = None,
     prior: options.Prior = None,
     keep_outliers: options.KeepOutliers = False,
-    method: options.MethodName = "laplace",
+    method: options.ManyFits = "laplace",
     draws: options.Draws = None,
     warmup: options.Warmup = None,
     starts: options.Starts = None,
@@ -61,6 +61,8 @@ def evaluate(
 
     made_of = options.LawOptions(capabilities, covariates, effects, own, tail, prior, keep_outliers)
     by = options.method_of(options.MethodOptions(method, draws, warmup, starts), quick)
+    if by is None:
+        raise InputError("expected --method map, laplace, svi or nuts for many fits, found auto; choose one")
     if repeated := sorted({text for text in split if split.count(text) > 1}):
         raise InputError(f"expected every split once, found {', '.join(repeated)} more than once; name it once")
     runs.check_out(out)

@@ -12,7 +12,7 @@ from csvjax.cli import law_options as options
 from csvjax.cli.holdout import inner_cells, seen_cells, target_names
 from csvjax.cli.output import predictions, with_json
 from csvjax.cli.source import Source, with_source
-from csvjax.errors import FitWarning, InputError
+from csvjax.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["fit"]
 
 _MOST = 4  # capabilities that `auto` tries
-_RHAT = 1.01
 
 Holdout = Annotated[
     list[str] | None,
@@ -77,7 +76,7 @@ def fit(
     tail: options.Tail = None,
     prior: options.Prior = None,
     keep_outliers: options.KeepOutliers = False,
-    method: options.MethodName = "laplace",
+    method: options.MethodName = "auto",
     draws: options.Draws = None,
     warmup: options.Warmup = None,
     starts: options.Starts = None,
@@ -107,6 +106,7 @@ def fit(
     wanted = target_names(dataset, targets)
     seen = seen_cells(dataset, holdout or (), wanted)
     hidden = inner_cells(dataset, seen, wanted, inner)
+    by, named = options.settled_method(by, how, dataset, law, seen)
     config = {
         "dataset": source.name,
         "command": "fit",
@@ -122,7 +122,7 @@ def fit(
         chosen = _choose(dataset, seen, law, hidden, seed, begin) if automatic else None
         law = chosen.law if chosen else law
         tell = begin(3)
-        tell(f"fitting {int(seen.sum())} scores of {int(seen.any(axis=1).sum())} models by {method}")
+        tell(f"fitting {int(seen.sum())} scores of {int(seen.any(axis=1).sum())} models by {named}")
         found = fitting.fit(dataset, law, method=by, seen=seen, seed=seed, chains=chains)
         tell("saving the posterior draws")
         found.save(run.folder)
@@ -136,15 +136,14 @@ def fit(
         if chosen:
             chosen.table.to_csv(run.folder / "choice.csv", index=False, lineterminator="\n")
         run.write_config(**_told(found))
-    typer.echo("; ".join([f"law: {options.law_words(law, method)}", *found.assumed]))
+    typer.echo("; ".join([f"law: {options.law_words(law, named)}", *found.assumed]))
     typer.echo(str(found.status))
-    _warn_of_chains(found)
     if chosen:
         _show_choice(chosen, inner)
     if len(cells):
         show.prediction_table(cells, "scores that the fit has not seen")
     typer.echo(f"run: {out}")
-    words = {"run": out, "law": options.law_words(law, method), "assumed": found.assumed, "status": str(found.status)}
+    words = {"run": out, "law": options.law_words(law, named), "assumed": found.assumed, "status": str(found.status)}
     return {**words, "converged": found.status.ok, "predictions": predictions(cells)}
 
 
@@ -186,22 +185,6 @@ def _show_choice(chosen: Choice, inner: str | None) -> None:
         ("capabilities", "log evidence", "log score", "converged"),
         rows,
     )
-
-
-def _warn_of_chains(found: Result) -> None:
-    import warnings
-
-    from csvjax.result.draws import convergence
-
-    table = convergence(found, found.labelled) if len(found.x) > 1 else None
-    worst = 1.0 if table is None else table.loc[table["quantity"] != "parameters", "rhat"].max()
-    if worst > _RHAT:
-        warnings.warn(
-            f"the chains do not agree on capabilities, loadings or logits: largest r-hat {worst:.3f}, which should be "
-            f"at most {_RHAT}; draw longer (--draws, --warmup)",
-            FitWarning,
-            stacklevel=1,
-        )
 
 
 def _figures(cells: pd.DataFrame) -> dict[str, float]:

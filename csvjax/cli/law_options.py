@@ -15,8 +15,10 @@ from csvjax.cli.source import Source
 from csvjax.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from csvjax.data.dataset import Dataset
-    from csvjax.infer import Method
+    from csvjax.infer import Map, Method
     from csvjax.law.model import Effect, Law, Priors
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "Effects",
     "KeepOutliers",
     "LawOptions",
+    "ManyFits",
     "MethodName",
     "MethodOptions",
     "Own",
@@ -40,10 +43,11 @@ __all__ = [
     "law_words",
     "method_of",
     "read_data",
+    "settled_method",
 ]
 
-METHODS = ("map", "laplace", "svi", "nuts")
-_DEFAULT_METHOD = "laplace"
+METHODS = ("auto", "map", "laplace", "svi", "nuts")
+_DEFAULT_METHOD = "auto"
 _EFFECTS: tuple[Effect, ...] = ("family", "run")
 _MOST_TAIL = 0.5  # two degrees of freedom, below which a residual has no variance
 
@@ -101,7 +105,20 @@ KeepOutliers = Annotated[
         "--keep-outliers", "Keep models whose scores the law cannot explain. Default: leave them out and name them."
     ),
 ]
-MethodName = Annotated[str, _option("--method", "Inference: map, laplace (default), svi or nuts.", "NAME", INFERENCE)]
+MethodName = Annotated[
+    str,
+    _option(
+        "--method",
+        "Inference: map, laplace, svi or nuts. Default: nuts for a table of up to 300 scores, otherwise laplace; the "
+        "command says which, and why.",
+        "NAME",
+        INFERENCE,
+    ),
+]
+ManyFits = Annotated[
+    str,
+    _option("--method", "Inference of each fit: map, laplace (default), svi or nuts.", "NAME", INFERENCE),
+]
 Draws = Annotated[
     int | None, _option("--draws", "Number of posterior draws. With nuts: of each chain.", "NUMBER", INFERENCE)
 ]
@@ -248,12 +265,12 @@ def _priors(given: list[str] | None, default: Priors) -> Priors:
     return default._replace(**chosen)
 
 
-def method_of(options: MethodOptions, quick: bool = False) -> Method:
-    """The method of this name with its default settings, those for a first look, or those given.
+def method_of(options: MethodOptions, quick: bool = False) -> Method | None:
+    """The method of this name with its default settings, those for a first look, or those given; None for `auto`.
 
     Raises: InputError for another name, settings that the method does not have, and numbers that are too small.
     """
-    from csvjax.infer import Laplace, Map, Nuts, Svi
+    from csvjax.infer import Laplace, Nuts, Svi
     from csvjax.names import hint
 
     name = options.name
@@ -262,7 +279,7 @@ def method_of(options: MethodOptions, quick: bool = False) -> Method:
     for option, value, those, least in (
         ("--chains", options.chains, ("nuts",), None),
         ("--warmup", options.warmup, ("nuts",), 10),
-        ("--draws", options.draws, ("laplace", "svi", "nuts"), 10),
+        ("--draws", options.draws, ("auto", "laplace", "svi", "nuts"), 10),
         ("--starts", options.starts, METHODS, 1),
     ):
         if value is not None and name not in those:
@@ -271,18 +288,43 @@ def method_of(options: MethodOptions, quick: bool = False) -> Method:
             )
         if isinstance(value, int) and least is not None and value < least:
             raise InputError(f"expected {option} of at least {least}, found {value}; give a larger number")
-    search = Map(starts=1) if quick else Map()
-    if options.starts is not None:
-        search = replace(search, starts=options.starts, finalists=min(search.finalists, options.starts))
+    search = _search(options, quick)
+    if name == "auto" and not quick:
+        return None
     if name == "map":
         return search
-    if name == "laplace":
+    if name in ("auto", "laplace"):
         return Laplace(draws=options.draws or (400 if quick else 1000), map=search)
     if name == "svi":
         found = Svi(steps=500, draws=400, map=search) if quick else Svi(map=search)
         return found if options.draws is None else replace(found, draws=options.draws)
     chains = Nuts(warmup=150, draws=150, chains=2, map=search) if quick else Nuts(map=search)
     return replace(chains, warmup=options.warmup or chains.warmup, draws=options.draws or chains.draws)
+
+
+def _search(options: MethodOptions, quick: bool) -> Map:
+    from csvjax.infer import Map
+
+    search = Map(starts=1) if quick else Map()
+    if options.starts is None:
+        return search
+    return replace(search, starts=options.starts, finalists=min(search.finalists, options.starts))
+
+
+def settled_method(
+    method: Method | None, options: MethodOptions, data: Dataset, law: Law, seen: np.ndarray
+) -> tuple[Method, str]:
+    """The method, or the default one for so many scores; and its name, with the reason where it was not asked for."""
+    from csvjax.fitting import default_method
+    from csvjax.infer import Laplace, Nuts
+
+    why = ""
+    if method is None:
+        method, why = default_method(data, law, seen, _search(options, False))
+        if options.draws is not None and isinstance(method, Laplace | Nuts):
+            method = replace(method, draws=options.draws)
+    name = type(method).__name__.lower()
+    return method, f"{name} ({why})" if why else name
 
 
 def law_words(law: Law, method: str) -> str:

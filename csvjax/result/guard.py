@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import expit, logit
 
+from csvjax.infer.convergence import bulk_ess, rhat
 from csvjax.infer.result import Status
 from csvjax.law.predictive import draw_law
 from csvjax.precision import float64
@@ -24,6 +25,7 @@ _WORSE = 1.5  # times the error of the plain fit
 _SLIGHT = 0.02  # root mean squared error that is never complained of, as a fraction of items
 _TAIL = 0.0005  # share of the predictive means on one side of the observed one
 _DRAWS = 200
+_RHAT, _ESS = 1.02, 200  # of the logits of all cells; of hundreds of well-mixed ones the largest r-hat is some 1.01
 
 
 @float64
@@ -31,6 +33,8 @@ def check_fit(result: Result) -> Status:
     """The status of the fit, with the benchmarks that it does not describe."""
     if not result.status.ok:
         return result.status
+    if (chains := _check_chains(result)) is not None and not chains.ok:
+        return chains
     e = result.evidence
     x = result.draws()
     x = x[np.linspace(0, len(x) - 1, _DRAWS).astype(int)]
@@ -61,7 +65,23 @@ def check_fit(result: Result) -> Status:
             False,
             f"the fitted scores miss the observed mean of {', '.join(off)}; check floors, ceilings and units of these",
         )
-    return result.status
+    return result.status if chains is None else chains
+
+
+def _check_chains(result: Result) -> Status | None:
+    """Whether several chains agree on what is predicted of every cell; None where there are no chains."""
+    if len(result.x) < 2:
+        return None
+    logit = result.cells.logit.reshape(*result.x.shape[:2], -1)
+    worst, fewest = float(rhat(logit).max()), float(bulk_ess(logit).min())
+    if worst > _RHAT or fewest < _ESS:
+        return Status(
+            False,
+            f"the chains do not agree on the scores that they predict: largest r-hat {worst:.3f}, which should be at "
+            f"most {_RHAT}, and {fewest:.0f} effective draws, which should be {_ESS}; draw longer (--draws, --warmup)",
+        )
+    told = f"{result.status}; of the predicted scores largest r-hat {worst:.3f}, at least {fewest:.0f} effective draws"
+    return Status(True, told)
 
 
 def plain_error(y: Float[np.ndarray, " lm"], index: Float[np.ndarray, " lm"]) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
@@ -154,6 +154,13 @@ class Result:
                 )
             )
         return pd.concat(parts, ignore_index=True)
+
+    def with_status(self, status: Status) -> Result:
+        """The same with another status; draws that were made already are kept."""
+        new = replace(self, status=status)
+        if "cells" in self.__dict__:
+            new.__dict__["cells"] = self.cells
+        return new
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fit into the folder `path`, for `csvjax.load`: see `csvjax.result.files.save_fit`."""
