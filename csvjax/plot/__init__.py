@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from csvjax.plot.calibration import coverage, pit
+    from csvjax.plot.comparison import methods
     from csvjax.plot.curves import capability_curve, compute_curve
     from csvjax.plot.domains import salience_by_domain
     from csvjax.plot.estimates import capabilities, loadings
     from csvjax.plot.losses import score_by_loss
-    from csvjax.plot.comparison import methods
     from csvjax.plot.points import predicted
     from csvjax.plot.priors import prior_posterior
     from csvjax.plot.residual_map import residuals

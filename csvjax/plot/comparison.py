@@ -12,15 +12,20 @@ __all__ = ["methods"]
 
 _COLOURS = {"best": PALETTE[2], "better": PALETTE[2], "not decided": ACCENT, "worse": FAINT}
 _SYMBOLS = {"best": "circle", "better": "circle", "not decided": "diamond", "worse": "x-thin"}
-_WORDS = {"best": "lowest error", "not decided": "not told apart from it", "worse": "worse", "better": "better on common scores"}  # fmt: skip
+_WORDS = {
+    "best": "lowest error",
+    "not decided": "not told apart from it",
+    "worse": "worse",
+    "better": "better on common scores",
+}
 
 
 def methods(table: pd.DataFrame, split: str | None = None) -> Any:
     """Error of each method (CRPS) with its 95 % interval over families or models; less is better.
 
     Args:
-        table: what `csvjax compare` writes (`csvjax.evaluate.comparison_table`), or referee.csv of a run: split, method,
-            crps, crps_low, crps_high, against, asked, answered.
+        table: what `csvjax compare` writes (`csvjax.evaluate.comparison_table`), or referee.csv of a run, with split,
+            method, crps, crps_low, crps_high, against, asked and answered.
         split: the split to show. Default: the first.
 
     Returns: a Plotly figure, the best method on top.

@@ -136,7 +136,7 @@ def compute_curve(
     assert scale is not None  # else there would be no curves
     band = curves[curves["benchmark"] == benchmark]
     known = cells.dropna(subset=[scale.column]).assign(x=lambda t: t[scale.column])
-    whose = "a new family" if family is None else shown(family)
+    whose = f"expected, {'a new family' if family is None else shown(family)}"
     traces = _band(band, whose)
     traces += _observed(known, fit)
     traces += _targets(predictions, known, benchmark)
@@ -145,16 +145,17 @@ def compute_curve(
     if len(fitted) and fitted.max() < band["x"].max():
         layout = _fan(float(fitted.max()), float(band["x"].max()))
     values = [*band["lower90"], *band["upper90"], *known["observed"].dropna()]
-    x = axis(_TITLES[scale.column], type="log", exponentformat="power", dtick=1, range=list(np.log10([*band["x"].iloc[[0, -1]]])))  # fmt: skip
+    ends = np.log10(band["x"].iloc[[0, -1]].to_numpy(float)).tolist()
+    x = axis(_TITLES[scale.column], type="log", exponentformat="power", dtick=1, range=ends)
     return figure(traces, x, score_axis("score", values), **layout)
 
 
 def _band(band: pd.DataFrame, whose: str) -> list[dict[str, Any]]:
     """Two areas and the mean, of a table with x, mean, lower and upper 50 and 90."""
     return [
-        *ribbon(band["x"], band["lower90"], band["upper90"], ACCENT, "90 % of mean scores", 0.14),
+        *ribbon(band["x"], band["lower90"], band["upper90"], ACCENT, "90 %", 0.14),
         *ribbon(band["x"], band["lower50"], band["upper50"], ACCENT, "50 %", 0.22),
-        line(band["x"], band["mean"], ACCENT, width=2.5, name=f"expected, {whose}"),
+        line(band["x"], band["mean"], ACCENT, width=2.5, name=whose),
     ]
 
 
@@ -263,7 +264,7 @@ def capability_curve(fit: Result, benchmark: str, *, tree: Any = None, curves: p
     known = cells.assign(x=cells["lm"].map(theta)).dropna(subset=["x"])
     values = [*band["lower90"], *band["upper90"], *known["observed"].dropna()]
     return figure(
-        [*_band(band, "other capabilities at 0"), *_observed(known, fit)],
+        [*_band(band, "expected"), *_observed(known, fit)],
         axis("general capability (standard deviations)"),
         score_axis("score", values),
     )

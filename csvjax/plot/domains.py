@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from csvjax.plot.residual_map import DIVERGING
+from csvjax.plot.residual_map import COLOURBAR, DIVERGING
 from csvjax.plot.style import checked, figure, shown
 
 __all__ = ["domain_shares", "salience_by_domain"]
@@ -18,7 +18,7 @@ def domain_shares(salience: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
     checked(salience, ("benchmark", "domain", "share", "base_weight"), "a salience")
     sums = salience.groupby(["benchmark", "domain"], sort=False)[["share", "base_weight"]].sum()
     share = (sums / sums.groupby("benchmark", sort=False).transform("sum")).unstack("domain", fill_value=0.0)
-    return share["share"], share["base_weight"].mean()
+    return pd.DataFrame(share["share"]), pd.DataFrame(share["base_weight"]).mean()
 
 
 def salience_by_domain(salience: pd.DataFrame) -> Any:
@@ -36,19 +36,26 @@ def salience_by_domain(salience: pd.DataFrame) -> Any:
     ratio = (share / base.where(base > 0)).fillna(1.0).to_numpy(float)
     octaves = np.log2(np.clip(ratio, 2.0**-6, 2.0**6))
     end = max(float(np.abs(octaves).max()), 0.5)
+    hover = "%{text} of its salience in %{x}<br>%{customdata} times the share of bytes"
     ticks = np.linspace(-end, end, 5)
     trace = {
         "type": "heatmap", "z": np.round(octaves, 3).tolist(),
-        "x": [f"{shown(name)}<br>{part:.0%} of bytes" for name, part in base.items()],
+        "x": [f"{shown(name)}, {part:.0%}" for name, part in base.items()],
         "y": [shown(name) for name in share.index],
         "text": [[f"{v:.0%}" for v in row] for row in share.to_numpy()], "texttemplate": "%{text}",
         "customdata": np.round(ratio, 2).tolist(),
         "meta": {"y": "benchmark"}, "colorscale": DIVERGING, "zmin": -end, "zmax": end, "xgap": 1, "ygap": 1,
         "colorbar": {
-            "title": {"text": "times its<br>bytes"}, "thickness": 12, "tickvals": ticks.tolist(),
-            "ticktext": [f"×{2**t:.2g}" for t in ticks],  # noqa: RUF001
+            **COLOURBAR, "title": {"text": "times its<br>bytes"}, "tickvals": ticks.tolist(),
+            "ticktext": [_times(t) for t in ticks],
         },
-        "hovertemplate": "<b>%{y}</b><br>%{text} of its salience in %{x}<br>%{customdata} times the share of bytes<extra></extra>",
+        "hovertemplate": f"<b>%{{y}}</b><br>{hover}<extra></extra>",
     }  # fmt: skip
     x, y = ({"automargin": True, "ticks": "", "type": "category"} for _ in range(2))
-    return figure([trace], x | {"side": "top"}, y, height=150 + 26 * len(share))
+    x |= {"tickangle": -40, "title": {"text": "domain, and its share of the bytes"}}
+    return figure([trace], x, y, height=170 + 26 * len(share))
+
+
+def _times(octaves: float) -> str:
+    """As in "5 times its bytes", or a fifth of them."""
+    return f"{'×' if octaves >= 0 else '÷'}{2 ** abs(octaves):.2g}"  # noqa: RUF001

@@ -26,14 +26,16 @@ def score_by_loss(
     table: pd.DataFrame,
     loss: Literal["salient_loss", "mean_loss"] = "salient_loss",
     families: Sequence[str] | None = None,
+    intervals: bool = True,
 ) -> Any:
-    """Observed scores and their predicted 90 % intervals against a loss.
+    """Observed scores, and their predicted 90 % intervals, against a loss.
 
     Args:
         table: predictions of one benchmark with lm, family, benchmark, observed, mean, lower90, upper90 and the loss
             (`csvjax.result.salient.with_losses`).
         loss: "salient_loss" or "mean_loss".
         families: all families in the order of their colours, so that figures of several tables agree.
+        intervals: whether to draw predictions too.
 
     Returns: a Plotly figure: bars are predictions, marks are what was observed.
 
@@ -42,8 +44,11 @@ def score_by_loss(
     columns = ("lm", "family", "benchmark", "observed", "mean", "lower90", "upper90", loss)
     known = checked(table, columns, "predictions").dropna(subset=[loss])
     needs(len(known) > 0, f"expected predictions of models with a {loss}, found none; fit with losses")
-    band = dots(known, loss, "mean", lower="lower90", upper="upper90", colour=FAINT, symbol="line-ew", size=9)
-    traces = [band | {"name": "predicted, 90 % interval", "hovertemplate": "<b>%{customdata[0]}</b><br>predicted %{y}<extra></extra>"}]  # fmt: skip
+    traces = []
+    if intervals:
+        band = dots(known, loss, "mean", lower="lower90", upper="upper90", colour=FAINT, symbol="line-ew", size=9)
+        hover = "<b>%{customdata[0]}</b><br>predicted %{y}<extra></extra>"
+        traces.append(band | {"name": "predicted, 90 % interval", "hovertemplate": hover})
     for family, (colour, symbol) in of_family(known["family"], families).items():
         rows = known[(known["family"].astype(str) == family) & known["observed"].notna()]
         if rows.empty:
@@ -51,5 +56,5 @@ def score_by_loss(
         trace = dots(rows, loss, "observed", colour=colour, symbol=symbol, name=shown(family))
         hover = f"<b>%{{customdata[0]}}</b><br>observed %{{y}}<br>{_TITLES[loss]} %{{x:.3f}}<extra></extra>"
         traces.append(trace | {"hovertemplate": hover})
-    values = known[["observed", "lower90", "upper90"]].to_numpy(float).ravel()
+    values = known[["observed", "lower90", "upper90"] if intervals else ["observed"]].to_numpy(float).ravel()
     return figure(traces, axis(_TITLES[loss]), score_axis("score", values))

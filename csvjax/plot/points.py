@@ -12,10 +12,7 @@ from csvjax.plot.style import checked, dots, figure, line, needs, of_family, sco
 
 __all__ = ["predicted"]
 
-_HOVER = (
-    "<b>%{customdata[0]}</b>, %{customdata[1]}<br>observed %{x}<br>predicted %{y} "
-    "(90 %: %{customdata[2]} to %{customdata[3]})<extra></extra>"
-)
+_HOVER = "<b>%{customdata[0]}</b>, %{customdata[1]}<br>observed %{x}<br>predicted %{y}<extra></extra>"
 
 
 def predicted(table: pd.DataFrame, families: Sequence[str] | None = None) -> Any:
@@ -48,14 +45,6 @@ def predicted(table: pd.DataFrame, families: Sequence[str] | None = None) -> Any
             hovertemplate=_HOVER,
         )  # fmt: skip
         found["marker"]["symbol"] = np.where(out, f"{symbol}-open", symbol).tolist()
-        text = (_short(rows["lower90"]), _short(rows["upper90"]))
-        found["customdata"] = [[*names, *its] for names, *its in zip(found["customdata"], *text, strict=True)]
         traces.append(found)
-    alike = {"range": ends}
-    return figure(
-        traces, score_axis("observed score", values.ravel(), **alike), score_axis("predicted score", values.ravel(), **alike)
-    )  # fmt: skip
-
-
-def _short(values: pd.Series) -> list[str]:
-    return [f"{v:.3g}" for v in values]
+    x, y = (score_axis(f"{word} score", values.ravel(), range=ends) for word in ("observed", "predicted"))
+    return figure(traces, x, y)

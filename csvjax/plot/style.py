@@ -40,8 +40,9 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "triangle-d
 """Families differ in colour and in symbol, so that a print in grey can be read."""
 
 ACCENT, FAINT = PALETTE[0], "#8A8A8A"
-_DIGITS = 5
+_DIGITS = 4
 _OPACITY = 0.2
+_LEGEND = {"orientation": "h", "traceorder": "normal", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"}
 
 
 def shown(text: object) -> str:
@@ -50,8 +51,12 @@ def shown(text: object) -> str:
 
 
 def numbers(values: Iterable[float]) -> list[float | None]:
-    """Floats of five digits; None for a gap."""
-    return [float(f"{v:.{_DIGITS}g}") if math.isfinite(v) else None for v in np.asarray(list(values), float)]
+    """Floats of four digits, fractions of three decimals, which no figure can tell from more; None for a gap."""
+    found = np.asarray(list(values), float)
+    known = found[np.isfinite(found)]
+    if len(known) and known.min() >= 0 and 0.2 < known.max() <= 1:
+        return [round(float(v), 3) if math.isfinite(v) else None for v in found]
+    return [float(f"{v:.{_DIGITS}g}") if math.isfinite(v) else None for v in found]
 
 
 def shade(colour: str, opacity: float) -> str:
@@ -146,7 +151,7 @@ def dots(table: pd.DataFrame, x: str, y: str, **more: Any) -> dict[str, Any]:
         ends = {"array": table[upper].to_numpy(float) - centre, "arrayminus": centre - table[lower].to_numpy(float)}
         found[f"error_{along}"] = {
             "type": "data", "symmetric": False, "thickness": 1.2, "width": 0, "color": shade(colour, 0.55),
-            **{name: numbers(np.maximum(np.nan_to_num(size), 0)) for name, size in ends.items()},
+            **{name: [float(f"{v:.3g}") for v in np.maximum(np.nan_to_num(its), 0)] for name, its in ends.items()},
         }  # fmt: skip
     return found | more
 
@@ -167,7 +172,14 @@ def figure(traces: Sequence[dict[str, Any]], x: dict[str, Any], y: dict[str, Any
             "yaxis": y,
             "margin": {"l": 10, "r": 12, "t": 12, "b": 10},
             "hovermode": "closest",
-            "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
+            "legend": {
+                "orientation": "h",
+                "traceorder": "normal",
+                "y": 1.02,
+                "yanchor": "bottom",
+                "x": 0,
+                "xanchor": "left",
+            },
             **layout,
         },
     )

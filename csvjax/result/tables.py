@@ -45,7 +45,8 @@ def verdict(status: Status, convergence: pd.DataFrame, held: pd.DataFrame) -> st
     return f"{first}. {promise(held)}"
 
 
-def _promise(held: pd.DataFrame) -> str:
+def promise(held: pd.DataFrame) -> str:
+    """Whether the 90 % intervals of held-out scores hold what they promise, in one or two sentences."""
     known = held[held["observed"].notna()] if len(held) else held
     if not len(known):
         return "No held-out score is known, so that nothing says whether the intervals keep their promise."
