@@ -34,7 +34,7 @@ def salience_by_domain(salience: pd.DataFrame) -> Any:
     share, base = domain_shares(salience)
     share = share[::-1]
     ratio = (share / base.where(base > 0)).fillna(1.0).to_numpy(float)
-    octaves = np.log2(np.clip(ratio, 2.0**-6, 2.0**6))
+    octaves = np.log2(np.clip(ratio, 2.0**-4, 2.0**4))
     end = max(float(np.abs(octaves).max()), 0.5)
     hover = "%{text} of its salience in %{x}<br>%{customdata} times the share of bytes"
     ticks = np.linspace(-end, end, 5)

@@ -42,6 +42,7 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "triangle-d
 ACCENT, FAINT = PALETTE[0], "#8A8A8A"
 _DIGITS = 4
 _OPACITY = 0.2
+_LINES = {"gridcolor": "#E4E8EC", "linecolor": "#C9CFD6", "tickcolor": "#C9CFD6", "showline": True}
 _LEGEND = {"orientation": "h", "traceorder": "normal", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"}
 
 
@@ -99,7 +100,7 @@ def of_family(families: Iterable[object], order: Iterable[str] | None = None) ->
 
 
 def axis(title: str, **more: Any) -> dict[str, Any]:
-    return {"title": {"text": title}, "automargin": True, "zeroline": False, "ticks": "outside", **more}
+    return {"title": {"text": title}, "automargin": True, "zeroline": False, "ticks": "outside", **_LINES, **more}
 
 
 def score_axis(title: str, values: Iterable[float], **more: Any) -> dict[str, Any]:
@@ -166,8 +167,10 @@ def figure(traces: Sequence[dict[str, Any]], x: dict[str, Any], y: dict[str, Any
     return Figure(
         data=list(traces),
         layout={
-            "template": "plotly_white",
-            "font": {"size": 13},
+            "template": {},  # Plotly's own are large, and every figure would carry one
+            "font": {"size": 13, "color": "#1C2430"},
+            "plot_bgcolor": "#FFFFFF",
+            "paper_bgcolor": "#FFFFFF",
             "xaxis": x,
             "yaxis": y,
             "margin": {"l": 10, "r": 12, "t": 12, "b": 10},

@@ -251,7 +251,7 @@ def _capabilities(run: Run, families: list[str]) -> Panel | None:
     if run.fit is None or "theta" not in run.tree["posterior"]:
         return None
     figure = plot.capabilities(run.fit, tree=run.tree)
-    note = "The general capability of each model, with its 90 % interval; the 60 most able."
+    note = "The general capability of each model, with its 90 % interval; of more than 60 models the most able."
     variant = _variant(figure, capability_table(run.tree).rename(columns=_PREDICTED))
     return Panel("capabilities", "Capabilities of models", note, (), {"": variant})
 

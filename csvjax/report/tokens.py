@@ -27,7 +27,9 @@ def _base64(values: np.ndarray) -> str:
     return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode("ascii")
 
 
-def encode_ratios(ratio: Float[np.ndarray, "benchmark unit"]) -> tuple[Int[np.ndarray, "benchmark unit"], np.ndarray]:
+def encode_ratios(
+    ratio: Float[np.ndarray, "benchmark unit"],
+) -> tuple[Int[np.ndarray, "benchmark group"], Int[np.ndarray, " unit"]]:
     """Ratios in sixteenths of an octave: a table [benchmark, group], and each unit's group [unit].
 
     Tokens of one group have the same ratio for every benchmark, so that a table and one number for each token say all.
