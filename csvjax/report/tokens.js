@@ -67,7 +67,7 @@
   // Whitespace as signs; characters that would change how their neighbours are shown, as their number.
   const sign = { "\n": "↵", "\t": "⇥", "\r": "␍" };
   const unseen = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}]/gu;
-  function visible(token, inText) {
+  function readable(token, inText) {
     const number = (c) => (c === "\u200d" ? c : sign[c] ? sign[c] + (inText && c === "\n" ? "\n" : "") : `‹${c.codePointAt(0).toString(16).toUpperCase().padStart(2, "0")}›`);
     const found = token.replace(unseen, number);
     return inText ? found : found.replace(/ /g, "␣");
@@ -89,7 +89,7 @@
       head.append(element("b", "", passage.kind), ` ${passage.name}: `, element("b", "", reading(passage.mean)), ` ${unit()}`);
       const body = figure.appendChild(element("pre"));
       for (let i = passage.from; i < passage.to; i++) {
-        const token = body.appendChild(element("i", styleOf(values[i]), visible(text.tokens[i], true)));
+        const token = body.appendChild(element("i", styleOf(values[i]), readable(text.tokens[i], true)));
         token.dataset.i = i;
         if (wanted && text.tokens[i].toLowerCase().includes(wanted)) token.classList.add("hit");
       }
@@ -118,7 +118,7 @@
       for (const name of ["token", colourBy.value === "lms" ? "better by" : "weight", "count"]) { const cell = head.appendChild(element("th", name === "token" ? "" : "num", name)); cell.scope = "col"; }
       for (const { token, mean, count } of some) {
         const row = body.insertRow();
-        row.insertCell().append(element("code", styleOf(mean), visible(token, false)));
+        row.insertCell().append(element("code", styleOf(mean), readable(token, false)));
         row.append(element("td", "num", reading(mean)), element("td", "num", String(count)));
       }
       return box;
@@ -151,14 +151,22 @@
     first.value = i;
     return true;
   }
-  document.addEventListener("chosen", () => {
-    if (!text) {
-      unpack(csvjax.data.tokens);
-      [...new Set(passages.map(({ kind }) => kind))].forEach((kind) => { domain.append(element("option", "", kind)); });
-      controls.forEach((control) => { if (control.tagName === "SELECT") control.selectedIndex = 0; else control.value = ""; });
-      mode();
-    } else if (follow()) update();
-  });
+  function begin() {
+    unpack(csvjax.data.tokens);
+    [...new Set(passages.map(({ kind }) => kind))].forEach((kind) => { domain.append(element("option", "", kind)); });
+    controls.forEach((control) => { if (control.tagName === "SELECT") control.selectedIndex = 0; else control.value = ""; });
+    mode();
+  }
+  // The text is long, so it follows a choice only when it is in view.
+  let visible = false, stale = true;
+  function refresh() {
+    if (!visible || !stale || !csvjax.data) return;
+    stale = false;
+    if (!text) begin();
+    else if (follow()) update();
+  }
+  new IntersectionObserver(([entry]) => { visible = entry.isIntersecting; refresh(); }, { rootMargin: "300px" }).observe(byId("tokens"));
+  document.addEventListener("chosen", () => { stale = true; refresh(); });
   colourBy.addEventListener("change", mode);
   for (const select of [first, second]) select.addEventListener("change", update);
   for (const select of [domain, order]) select.addEventListener("change", () => { filter(); types(); });

@@ -171,5 +171,5 @@ def test_an_older_report_is_replaced_as_a_whole(run_folder: Path) -> None:
 
 
 def test_several_tens_of_benchmarks_fit(tmp_path: Path) -> None:
-    path = write_report(make_run(tmp_path / "run", benchmarks=30))
+    path = write_report(make_run(tmp_path / "run", benchmarks=20))
     assert path.stat().st_size < 3e6
