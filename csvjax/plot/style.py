@@ -103,7 +103,7 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
     return {"title": {"text": title}, "automargin": True, "zeroline": False, "ticks": "outside", **_LINES, **more}
 
 
-def score_axis(title: str, values: Iterable[float], **more: Any) -> dict[str, Any]:
+def score_axis(title: str, values: Iterable[float | None], **more: Any) -> dict[str, Any]:
     """An axis of scores: per cent of items where all values are fractions, else in the unit of the scores."""
     known = np.asarray([v for v in values if v is not None and math.isfinite(v)], float)
     if len(known) and known.min() >= -1e-9 and known.max() <= 1 + 1e-9:
