@@ -114,7 +114,7 @@ def pit(table: pd.DataFrame, families: Sequence[str] | None = None) -> Any:
     order = np.argsort(u, kind="stable")
     known = known.iloc[order].assign(position=u[order])
     rank = (np.searchsorted(u[order], u[order], side="right")) / len(u)
-    known = known.assign(excess=rank - known["position"])
+    known = known.assign(excess=(rank - known["position"]).round(3))
     band = simultaneous_band(len(u))
     traces = ribbon(band.at, band.lower - band.at, band.upper - band.at, FAINT, "95 % of calibrated predictions")
     for family, (colour, symbol) in of_family(known["family"].sort_index(), families).items():

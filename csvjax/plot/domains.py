@@ -52,7 +52,7 @@ def salience_by_domain(salience: pd.DataFrame) -> Any:
         "hovertemplate": f"<b>%{{y}}</b><br>{hover}<extra></extra>",
     }  # fmt: skip
     x, y = ({"automargin": True, "ticks": "", "type": "category"} for _ in range(2))
-    x |= {"tickangle": -40, "title": {"text": "domain, and its share of the bytes"}}
+    x |= {"tickangle": -40, "title": {"text": "domain, share of bytes"}}
     return figure([trace], x, y, height=170 + 26 * len(share))
 
 

@@ -55,6 +55,7 @@ const csvjax = {
   function marked(traces, panel) {
     const over = [];
     const base = traces.map((trace) => {
+      if (trace.type === "heatmap" && window.innerWidth < 500) return { ...trace, showscale: false };
       if (!trace.customdata || trace.type !== "scatter") return trace;
       const places = trace.customdata.flatMap((names, i) => (isChosen(names, panel) ? [i] : []));
       if (places.length) over.push(pick(trace, places));

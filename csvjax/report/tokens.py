@@ -14,7 +14,7 @@ from csvjax.result.result import Result
 
 __all__ = ["BUDGET", "LONGEST", "STEPS_OF_AN_OCTAVE", "chosen_models", "encode_losses", "encode_ratios", "token_data"]
 
-BUDGET = 110_000
+BUDGET = 80_000
 """Losses that the page carries, in bytes: one for each token and model."""
 
 LONGEST = 60  # characters of a token that are shown
