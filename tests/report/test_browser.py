@@ -65,8 +65,8 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten benchmarks, three splits, two laws, 100 000 tokens: more than the demo has."""
-    return write_report(make_run(tmp_path_factory.mktemp("large") / "run", benchmarks=10, documents=1000))
+    """Six benchmarks, three splits, two laws and 100 000 tokens, four times those of the demo."""
+    return write_report(make_run(tmp_path_factory.mktemp("large") / "run", benchmarks=6, documents=1000))
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +242,19 @@ def test_every_width_in_light_and_dark(browser: Any, fitted: Path, tmp_path: Pat
         assert not found.errors
 
 
-def test_a_page_larger_than_the_demo_is_quick(browser: Any, large: Path, record_property: Any) -> None:
+def test_a_fit_to_every_score_has_a_page(browser: Any, fitted: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(fitted.parent, tmp_path / "run"))
+    for name in ("predictions.parquet", "metrics.csv", "figures.json", "report.html"):
+        (folder / name).unlink()
+    found = Opened(browser, write_report(folder))
+    assert list(found.draw_all()) == ["compute", "capability", "capabilities", "loadings", "domains", "priors"]
+    assert "No score was held out" in found.page.inner_text("#verdict")
+    assert found.page.query_selector("#scores") is None
+    found.context.close()
+    assert not found.errors
+
+
+def test_a_page_of_a_hundred_thousand_tokens_is_quick(browser: Any, large: Path, record_property: Any) -> None:
     found = Opened(browser, large)
     page = found.page
     paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
