@@ -217,7 +217,7 @@ def _pit(run: Run, families: list[str]) -> Panel | None:
         return None
     note = (
         "Where scores lie in their predictions. Marks inside the grey band: calibrated. Falling in the middle: "
-        "intervals too wide; rising there: too narrow; above zero: predictions too high."
+        "intervals too narrow; rising there: too wide; above zero: predictions too high."
     )
     return Panel("pit", "Calibration", note, ("split", "law"), variants)
 

@@ -100,6 +100,20 @@ def test_pit_marks_lie_at_positions_and_within_the_band_of_good_predictions(pred
     assert found["y"].abs().max() < 0.3
 
 
+@pytest.mark.parametrize(("times", "slope"), [(3.0, -1), (0.3, 1)])
+def test_pit_falls_in_the_middle_where_intervals_are_too_narrow(times: float, slope: int) -> None:
+    rng = np.random.default_rng(4)
+    ends = {"lower90": -1.645, "lower80": -1.282, "lower50": -0.674, "median": 0.0}
+    ends |= {"upper50": 0.674, "upper80": 1.282, "upper90": 1.645}
+    table = pd.DataFrame({name: np.full(600, z) for name, z in ends.items()})
+    table = table.assign(lm=[f"m{i}" for i in range(600)], family="f", benchmark="b")
+    found = drawn(plot.pit(table.assign(observed=times * rng.standard_normal(600)))).sort_values("x")
+    middle = found[found["x"].between(0.2, 0.8)]
+    assert np.sign(middle["y"].iloc[-1] - middle["y"].iloc[0]) == slope
+    low = drawn(plot.pit(table.assign(observed=rng.standard_normal(600) - 1)))
+    assert low["y"].mean() > 0.1  # predictions too high
+
+
 def test_residuals_are_observed_less_predicted(predictions: pd.DataFrame) -> None:
     found = plot.residuals(predictions).data[0]
     grid = pd.DataFrame(found.z, found.y, found.x)
