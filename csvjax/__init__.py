@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from csvjax import plot
     from csvjax.data.dataset import Dataset, align
     from csvjax.data.losses import LossTable
     from csvjax.data.read_losses import read_losses
@@ -43,6 +44,7 @@ __all__ = [
     "fit",
     "load",
     "load_ladder",
+    "plot",
     "predict",
     "reach",
     "read_losses",
@@ -74,6 +76,8 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "plot":
+        return importlib.import_module("csvjax.plot")
     if name not in _HOME:
         raise AttributeError(f"module 'csvjax' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOME[name]), name)

@@ -178,6 +178,11 @@ class Prediction(NamedTuple):
         """One row for each model and benchmark: see `summary`."""
         return summary(self.drawn, self.cells, self.lms, self.scores, self.kind)
 
+    def _repr_html_(self) -> str:
+        from csvjax.result.html import prediction_html
+
+        return prediction_html(self.table())
+
 
 def new_models(fit: Result, models: Dataset | pd.DataFrame | ScoreTable | LossTable) -> Dataset:
     """A dataset of new models with scores on all benchmarks of the fit, NaN where they are not known.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import numpy as np
@@ -19,7 +20,7 @@ from csvjax.precision import float64
 from csvjax.prediction import IntervalKind, bounds, new_models, predict
 from csvjax.result.result import Result, finite_draws
 
-__all__ = ["Reach", "predict_target", "reach"]
+__all__ = ["Reach", "predict_target", "reach", "score_curves"]
 
 _BELOW, _ABOVE = 1e-2, 1e6  # how far beyond the least and the most compute of the fit the search goes
 _POINTS = 150
@@ -45,7 +46,7 @@ def _check(fit: Result, amounts: Mapping[str, float], family: str | None) -> Non
             raise InputError(f"expected {name} above 0, found {value:g}; correct it")
 
 
-def _models(amounts: Mapping[str, float | np.ndarray], family: str | None, lms: list[str]) -> pd.DataFrame:
+def _models(amounts: Mapping[str, Any], family: str | None, lms: list[str]) -> pd.DataFrame:
     columns = {"family": family or "a new family", **dict.fromkeys(AMOUNTS, np.nan), **amounts}
     return pd.DataFrame(columns, pd.Index(lms, name="lm", dtype=str))
 
@@ -68,6 +69,30 @@ def predict_target(
     words = [f"{value:g} {name}" for name, value in amounts.items()]
     lms = _models(dict(amounts), family, [", ".join([family or "a new family", *words])])
     return predict(fit, lms, seed=seed, kind=kind).table()
+
+
+def score_curves(
+    fit: Result, amounts: Mapping[str, Float[np.ndarray, " point"]], family: str | None = None, seed: int = 0
+) -> pd.DataFrame:
+    """Mean score of one model on every benchmark while its amounts (`flops`, `params`, `tokens`) change together.
+
+    family: one of the fit's; None for a new one.
+
+    Returns: a row for each benchmark and point: benchmark, the amounts, mean, lower and upper 50 and 90 of the mean
+    score. In each draw the model is the same at every point.
+
+    Raises: InputError for a family that the fit does not have, and amounts that it has no use for.
+    """
+    _check(fit, {name: float(values[0]) for name, values in amounts.items()}, family)
+    points = len(next(iter(amounts.values())))
+    drawn = _curve(fit, _models(amounts, family, [f"point {i}" for i in range(points)]), seed)
+    parts = []
+    for b, benchmark in enumerate(fit.benchmarks):
+        found = {"benchmark": benchmark, **amounts, "mean": drawn[:, :, b].mean(axis=0)}
+        for level in (50, 90):
+            found[f"lower{level}"], found[f"upper{level}"] = bounds(drawn[:, :, b], level / 100, "equal-tailed")
+        parts.append(pd.DataFrame(found))
+    return pd.concat(parts, ignore_index=True)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import numpy as np
 import pytest
 import yaml
@@ -26,6 +27,7 @@ from csvjax.data.dataset import Dataset
 from csvjax.data.models import read_models
 from csvjax.data.registry import read_registry
 from csvjax.fitting import default_law
+from tests.notebook import NOTEBOOK, executed
 from tests.pages import PAGES, ROOT, blocks, commands
 from tests.result.conftest import written
 
@@ -166,3 +168,27 @@ def test_forms_and_workflows_can_be_read() -> None:
     assert workflow["jobs"]["test"]["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
     for path in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml"):
         assert isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict), path
+
+
+def test_the_notebook_was_executed_and_shows_no_error() -> None:
+    found = nbformat.read(NOTEBOOK, as_version=4)
+    cells = [cell for cell in found.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    shown = [output for cell in cells for output in cell.outputs]
+    assert not [output for output in shown if output.output_type == "error" or output.get("name") == "stderr"]
+    text = json.dumps(shown)
+    assert "csvjax prediction: 15 predicted scores" in text
+    assert text.count("application/vnd.plotly.v1+json") == 2
+    assert str(ROOT) not in text
+    for cell in cells:
+        test_python_uses_public_names(NOTEBOOK, cell.source)
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_and_says_what_it_shows() -> None:
+    """The same rows and figures; numbers of another processor may differ in their last digits."""
+    before, after = nbformat.read(NOTEBOOK, as_version=4), executed()
+    for old, new in zip(before.cells, after.cells, strict=True):
+        kinds = [[(o.output_type, sorted(o.get("data", {}))) for o in cell.get("outputs", [])] for cell in (old, new)]
+        assert kinds[0] == kinds[1]
+    assert "converged" in json.dumps(after.cells)

@@ -1,4 +1,4 @@
-"""Imports point one way: data -> law -> infer -> result and verbs -> baselines -> evaluate -> report -> cli."""
+"""Imports point one way: data -> law -> infer -> result and verbs -> baselines -> evaluate -> plot -> report -> cli."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ LEVELS = (
     ("baselines",),
     ("evaluate",),
     ("runs",),
+    ("plot",),
     ("report",),
     ("demo",),
     ("cli",),

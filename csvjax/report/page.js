@@ -1,213 +1,196 @@
 "use strict";
-// Draws the charts from the JSON in #data, and moves the selectors of one role together.
-(() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
-  const COLOURS = ["#3b82c4", "#e07b1a", "#2f9e6b", "#d1495b", "#8e6bbf", "#8c6d46", "#c05fa6", "#6b7f8f", "#8f9a1f", "#17a2b8"];
-  const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "pentagon", "triangle-down", "hexagon"];
-  const SHAPES = {
-    circle: '<circle cx="6" cy="6" r="4.5"/>', square: '<path d="M2 2h8v8H2z"/>', diamond: '<path d="M6 .5 11.5 6 6 11.5.5 6z"/>',
-    "triangle-up": '<path d="M6 1 11 10.5H1z"/>', "triangle-down": '<path d="M6 11 1 1.5h10z"/>',
-    pentagon: '<path d="M6 .8 11 4.6 9.1 10.6H2.9L1 4.6z"/>', hexagon: '<path d="M3.2 1.2h5.6L11.6 6l-2.8 4.8H3.2L.4 6z"/>',
-  };
-  const state = { split: 0, law: data.laws.length > 1 && data.benchmarks.length <= 12 ? "all" : String(data.laws.length - 1), benchmark: 0, family: null };
-  const colour = (f) => COLOURS[f % COLOURS.length];
-  const symbol = (f) => SYMBOLS[f % SYMBOLS.length];
-  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const shown = (v, digits = 2) => (v === null ? "–" : v.toFixed(digits).replace("-", "−"));
-  // Plotly reads a few tags in hover texts, and names are only names.
-  const plain = (s) => s.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
-
-  function element(tag, className, text) {
+// Unpacks data and library, draws the figures that are in view, and lets all of them follow one choice.
+const csvjax = {
+  state: { benchmark: "", lm: "", split: "", law: "" },
+  byId: (id) => document.getElementById(id),
+  element(tag, className, text) {
     const node = document.createElement(tag);
     if (className) node.className = className;
     if (text !== undefined) node.textContent = text;
     return node;
-  }
+  },
+  async unpack(id) {
+    const text = csvjax.byId(id).textContent;
+    const bytes = Uint8Array.fromBase64 ? Uint8Array.fromBase64(text) : Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+  },
+  changed() { document.dispatchEvent(new Event("chosen")); },
+};
 
-  // Charts are drawn when they come into view: a page may hold a hundred of them.
-  const drawings = new Map();
-  function drawVisible() {
-    const near = (plot) => { const box = plot.getBoundingClientRect(); return box.bottom > -300 && box.top < window.innerHeight + 300; };
-    [...drawings].filter(([plot, drawing]) => drawing.stale && near(plot)).forEach(([, drawing]) => drawing.draw());
+(async () => {
+  const { state, byId, element } = csvjax;
+  // Figures show names as HTML does, so they were escaped; this is the same rule.
+  const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+  const bare = (text) => text.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
+  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const data = JSON.parse(await csvjax.unpack("data"));
+  csvjax.data = data;
+  const chosen = ["benchmark", "lm", "split", "law"];
+  state.benchmark = data.benchmarks[0] ?? "";
+  state.split = data.splits.length ? data.splits[0][0] : "";
+  state.law = data.laws.length ? data.laws[0][0] : "";
+
+  const figures = Object.entries(data.panels).map(([id, panel]) => ({
+    id, ...panel, host: byId(id), plot: byId(id).querySelector(".plot"), stale: true,
+  }));
+  const variantOf = (panel) => panel.variants[panel.by.map((name) => state[name]).join("|")];
+
+  // Marks of the choice: the others are dimmed, or, where a figure has a row for each benchmark, its row is ringed.
+  function isChosen(names, panel) {
+    const [lm, benchmark] = names;
+    if (lm && state.lm) return lm === plain(state.lm);
+    if (panel.by.includes("benchmark")) return false;
+    return benchmark === plain(state.benchmark);
   }
+  const at = (value, places) => (Array.isArray(value) ? places.map((i) => value[i]) : value);
+  function pick(trace, places) {
+    const crowded = trace.marker.size < 8, found = { ...trace, showlegend: false, cliponaxis: false };
+    for (const name of ["x", "y", "customdata"]) found[name] = at(trace[name], places);
+    found.marker = { ...trace.marker, symbol: at(trace.marker.symbol, places), size: trace.marker.size + (crowded ? 2 : 4), line: { width: crowded ? 1 : 2, color: css("--text") } };
+    for (const name of ["error_x", "error_y"]) {
+      if (trace[name]) found[name] = { ...trace[name], array: at(trace[name].array, places), arrayminus: at(trace[name].arrayminus, places), thickness: 2.5, color: trace.marker.color };
+    }
+    return found;
+  }
+  function marked(traces, panel) {
+    const over = [];
+    const base = traces.map((trace) => {
+      if (trace.type === "heatmap" && window.innerWidth < 500) return { ...trace, showscale: false };
+      if (!trace.customdata || trace.type !== "scatter") return trace;
+      const places = trace.customdata.flatMap((names, i) => (isChosen(names, panel) ? [i] : []));
+      if (places.length) over.push(pick(trace, places));
+      return state.lm && trace.customdata.some(([lm]) => lm) ? { ...trace, opacity: 0.35 } : trace;
+    });
+    return [...base, ...over];
+  }
+  function frames(traces) {
+    const boxes = [];
+    for (const trace of traces.filter((t) => t.type === "heatmap" && t.meta)) {
+      for (const side of ["x", "y"]) {
+        const name = plain(state[trace.meta[side] ?? ""] ?? ""), i = name ? trace[side].indexOf(name) : -1;
+        if (i < 0) continue;
+        const other = side === "x" ? "y" : "x";
+        boxes.push({ type: "rect", [`${other}ref`]: "paper", [`${other}0`]: 0, [`${other}1`]: 1, [`${side}0`]: i - 0.5, [`${side}1`]: i + 0.5, line: { color: css("--text"), width: 2 } });
+      }
+    }
+    return boxes;
+  }
+  function layoutOf(figure) {
+    const layout = { ...figure.layout, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", dragmode: false };
+    layout.font = { family: css("--sans"), size: 12, color: css("--text") };
+    layout.hoverlabel = { bgcolor: css("--card"), bordercolor: css("--line"), font: { color: css("--text") }, align: "left" };
+    for (const name of Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key))) {
+      const heat = layout[name].type === "category";
+      layout[name] = { ...layout[name], fixedrange: true, gridcolor: css("--grid"), linecolor: css("--line"), tickcolor: css("--line"), showgrid: !heat };
+    }
+    if (window.innerWidth < 500) layout.annotations = []; // no room for a note inside of the figure
+    layout.shapes = [...(figure.layout.shapes ?? []), ...frames(figure.data)];
+    return layout;
+  }
+  function draw(panel) {
+    panel.stale = false;
+    const variant = variantOf(panel), { host, plot } = panel;
+    const what = panel.by.includes("benchmark") ? state.benchmark : "";
+    host.querySelector(".of").textContent = what;
+    host.querySelector(".caption").textContent = variant ? variant[2] : `This run has nothing to show here for ${what || "this choice"}.`;
+    host.querySelector("details").hidden = plot.hidden = !variant;
+    if (!variant) return;
+    const [figure] = variant;
+    if (figure.layout.height) plot.style.height = `${figure.layout.height}px`;
+    Plotly.react(plot, marked(figure.data, panel), layoutOf(figure), { displayModeBar: false, responsive: true });
+    if (!panel.listens) {
+      panel.listens = true;
+      plot.on("plotly_click", ({ points }) => {
+        const [lm, benchmark] = points[0].customdata ?? [];
+        if (lm && data.lms.includes(bare(lm))) choose("lm", bare(lm));
+        else if (benchmark && data.benchmarks.includes(bare(benchmark))) choose("benchmark", bare(benchmark));
+      });
+    }
+    host.dataset.shows = [state.benchmark, state.lm, state.split, state.law].join("|");
+    if (host.querySelector("details").open) fill(panel, tableOf(variant));
+  }
+  // Figures are drawn when they come near the view; the first one at once, the others one by one.
   let waiting = false;
+  function drawNext() {
+    const near = figures.find(({ stale, host }) => {
+      const box = host.getBoundingClientRect();
+      return stale && box.bottom > -300 && box.top < window.innerHeight + 300;
+    });
+    waiting = false;
+    if (near) { draw(near); drawSoon(); } else document.documentElement.dataset.ready = "yes";
+  }
   function drawSoon() {
     if (waiting) return;
     waiting = true;
-    setTimeout(() => { waiting = false; drawVisible(); });
-  }
-  window.addEventListener("scroll", drawSoon, { passive: true });
-  window.addEventListener("resize", drawSoon);
-  window.addEventListener("beforeprint", () => drawings.forEach((drawing) => drawing.stale && drawing.draw()));
-  function chart(parent, heading, detail, wide, specify) {
-    const panel = element("div", wide ? "panel wide" : "panel");
-    panel.append(element("h4", "", heading), element("p", "", detail));
-    const plot = panel.appendChild(element("div", "plot"));
-    parent.append(panel);
-    const drawing = { stale: true, draw() {
-      drawing.stale = false;
-      const { traces, layout } = specify();
-      drawing.drawn = Plotly.react(plot, traces, layout, { displayModeBar: false, responsive: true });
-    } };
-    drawings.set(plot, drawing);
-  }
-  function clear(parent) {
-    parent.querySelectorAll(".plot").forEach((plot) => {
-      const { drawn } = drawings.get(plot);
-      if (drawn) drawn.then(() => Plotly.purge(plot)); // a chart that is purged while it is being drawn throws
-      drawings.delete(plot);
-    });
-    parent.replaceChildren();
+    setTimeout(drawNext);
   }
   function redraw() {
-    drawings.forEach((drawing) => { drawing.stale = true; });
-    drawSoon();
+    delete document.documentElement.dataset.ready;
+    figures.forEach((panel) => { panel.stale = true; });
+    drawNext();
   }
 
-  function marks(lms, hollow) {
-    const families = lms.map((m) => data.family[m]);
-    return {
-      size: 8, color: families.map(colour), line: { width: 1.5, color: families.map(colour) },
-      symbol: families.map((f, i) => symbol(f) + (hollow(i) ? "-open" : "")),
-      opacity: families.map((f) => (state.family === null ? 0.85 : f === state.family ? 1 : 0.1)),
-    };
+  // A figure without a table of its own: one of its marks, or of the fields of its map.
+  function tableOf([figure, table]) {
+    if (table) return table;
+    const map = figure.data.find(({ type }) => type === "heatmap");
+    if (map) return { columns: ["", ...map.x.map(bare)], rows: map.y.map((name, i) => [bare(name), ...map.z[i]]) };
+    const title = (axis) => figure.layout[axis].title.text;
+    const rows = figure.data.filter(({ customdata }) => customdata).flatMap((trace) => trace.customdata.map(([lm, benchmark], i) => {
+      const ends = trace.error_y ? [trace.y[i] - trace.error_y.arrayminus[i], trace.y[i] + trace.error_y.array[i]].map((v) => Number(v.toFixed(4))) : [null, null];
+      return [bare(lm), bare(benchmark), bare(trace.name ?? ""), trace.x[i], trace.y[i], ...ends];
+    }));
+    return { columns: ["model", "benchmark", "mark", title("xaxis"), title("yaxis"), "lower 90 %", "upper 90 %"], rows };
   }
-  function layoutOf(xTitle, yTitle, xRange, yRange, shapes) {
-    const axis = (title, range) => ({
-      title: { text: title, font: { size: 12 }, standoff: 6 }, range, gridcolor: css("--grid"), zeroline: false,
-      linecolor: css("--line"), tickfont: { size: 11 }, nticks: 6, fixedrange: true, automargin: true,
-    });
-    return {
-      xaxis: axis(xTitle, xRange), yaxis: axis(yTitle, yRange), shapes, showlegend: false, hovermode: "closest", dragmode: false,
-      margin: { l: 46, r: 8, t: 8, b: 40 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      font: { family: css("--sans"), color: css("--soft"), size: 12 },
-      hoverlabel: { bgcolor: css("--card"), bordercolor: css("--line"), font: { family: css("--sans"), color: css("--text"), size: 12 }, align: "left" },
-    };
-  }
-  function padded(values, share = 0.05) {
-    const known = values.filter((v) => v !== null);
-    const low = Math.min(...known), high = Math.max(...known), pad = share * (high - low || 0.1);
-    return [low - pad, high + pad];
-  }
-  const nameOf = (m) => `<b>${plain(data.lms[m])}</b><br>${plain(data.families[data.family[m]])}`;
-
-  function drawPredicted() {
-    const host = document.getElementById("panels");
-    clear(host);
-    const laws = state.law === "all" ? data.laws.map((_, i) => i) : [Number(state.law)];
-    host.className = `panels ${laws.length > 1 ? "sided" : "single"}`;
-    data.benchmarks.forEach((benchmark, b) => {
-      const cells = data.laws.map((_, law) => data.cells[state.split][law][b]);
-      const present = laws.filter((law) => cells[law]);
-      if (!present.length) return;
-      const task = host.appendChild(element("div", "task"));
-      task.append(element("h3", "", benchmark));
-      const row = task.appendChild(element("div", "row"));
-      const range = padded(cells.filter(Boolean).flatMap((c) => [...c.observed, ...c.lower, ...c.upper]));
-      present.forEach((law) => {
-        const c = cells[law];
-        // The bars of one trace have one colour: those of a family that is not singled out are shortened to nothing.
-        const bars = (end) => c.lm.map((m, i) => (state.family === null || data.family[m] === state.family ? Math.abs(end[i] - c.mean[i]) : 0));
-        chart(row, data.laws[law], c.detail, false, () => ({
-          traces: [{
-            type: "scatter", mode: "markers", x: c.observed, y: c.mean, cliponaxis: false,
-            marker: { ...marks(c.lm, (i) => c.observed[i] < c.lower[i] - 1e-6 || c.observed[i] > c.upper[i] + 1e-6), size: 7 },
-            error_y: { type: "data", symmetric: false, array: bars(c.upper), arrayminus: bars(c.lower), color: css("--bar"), thickness: 1.2, width: 0 },
-            text: c.lm.map((m, i) => `${nameOf(m)}<br>observed ${shown(c.observed[i], 3)}<br>predicted ${shown(c.mean[i], 3)} (${shown(c.lower[i], 3)} to ${shown(c.upper[i], 3)})`),
-            hovertemplate: "%{text}<extra></extra>",
-          }],
-          layout: layoutOf("observed", "predicted", range, range, [
-            { type: "line", x0: range[0], y0: range[0], x1: range[1], y1: range[1], layer: "below", line: { color: css("--soft"), width: 1 } },
-          ]),
-        }));
-      });
-    });
-    drawSoon();
-  }
-
-  function drawLosses() {
-    const host = document.getElementById("loss-panels");
-    if (!host) return;
-    clear(host);
-    const c = data.losses[state.split][state.benchmark];
-    if (!c) {
-      host.append(element("p", "absent", "This task has no losses of the models held out here."));
-      return;
+  const written = (value) => (value === null ? "" : typeof value === "number" ? String(value).replace("-", "−") : value);
+  function fill(panel, { columns, rows }) {
+    const table = element("table", "values"), head = table.createTHead().insertRow(), body = table.createTBody();
+    columns.forEach((name) => { const cell = head.appendChild(element("th", "", name)); cell.scope = "col"; });
+    for (const row of rows) {
+      const line = body.insertRow();
+      if (state.lm && row.includes(state.lm)) line.className = "on";
+      row.forEach((value) => { line.append(element("td", typeof value === "number" ? "num" : "", written(value))); });
     }
-    const scores = padded(c.floor === null ? c.observed : [...c.observed, c.floor]);
-    ["mean loss", "salient loss"].forEach((name, i) => {
-      const x = c.losses[i], range = padded(x);
-      const chance = { type: "line", x0: range[0], x1: range[1], y0: c.floor, y1: c.floor, layer: "below", line: { color: css("--soft"), width: 1, dash: "dash" } };
-      chart(host, `Score against ${name}`, `rank correlation ρ = ${shown(c.rank[i])}`, true, () => ({
-        traces: [{
-          type: "scatter", mode: "markers", x, y: c.observed, cliponaxis: false, marker: marks(c.lm, () => false),
-          text: c.lm.map((m, j) => `${nameOf(m)}<br>score ${shown(c.observed[j], 3)}<br>${name} ${shown(x[j], 3)} nats/byte`),
-          hovertemplate: "%{text}<extra></extra>",
-        }],
-        layout: layoutOf(`${name} (nats/byte)`, "score", range, scores, c.floor === null ? [] : [chance]),
-      }));
-    });
-    drawSoon();
+    panel.host.querySelector("details > div").replaceChildren(table);
   }
+  figures.forEach((panel) => panel.host.querySelector("details").addEventListener("toggle", (event) => {
+    const variant = variantOf(panel);
+    if (event.target.open && variant) fill(panel, tableOf(variant));
+  }));
 
-  function drawLegends() {
-    document.querySelectorAll("[data-legend]").forEach((host) => {
-      host.replaceChildren(...data.families.map((name, f) => {
-        const button = element("button");
-        button.type = "button";
-        button.innerHTML = `<svg width="12" height="12" fill="${colour(f)}" aria-hidden="true">${SHAPES[symbol(f)]}</svg>`;
-        button.append(element("span", "", name));
-        button.setAttribute("aria-pressed", String(state.family === f));
-        button.addEventListener("click", () => { state.family = state.family === f ? null : f; drawLegends(); redraw(); });
-        return button;
-      }));
-    });
+  // What is known of the chosen model on the chosen benchmark, in one line.
+  function say() {
+    const panel = ["predicted", "compute", "capability"].map((id) => data.panels[id]).find((found) => found && variantOf(found));
+    const table = state.lm && panel ? tableOf(variantOf(panel)) : { columns: [], rows: [] };
+    const row = table.rows.find(([lm]) => lm === state.lm);
+    const per = (v) => (v >= 0 && v <= 1 ? `${(100 * v).toFixed(1)} %` : written(v));
+    const value = (start) => row?.[table.columns.findIndex((name) => name.startsWith(start))] ?? null;
+    const [observed, mean, low, high] = ["observed", "predicted", "lower", "upper"].map(value);
+    let text = state.lm ? `${state.lm} on ${state.benchmark}` : "";
+    if (row) text += observed === null ? ": not measured" : `: observed ${per(observed)}`;
+    if (mean !== null) text += `, predicted ${per(mean)} (90 %: ${per(low)} to ${per(high)})`;
+    byId("chosen").textContent = text;
   }
+  function choose(name, value) {
+    state[name] = value;
+    if (byId(name)) byId(name).value = value;
+    say();
+    redraw();
+    csvjax.changed();
+  }
+  chosen.forEach((name) => byId(name)?.addEventListener("change", (event) => choose(name, event.target.value)));
+  byId("choices").addEventListener("submit", (event) => event.preventDefault());
 
-  const views = [...document.querySelectorAll("[data-view]")];
-  const select = (role) => [...document.querySelectorAll(`select[data-role="${role}"]`)];
-  function showTask(name) {
-    const b = data.benchmarks.indexOf(name), v = views.findIndex((view) => view.dataset.view === name);
-    if (b >= 0) { state.benchmark = b; select("benchmark").forEach((s) => { s.value = String(b); }); drawLosses(); }
-    if (v >= 0) { select("tokens").forEach((s) => { s.value = String(v); }); views.forEach((view, i) => view.classList.toggle("shown", i === v)); }
+  chosen.forEach((name) => { if (byId(name)) byId(name).value = state[name]; }); // a browser may remember older ones
+  csvjax.changed();
+  if (figures.length) {
+    const library = element("script");
+    library.textContent = await csvjax.unpack("plotly");
+    document.head.append(library);
+    window.addEventListener("scroll", drawSoon, { passive: true });
+    window.addEventListener("resize", drawSoon);
+    window.addEventListener("beforeprint", () => figures.filter(({ stale }) => stale).forEach(draw));
+    window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+    drawNext();
   }
-  function showSplit(split) {
-    state.split = split;
-    select("split").forEach((s) => { s.value = String(split); });
-    drawPredicted();
-    drawLosses();
-  }
-  document.addEventListener("change", (event) => {
-    const { role } = event.target.dataset, { value } = event.target;
-    if (role === "split") showSplit(Number(value));
-    if (role === "law") { state.law = value; drawPredicted(); }
-    if (role === "benchmark") showTask(data.benchmarks[Number(value)]);
-    if (role === "tokens") showTask(views[Number(value)].dataset.view);
-  });
-
-  const tip = document.getElementById("tip");
-  let marked = null;
-  function point(event) {
-    const token = event.target.closest ? event.target.closest("[data-r]") : null;
-    if (marked) marked.classList.remove("on");
-    marked = token;
-    tip.hidden = !token;
-    if (!token) return;
-    token.classList.add("on");
-    tip.textContent = `${token.dataset.r} its share of bytes`;
-    const box = token.getClientRects()[0], width = tip.offsetWidth;
-    tip.style.left = `${Math.max(4, Math.min(window.innerWidth - width - 4, box.left + box.width / 2 - width / 2))}px`;
-    tip.style.top = `${box.top > 40 ? box.top - tip.offsetHeight - 6 : box.bottom + 6}px`;
-  }
-  document.addEventListener("pointerover", point);
-  document.addEventListener("click", point);
-  document.addEventListener("scroll", () => { tip.hidden = true; }, { passive: true });
-  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-
-  document.documentElement.classList.add("scripted");
-  select("law").forEach((s) => { s.value = state.law; });
-  drawLegends();
-  if (views.length) views[0].classList.add("shown");
-  showTask(data.benchmarks[0]);
-  showSplit(0);
 })();

@@ -1,22 +1,31 @@
-"""The page itself: one file of HTML that carries its script, its style and its data, and fetches nothing."""
+"""The page itself: one file of HTML that carries its scripts, its style and its data, and fetches nothing."""
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 from pathlib import Path
 from typing import Any
 
 from csvjax.atomic import replacing
 from csvjax.errors import installed
-from csvjax.report import tables
-from csvjax.report.domains import domain_table
-from csvjax.report.figures import chart_data
+from csvjax.report.fingerprint import fingerprints
+from csvjax.report.panels import Panel, panels
 from csvjax.report.read import Run, read_run
-from csvjax.report.tokens import token_views
-from csvjax.report.words import law_label, laws_of, split_label, summary, tiles
+from csvjax.report.tables import split_tables
+from csvjax.report.tokens import token_data
+from csvjax.report.verdict import verdict
+from csvjax.report.words import law_label, laws_of, split_label, tiles
 
-__all__ = ["render", "write_report"]
+__all__ = ["packed", "render", "write_report"]
 
 HERE = Path(__file__).parent
+
+
+def packed(text: str) -> str:
+    """Text as base64 of its gzip, which the page's script unpacks: a library of 4.8 MB takes 2 MB so."""
+    return base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), 9, mtime=0)).decode("ascii")
 
 
 def _flat(settings: Any, name: str = "") -> list[tuple[str, str]]:
@@ -26,6 +35,35 @@ def _flat(settings: Any, name: str = "") -> list[tuple[str, str]]:
     if isinstance(settings, list):
         return [(name, ", ".join(str(v) for v in settings))]
     return [(name, str(settings))]
+
+
+def _facts(run: Run) -> list[tuple[str, str]]:
+    """Fingerprints of the data, how the fit ended, and what was assumed."""
+    if run.fit is None:
+        return []
+    assumed = [("assumed", sentence) for sentence in run.fit.assumed]
+    return [*fingerprints(run.fit.dataset), ("fit", str(run.fit.status)), *assumed]
+
+
+def page_data(run: Run, shown: list[Panel]) -> dict[str, Any]:
+    """What the page's script reads: the choices that a reader has, the figures and the tokens."""
+    predictions, fit = run.predictions, run.fit
+    benchmarks = dict.fromkeys([*(fit.benchmarks if fit else ()), *predictions["benchmark"]])
+    models = dict.fromkeys([*(fit.dataset.lms.index if fit else ()), *predictions["lm"]])
+    return {
+        "benchmarks": list(benchmarks),
+        "lms": list(models),
+        "splits": [[s, split_label(s)] for s in dict.fromkeys(run.held["split"])],
+        "laws": [[law, law_label(law)] for law in reversed(laws_of(run))],
+        "panels": {
+            panel.id: {
+                "by": panel.by,
+                "variants": {key: [v.figure, v.table, v.caption] for key, v in panel.variants.items()},
+            }
+            for panel in shown
+        },
+        "tokens": token_data(run),
+    }
 
 
 def render(run: Run, name: str) -> str:
@@ -42,28 +80,25 @@ def render(run: Run, name: str) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    scale, views = token_views(run.salience) if run.salience is not None else (None, [])
-    charts = chart_data(run)
-    versions = run.config.get("versions")
+    pages.filters["unbroken"] = lambda text: str(text).replace(" %", "\N{NO-BREAK SPACE}%")
+    shown, versions = panels(run), run.config.get("versions")
+    data = page_data(run, shown)
     return pages.get_template("page.html.j2").render(
         title=str(run.config.get("dataset") or name),
-        summary=summary(run),
+        verdict=verdict(run),
         tiles=tiles(run),
-        charts=charts,
+        panels=shown,
+        data=data,
         laws=[law_label(law) for law in laws_of(run)],
-        has_losses=any(panel for split in charts["losses"] for panel in split),
-        domains=domain_table(run.salience) if run.salience is not None else None,
-        scale=scale,
-        views=views,
-        headings=tables.HEADINGS,
-        tables=tables.split_tables(run),
-        split_label=split_label,
+        tables=split_tables(run),
         settings=_flat({k: v for k, v in run.config.items() if k != "versions"}),
         versions=_flat(versions) if isinstance(versions, dict) else [],
+        facts=_facts(run),
         started=run.config.get("started"),
         style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
-        script=Markup((HERE / "page.js").read_text(encoding="utf-8")),
-        plotly=Markup(get_plotlyjs()),
+        scripts=[Markup((HERE / f"{part}.js").read_text(encoding="utf-8")) for part in ("page", "tokens")],
+        packed_data=packed(json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))),
+        plotly=packed(get_plotlyjs()),
     )
 
 

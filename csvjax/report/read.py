@@ -12,6 +12,8 @@ import pandas as pd
 
 from csvjax.errors import InputError
 from csvjax.evaluate.table import METRICS
+from csvjax.result.files import load, load_convergence, load_tree
+from csvjax.result.result import Result
 
 __all__ = ["Run", "read_run"]
 
@@ -25,15 +27,28 @@ NUMBERS = {
 
 @dataclass(frozen=True)
 class Run:
-    """What a run left behind. `salience`: rows of `csvjax.Result.salience`, None where there were no losses. Text
-    columns are strings.
+    """What a run left behind. Text columns are strings.
+
+    predictions, metrics: without rows where every score was fitted. salience: rows of `csvjax.Result.salience`, None
+    where there were no losses. fit, tree, convergence: the fit, its labelled draws and whether its chains agree, None
+    where the folder has none. choices, referee: how each fit of an evaluation ended, and what the referee says.
     """
 
     config: dict[str, Any]
     figures: dict[str, float | str | None]
     predictions: pd.DataFrame
     metrics: pd.DataFrame
-    salience: pd.DataFrame | None
+    salience: pd.DataFrame | None = None
+    fit: Result | None = None
+    tree: Any = None
+    convergence: pd.DataFrame | None = None
+    choices: pd.DataFrame | None = None
+    referee: pd.DataFrame | None = None
+
+    @property
+    def held(self) -> pd.DataFrame:
+        """Predictions of scores that were observed."""
+        return self.predictions[self.predictions["observed"].notna()]
 
 
 def _path(folder: Path, name: str) -> Path:
@@ -108,18 +123,45 @@ def _figures(path: Path) -> dict[str, float | str | None]:
     return {k: float(v) if isinstance(v, (int, float)) else v for k, v in found.items()}
 
 
+def _optional(path: Path) -> pd.DataFrame | None:
+    return _frame(path) if path.is_file() else None
+
+
+def _none(name: str) -> pd.DataFrame:
+    """A table without rows."""
+    text = ("split", "law", "benchmark") if name == "metrics" else TEXT[name]
+    columns = {column: pd.Series(dtype=str) for column in text}
+    return pd.DataFrame(columns | {column: pd.Series(dtype=float) for column in NUMBERS[name]})
+
+
 def read_run(folder: Path) -> Run:
-    """Read `config.json, figures.json, predictions.parquet, metrics.csv` and, if it is there, `salience.parquet`.
+    """Read the folder of a run: its configuration, its fit, predictions with their figures, salience, comparison.
+
+    `config.json` must be there, and `predictions.parquet`, `metrics.csv` and `figures.json` too, unless there is a fit,
+    which may have seen every score.
 
     Raises InputError with one sentence for the first file that is missing, cannot be read or lacks a column.
     """
     if not folder.is_dir():
         raise InputError(f"a report is made from the folder of a run, and {folder} is none")
-    metrics = _path(folder, "metrics.csv")
+    config = _json(_path(folder, "config.json"))
+    fitted = (folder / "fit.json").is_file()
+    if fitted and not (folder / "predictions.parquet").is_file():
+        predictions, metrics, figures = _none("predictions"), _none("metrics"), {}
+    else:
+        path = _path(folder, "metrics.csv")
+        figures = _figures(_path(folder, "figures.json"))
+        predictions = _predictions(_path(folder, "predictions.parquet"))
+        metrics = _checked(_frame(path), path, ("split", "law", "benchmark"), NUMBERS["metrics"])
     return Run(
-        config=_json(_path(folder, "config.json")),
-        figures=_figures(_path(folder, "figures.json")),
-        predictions=_predictions(_path(folder, "predictions.parquet")),
-        metrics=_checked(_frame(metrics), metrics, ("split", "law", "benchmark"), NUMBERS["metrics"]),
+        config=config,
+        figures=figures,
+        predictions=predictions,
+        metrics=metrics,
         salience=_salience(folder / "salience.parquet"),
+        fit=load(folder) if fitted else None,
+        tree=load_tree(folder) if fitted else None,
+        convergence=load_convergence(folder) if fitted else None,
+        choices=_optional(folder / "choices.csv"),
+        referee=_optional(folder / "referee.csv"),
     )

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from csvjax.evaluate.table import POOLED
 from csvjax.report.read import Run
-from csvjax.report.words import laws_of, number, percent, split_label
+from csvjax.report.words import laws_of, number, percent, r2_means_something, split_label
 
 __all__ = ["Cell", "Row", "SplitTable", "split_tables"]
 
+Column = tuple[str, str, Callable[[Any], Any]]
 # Metric, heading, what is better as a function to be minimised.
-COLUMNS = (
+COLUMNS: tuple[Column, ...] = (
     ("r2", "R²", lambda v: -v),
     ("mae", "MAE", lambda v: v),
     ("crps", "CRPS", lambda v: v),
     ("coverage90", "90 % coverage", lambda v: abs(v - 0.9)),
 )
-HEADINGS = tuple(heading for _, heading, _ in COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,11 @@ class Row:
 
 @dataclass(frozen=True)
 class SplitTable:
-    """The rows of one split, that over all benchmarks first."""
+    """The rows of one split, that over all benchmarks first. headings: of the groups of columns."""
 
     name: str
     label: str
+    headings: tuple[str, ...]
     rows: tuple[Row, ...]
 
 
@@ -57,20 +60,33 @@ def _cells(metric: str, loss: pd.Series, values: list[float]) -> tuple[Cell, ...
     return tuple(Cell(text, alone and i == first[0]) for i, text in enumerate(texts))
 
 
-def _row(benchmark: str, cells: pd.DataFrame, laws: list[str]) -> Row:
+def _row(benchmark: str, cells: pd.DataFrame, laws: list[str], columns: tuple[Column, ...]) -> Row:
     by_law = cells.drop_duplicates("law").set_index("law").reindex(laws)
     groups = []
-    for metric, _, worse in COLUMNS:
+    for metric, _, worse in columns:
         values = by_law[metric].astype(float)
         groups.append(_cells(metric, values.map(worse), values.tolist()))
     pooled = benchmark == POOLED
-    return Row("all tasks" if pooled else benchmark, pooled, number(by_law["n"].max(), 0), tuple(groups))
+    return Row("all benchmarks" if pooled else benchmark, pooled, number(by_law["n"].max(), 0), tuple(groups))
 
 
 def split_tables(run: Run) -> list[SplitTable]:
-    """One table for each split of `metrics.csv`, in its order; laws in the order of `laws_of`."""
+    """One table for each split of `metrics.csv`, in its order; laws in the order of `laws_of`.
+
+    R2 is a column where every benchmark has at least `FEWEST_FOR_R2` held-out scores in this split.
+    """
     laws, tables = laws_of(run), []
     for split, part in run.metrics.groupby("split", sort=False):
-        rows = [_row(str(b), cells, laws) for b, cells in part.groupby("benchmark", sort=False)]
-        tables.append(SplitTable(str(split), split_label(str(split)), tuple(sorted(rows, key=lambda r: not r.pooled))))
+        if not part["n"].max() > 0:
+            continue
+        columns = COLUMNS if r2_means_something(part) else COLUMNS[1:]
+        rows = [_row(str(b), cells, laws, columns) for b, cells in part.groupby("benchmark", sort=False)]
+        tables.append(
+            SplitTable(
+                str(split),
+                split_label(str(split)),
+                tuple(c[1] for c in columns),
+                tuple(sorted(rows, key=lambda r: not r.pooled)),
+            )
+        )
     return tables

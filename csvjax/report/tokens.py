@@ -1,160 +1,109 @@
-"""Which tokens carry a task: passages coloured by the weight of their tokens, and the types that gained and lost."""
+"""The text of the losses as the page's token view reads it: tokens, their documents, saliences and losses of models."""
 
 from __future__ import annotations
 
-import unicodedata
-from collections import Counter
-from dataclasses import dataclass
-from itertools import pairwise
+import base64
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from jaxtyping import Float, Int
 
-from csvjax.report.colours import Scale, ratio_text, scale_of
-from csvjax.report.words import percent
+from csvjax.report.read import Run
+from csvjax.result.result import Result
 
-__all__ = ["Passage", "Token", "TokenType", "TokenView", "token_views", "visible"]
+__all__ = ["BUDGET", "LONGEST", "STEPS_OF_AN_OCTAVE", "chosen_models", "encode_losses", "encode_ratios", "token_data"]
 
-WINDOW = 60  # tokens of a passage
-STRIDE = 10  # tokens between the passages that are compared
-HIGH, LOW = 4, 2  # passages shown that gained most and that lost most
-PER_DOCUMENT = 2
-TYPES = 12
+BUDGET = 80_000
+"""Losses that the page carries, in bytes: one for each token and model."""
+
 LONGEST = 60  # characters of a token that are shown
-UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co"})  # control, format, surrogate, private use
-JOINER = "\u200d"  # of format, but a part of many emoji
-LEFT, RIGHT = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}", "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"
+STEPS_OF_AN_OCTAVE = 16
+LOSS_STEPS = 40.0  # a loss of x nats is kept as the nearest whole number to 40 sqrt(x), at most 255: to 0.04 at 3 nats
+_FEWEST, _MOST = 2, 12  # models
 
 
-@dataclass(frozen=True)
-class Token:
-    text: str
-    style: str
-    ratio: str
+def _base64(values: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode("ascii")
 
 
-@dataclass(frozen=True)
-class Passage:
-    """A run of tokens of one document, with its share of the salience and of the bytes of the whole text."""
+def encode_ratios(
+    ratio: Float[np.ndarray, "benchmark unit"],
+) -> tuple[Int[np.ndarray, "benchmark group"], Int[np.ndarray, " unit"]]:
+    """Ratios in sixteenths of an octave: a table [benchmark, group], and each unit's group [unit].
 
-    document: str
-    domain: str
-    start: int
-    salience: str
-    bytes: str
-    tokens: tuple[Token, ...]
-
-
-@dataclass(frozen=True)
-class TokenType:
-    text: str
-    style: str
-    ratio: str
-    salience: str
-    bytes: str
-    count: int
-
-
-@dataclass(frozen=True)
-class TokenView:
-    """All that the page shows of the tokens of one benchmark."""
-
-    benchmark: str
-    high: tuple[Passage, ...]
-    low: tuple[Passage, ...]
-    gained: tuple[TokenType, ...]
-    lost: tuple[TokenType, ...]
-
-
-def visible(text: str, in_text: bool) -> str:
-    """A token with its whitespace and its control characters made visible.
-
-    In running text (`in_text`) spaces stay spaces and a line still breaks; in a list they are signs. Characters that
-    would change how their neighbours are shown (controls, bidirectional marks, lone surrogates) become their number.
+    Tokens of one group have the same ratio for every benchmark, so that a table and one number for each token say all.
+    -127 stands for a ratio of 2^-8 or less, and for one below zero.
     """
-    signs = {"\n": "↵\n", "\t": "⇥\t", "\r": "␍"} if in_text else {"\n": "↵", "\t": "⇥", "\r": "␍", " ": "␣"}
-    shown = text if len(text) <= LONGEST else text[:LONGEST] + "…"
-    return "".join(
-        signs.get(c) or (c if c == JOINER or unicodedata.category(c) not in UNSEEN else f"{LEFT}{ord(c):02X}{RIGHT}")
-        for c in shown
-    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        octaves = np.where(ratio > 0, np.log2(np.maximum(ratio, 1e-30)), -np.inf)
+    steps = np.clip(np.round(octaves * STEPS_OF_AN_OCTAVE), -127, 127).astype(np.int8)
+    table, group = np.unique(steps, axis=1, return_inverse=True)
+    return table, group.reshape(-1)
 
 
-def _windows(document: NDArray[np.int64], gain: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Starts of windows of up to WINDOW tokens inside one document, and the weight that each gained over its bytes."""
-    bounds = np.flatnonzero(np.diff(document, prepend=-1, append=-1))
-    total = np.concatenate([[0.0], np.cumsum(gain)])
-    starts, sums = [], []
-    for first, end in pairwise(bounds):
-        begin = np.arange(first, max(first + 1, end - WINDOW + STRIDE), STRIDE)
-        begin = np.minimum(begin, max(first, end - WINDOW))
-        starts.append(begin)
-        sums.append(total[np.minimum(begin + WINDOW, end)] - total[begin])
-    return np.concatenate(starts), np.concatenate(sums)
+def encode_losses(loss: Float[np.ndarray, "lm unit"]) -> np.ndarray:
+    """Losses in nats as bytes (`LOSS_STEPS`): those of the first model, then by how much each differs from the one
+    before, modulo 256. Models find the same tokens hard, so differences are small and compress well.
+    """
+    steps = np.clip(np.round(LOSS_STEPS * np.sqrt(np.maximum(loss, 0.0))), 0, 255).astype(np.uint8)
+    return np.diff(steps, axis=0, prepend=np.zeros_like(steps[:1]))
 
 
-def _choose(starts: NDArray[np.int64], order: NDArray[np.int64], document: NDArray[np.int64], count: int) -> list[int]:
-    """The first `count` window starts in `order` that do not overlap, at most PER_DOCUMENT of a document."""
-    chosen: list[int] = []
-    used: Counter[int] = Counter()
-    for start in starts[order]:
-        where = int(document[start])
-        if used[where] < PER_DOCUMENT and all(abs(start - other) >= WINDOW for other in chosen):
-            chosen.append(int(start))
-            used[where] += 1
-            if len(chosen) == count:
-                break
-    return chosen
+def chosen_models(fit: Result) -> list[int]:
+    """Rows of the models whose losses the page carries: the largest of each family first, within `BUDGET`."""
+    losses = fit.dataset.losses
+    if losses is None:
+        return []
+    lms = fit.dataset.lms
+    known = np.flatnonzero(~np.isnan(losses.loss).any(axis=1))
+    size = lms["flops"].fillna(6 * lms["params"] * lms["tokens"]).fillna(lms["params"]).fillna(0.0).to_numpy(float)
+    order = known[np.argsort(-size[known], kind="stable")]
+    family = lms["family"].astype(str).to_numpy()
+    place = pd.Series(family[order]).groupby(family[order]).cumcount().to_numpy()
+    order = order[np.argsort(place, kind="stable")]
+    count = int(np.clip(BUDGET // max(len(losses.units), 1), _FEWEST, _MOST))
+    return [int(i) for i in order[:count]]
 
 
-def _passage(units: pd.DataFrame, document: NDArray[np.int64], start: int, scale: Scale) -> Passage:
-    end = start + int(np.sum(document[start : start + WINDOW] == document[start]))
-    part = units.iloc[start:end]
-    tokens = tuple(
-        Token(visible(text, in_text=True), style, ratio_text(ratio))
-        for text, style, ratio in zip(
-            part["token"], scale.classes(part["ratio"].to_numpy()), part["ratio"], strict=True
-        )
-    )
-    first = part.iloc[0]
-    shares = percent(part["share"].sum(), 1), percent(part["base_weight"].sum(), 1)
-    return Passage(first["document"], first["domain"], int(first["start"]), *shares, tokens)
+def token_data(run: Run) -> dict[str, Any] | None:
+    """What the token view shows, None for a run without salience.
 
-
-def _types(units: pd.DataFrame, scale: Scale) -> tuple[tuple[TokenType, ...], tuple[TokenType, ...]]:
-    """Token types that gained most and that lost most weight; frequent types count by what all their tokens hold."""
-    by = units.groupby("token", sort=False)
-    sums = by[["share", "base_weight"]].sum().assign(count=by.size())
-    sums = sums.assign(gain=sums["share"] - sums["base_weight"]).sort_values("gain", kind="stable")
-
-    def listed(part: pd.DataFrame) -> tuple[TokenType, ...]:
-        ratio = (part["share"] / part["base_weight"]).where(part["base_weight"] > 0, 1.0).to_numpy()
-        rows = zip(
-            part.index, scale.classes(ratio), ratio, part["share"], part["base_weight"], part["count"], strict=True
-        )
-        return tuple(
-            TokenType(visible(str(text), in_text=False), style, ratio_text(r), percent(s, 2), percent(b, 2), int(n))
-            for text, style, r, s, b, n in rows
-        )
-
-    return listed(sums[sums["gain"] > 0].iloc[::-1][:TYPES]), listed(sums[sums["gain"] < 0][:TYPES])
-
-
-def token_views(salience: pd.DataFrame) -> tuple[Scale, list[TokenView]]:
-    """One view for each benchmark, and the scale of colours that they share, so that benchmarks can be compared."""
-    weights = salience.groupby("benchmark", sort=False)[["share", "base_weight"]].transform("sum")
-    units = salience.assign(share=salience["share"] / weights["share"])
-    units = units.assign(base_weight=salience["base_weight"] / weights["base_weight"])
-    # A unit of no bytes, such as a mark of the tokenizer, has no share to compare with.
-    units = units.assign(ratio=(units["share"] / units["base_weight"]).where(units["base_weight"] > 0, 1.0))
-    scale = scale_of(units["ratio"].to_numpy())
-    views = []
-    for benchmark, part in units.groupby("benchmark", sort=False):
-        document = pd.factorize(part["document"])[0]
-        starts, gains = _windows(document, (part["share"] - part["base_weight"]).to_numpy())
-        order = np.argsort(-gains, kind="stable")
-        high, low = _choose(starts, order, document, HIGH), _choose(starts, order[::-1], document, LOW)
-        passages = [tuple(_passage(part, document, start, scale) for start in some) for some in (high, low)]
-        views.append(TokenView(str(benchmark), passages[0], passages[1], *_types(part, scale)))
-    return scale, views
+    documents: name, domain and number of tokens of each; tokens, bytes [unit]; benchmarks, table [benchmark, group] and
+    group [unit] (`encode_ratios`), base64; lms and losses [lm, unit] (`encode_losses`), base64.
+    """
+    if run.salience is None:
+        return None
+    parts = dict(list(run.salience.groupby("benchmark", sort=False)))
+    first = next(iter(parts.values()))
+    ratio = []
+    for part in parts.values():
+        share = part["share"].to_numpy(float) / part["share"].sum()
+        base = part["base_weight"].to_numpy(float) / part["base_weight"].sum()
+        # A unit of no bytes, such as a mark of the tokenizer, has no share to compare with.
+        ratio.append(np.divide(share, base, out=np.ones_like(share), where=base > 0))
+    table, group = encode_ratios(np.array(ratio))
+    starts = np.flatnonzero((first["document"] != first["document"].shift()).to_numpy())
+    ends = np.append(starts[1:], len(first))
+    documents = [
+        [str(first["document"].iloc[a]), str(first["domain"].iloc[a]), int(b - a)]
+        for a, b in zip(starts, ends, strict=True)
+    ]
+    found = {
+        "documents": documents,
+        "tokens": [t if len(t) <= LONGEST else t[:LONGEST] + "…" for t in first["token"]],
+        "bytes": first["bytes"].astype(int).tolist(),
+        "benchmarks": list(parts),
+        "groups": table.shape[1],
+        "table": _base64(table),
+        "group": _base64(group.astype(np.uint32 if table.shape[1] > 65535 else np.uint16)),
+        "wide": bool(table.shape[1] > 65535),
+        "steps": STEPS_OF_AN_OCTAVE,
+        "lms": [],
+    }
+    if run.fit is not None and run.fit.dataset.losses is not None and len(run.fit.dataset.losses.units) == len(first):
+        chosen = chosen_models(run.fit)
+        loss = np.asarray(run.fit.dataset.losses.loss)[chosen]
+        found |= {"lms": [str(run.fit.dataset.lms.index[i]) for i in chosen], "losses": _base64(encode_losses(loss))}
+        found["loss_steps"] = LOSS_STEPS
+    return found

@@ -6,10 +6,27 @@ import math
 import re
 from dataclasses import dataclass
 
+import numpy as np
+import pandas as pd
+
 from csvjax.evaluate.table import POOLED
 from csvjax.report.read import Run
 
-__all__ = ["Tile", "law_label", "laws_of", "number", "percent", "split_label", "summary", "tiles"]
+__all__ = [
+    "FEWEST_FOR_R2",
+    "Tile",
+    "amount",
+    "law_label",
+    "laws_of",
+    "number",
+    "percent",
+    "r2_means_something",
+    "split_label",
+    "tiles",
+]
+
+FEWEST_FOR_R2 = 10
+"""Held-out scores of a benchmark below which no R2 is shown."""
 
 # One value of a column, and several of them.
 COLUMNS = {
@@ -42,6 +59,14 @@ def percent(value: float | None, digits: int = 0) -> str:
     return GAP if value is None or not math.isfinite(value) else f"{100 * value:.{digits}f}{SPACE}%"
 
 
+def amount(error: float, scores: pd.DataFrame) -> str:
+    """An error in points, where scores are fractions; else in the unit of the scores."""
+    known = scores[["observed", "mean"]].to_numpy(float)
+    if np.nanmax(np.abs(known)) <= 1 + 1e-9:
+        return f"{100 * error:.1f} points"
+    return f"{error:.3g}"
+
+
 def law_label(law: str) -> str:
     return law.replace("_", " ")
 
@@ -71,14 +96,19 @@ def _tile(name: str, value: float | str | None) -> Tile:
         return Tile(label, value, meaning)
     if name == "r2_gain":
         return Tile(
-            "R² gained", number(value, signed=True), "R² of salience minus R² of the mean loss, mean over tasks"
+            "R² gained", number(value, signed=True), "R² of salience minus R² of the mean loss, mean over benchmarks"
         )
     if name == "worst_task_gain":
-        return Tile("R² gained, worst task", number(value, signed=True), "the same on the task that gains least")
+        return Tile(
+            "R² gained, worst benchmark", number(value, signed=True), "the same on the benchmark that gains least"
+        )
     if name == "crps_ratio":
         return Tile("CRPS ratio", number(value), "CRPS of salience over that of the mean loss: below 1 is better")
+    if name in ("mae", "crps"):
+        what = "mean absolute error" if name == "mae" else "error of the whole prediction (CRPS)"
+        return Tile(what, number(value, 3), "in the unit of the scores, mean over benchmarks; less is better")
     if match := re.fullmatch(r"(.+)_in_(.+)", name):
-        meaning = f"share of the salience of the {match[1]} tasks that lies in {match[2]} text"
+        meaning = f"share of the salience of the {match[1]} benchmarks that lies in {match[2]} text"
         return Tile(f"{match[1]} in {match[2]}", percent(value), meaning)
     if match := re.fullmatch(r"coverage(\d+)_(.+)", name):
         level, kind = f"{match[1]}{SPACE}%", match[2].replace("_", " ")
@@ -89,31 +119,17 @@ def _tile(name: str, value: float | str | None) -> Tile:
 
 
 def tiles(run: Run) -> list[Tile]:
-    return [_tile(name, value) for name, value in run.figures.items()]
+    """The headline figures that mean something: none without a number, no R2 of few scores."""
+    enough = r2_means_something(run.metrics)
+    return [
+        _tile(name, value)
+        for name, value in run.figures.items()
+        if (isinstance(value, str) or (value is not None and math.isfinite(value)))
+        and (enough or name not in ("r2_gain", "worst_task_gain"))
+    ]
 
 
-def summary(run: Run) -> str:
-    """One paragraph: what was predicted, how well by each law in the first split, and whether the intervals hold."""
-    p, laws = run.predictions, laws_of(run)
-    splits = list(dict.fromkeys(p["split"]))
-    ways = "one way" if len(splits) == 1 else f"{len(splits)} ways"
-    text = (
-        f"The scores of {p['lm'].nunique()} language models ({p['family'].nunique()} families) on "
-        f"{p['benchmark'].nunique()} tasks were predicted for models that the fit had not seen, held out in {ways}. "
-    )
-    pooled = run.metrics[(run.metrics["split"] == splits[0]) & (run.metrics["benchmark"] == POOLED)]
-    rows = {law: pooled[pooled["law"] == law].iloc[0] for law in laws if (pooled["law"] == law).any()}
-    if rows:
-        reached = " and ".join(f"{number(row['r2'])} ({law_label(law)})" for law, row in rows.items())
-        covered = " and ".join(f"{percent(row['coverage90'])} ({law_label(law)})" for law, row in rows.items())
-        first = split_label(splits[0]) if len(splits) == 1 else f"The first, {split_label(splits[0])}"
-        text += (
-            f"{first[0].upper()}{first[1:]}: the mean R² over tasks is {reached}, and the 90{SPACE}% intervals hold "
-            f"{covered} of the held-out scores. "
-        )
-    if "salience" not in laws:
-        return text.strip()
-    return text + (
-        "The mean loss counts every byte of the validation text alike. Salience weights each token by what its loss "
-        "says about a task, so that models trained on different text can fall on one curve."
-    )
+def r2_means_something(metrics: pd.DataFrame) -> bool:
+    """Whether every benchmark has enough held-out scores for an R2: of few, which hardly differ, it is noise."""
+    counts = metrics.loc[metrics["benchmark"] != POOLED, "n"]
+    return bool(len(counts)) and bool((counts >= FEWEST_FOR_R2).all())

@@ -58,6 +58,11 @@ class Result:
         seen = int(np.sum(self.evidence.seen))
         return f"<csvjax.Result: {seen} scores of {len(self.dataset.lms)} models by {self.method}; {self.status}>"
 
+    def _repr_html_(self) -> str:
+        from csvjax.result.html import result_html
+
+        return result_html(self)
+
     @property
     def density(self) -> Density:
         return law_density(self.law)

@@ -10,7 +10,15 @@ from scipy.stats import binomtest, hypergeom
 
 from csvjax.infer.result import Status
 
-__all__ = ["capability_table", "concentrated", "coverage_interval", "loading_table", "salience_table", "verdict"]
+__all__ = [
+    "capability_table",
+    "concentrated",
+    "coverage_interval",
+    "loading_table",
+    "promise",
+    "salience_table",
+    "verdict",
+]
 
 _RHAT = 1.01
 _LEVEL, _ENOUGH = 0.9, 0.75  # promised coverage; what must be excluded before intervals are said to keep the promise
@@ -34,10 +42,11 @@ def verdict(status: Status, convergence: pd.DataFrame, held: pd.DataFrame) -> st
         )
     else:
         first = str(status)
-    return f"{first}. {_promise(held)}"
+    return f"{first}. {promise(held)}"
 
 
-def _promise(held: pd.DataFrame) -> str:
+def promise(held: pd.DataFrame) -> str:
+    """Whether the 90 % intervals of held-out scores hold what they promise, in one or two sentences."""
     known = held[held["observed"].notna()] if len(held) else held
     if not len(known):
         return "No held-out score is known, so that nothing says whether the intervals keep their promise."

@@ -53,9 +53,9 @@ def _pieces(text: str) -> list[str]:
     ]
 
 
-def _units(rng: np.random.Generator) -> pd.DataFrame:
+def _units(rng: np.random.Generator, documents: int) -> pd.DataFrame:
     rows = []
-    for number in range(24):
+    for number in range(documents):
         domain, start = DOMAINS[number % 4], 0
         words = _pieces(TEXTS[domain]) * 4
         words = [words[i] if rng.uniform() > 0.15 else words[rng.integers(len(words))] for i in range(len(words))]
@@ -120,8 +120,8 @@ def _predictions(needs: dict[str, np.ndarray], rng: np.random.Generator) -> pd.D
     return pd.DataFrame(rows)
 
 
-def make_run(folder: Path, benchmarks: int = 3) -> Path:
-    """Write the five files of a run: 40 models, 2 laws, 3 splits."""
+def make_run(folder: Path, benchmarks: int = 3, documents: int = 24) -> Path:
+    """Write the five files of a run: 40 models, 2 laws, 3 splits; a document has about a hundred tokens."""
     rng = np.random.default_rng(5)
     folder.mkdir(parents=True, exist_ok=True)
     names = ["grammar", "calls <of> functions & names", "sums"] + [f"task-{i}" for i in range(3, benchmarks)]
@@ -129,7 +129,7 @@ def make_run(folder: Path, benchmarks: int = 3) -> Path:
     predictions = _predictions(needs, rng)
     predictions.to_parquet(folder / "predictions.parquet")
     score_table(predictions).to_csv(folder / "metrics.csv", index=False)
-    units = _units(rng)
+    units = _units(rng, documents)
     pd.concat([_salience(units, need, b, rng) for b, need in needs.items()]).to_parquet(folder / "salience.parquet")
     config = {
         "dataset": "ladder",

@@ -1,121 +1,94 @@
-from itertools import pairwise
+import base64
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from csvjax.report.colours import ratio_text, scale_of
-from csvjax.report.domains import domain_table
-from csvjax.report.tokens import WINDOW, token_views, visible
-
-
-def _units(weights: dict[str, list[float]]) -> pd.DataFrame:
-    """Documents of one-byte tokens, named for their domain; `weights` gives each token's ratio."""
-    rows = [
-        {
-            "benchmark": "b",
-            "token": f"{doc}{i % 7}",
-            "document": doc,
-            "domain": doc[0],
-            "start": i,
-            "bytes": 1,
-            "share": w,
-        }
-        for doc, ws in weights.items()
-        for i, w in enumerate(ws)
-    ]
-    return pd.DataFrame(rows).assign(base_weight=1 / len(rows))
-
-
-@pytest.mark.parametrize(
-    ("token", "in_text", "in_list"),
-    [
-        (" the", " the", "␣the"),
-        ("\n\n", "↵\n↵\n", "↵↵"),
-        ("\t", "⇥\t", "⇥"),
-        ("\x00\x1b", "‹00›‹1B›", "‹00›‹1B›"),  # noqa: RUF001
-        ("a\u202eb", "a‹202E›b", "a‹202E›b"),  # noqa: RUF001
-        ("\ud83d", "‹D83D›", "‹D83D›"),  # noqa: RUF001
-        ("👩\u200d🔬", "👩\u200d🔬", "👩\u200d🔬"),
-        ("x" * 70, "x" * 60 + "…", "x" * 60 + "…"),
-    ],
+from csvjax.law.model import Law
+from csvjax.report.read import Run
+from csvjax.report.tokens import (
+    BUDGET,
+    LONGEST,
+    LOSS_STEPS,
+    STEPS_OF_AN_OCTAVE,
+    chosen_models,
+    encode_losses,
+    encode_ratios,
+    token_data,
 )
-def test_whitespace_and_control_characters_are_made_visible(token: str, in_text: str, in_list: str) -> None:
-    assert visible(token, in_text=True) == in_text
-    assert visible(token, in_text=False) == in_list
+from csvjax.result.result import Result
+from tests.result.conftest import written
+from tests.simulated import world
 
 
-def test_the_passage_shown_first_holds_the_most_salient_tokens() -> None:
-    ratios = [1.0] * 300
-    ratios[200:220] = [9.0] * 20
-    _, (view,) = token_views(_units({"a/1": ratios, "b/2": [0.5] * 100, "c/3": [1.0] * 10}))
-    first = view.high[0]
-    assert first.document == "a/1"
-    assert first.start <= 200
-    assert first.start + len(first.tokens) >= 220
-    assert view.low[0].document == "b/2"
+def _salience(shares: dict[str, list[float]], tokens: list[str], documents: list[str]) -> pd.DataFrame:
+    units = pd.DataFrame({"token": tokens, "document": documents, "domain": [d[0] for d in documents]})
+    units = units.assign(start=range(len(units)), bytes=1, base_weight=1 / len(units))
+    return pd.concat([units.assign(benchmark=name, share=share) for name, share in shares.items()])
 
 
-def test_passages_stay_in_a_document_do_not_overlap_and_come_from_several() -> None:
+def _run(salience: pd.DataFrame | None, fit: Result | None = None) -> Run:
+    return Run({}, {}, pd.DataFrame(), pd.DataFrame(), salience, fit)
+
+
+def test_ratios_come_back_to_a_thirty_second_of_an_octave() -> None:
     rng = np.random.default_rng(0)
-    weights = {f"d{i}/{i}": list(rng.gamma(1.0, 1.0, size=n)) for i, n in enumerate([400, 5, 60, 61, 130])}
-    _, (view,) = token_views(_units(weights))
-    assert len(view.high) == 4
-    assert len(view.low) == 2
-    for passage in view.high + view.low:
-        whole = weights[passage.document]
-        assert len(passage.tokens) == min(WINDOW, len(whole))
-        assert passage.start + len(passage.tokens) <= len(whole)
-    for some in (view.high, view.low):
-        spans = sorted((p.document, p.start) for p in some)
-        assert all(a != b or abs(x - y) >= WINDOW for (a, x), (b, y) in pairwise(spans))
-        assert max(np.unique([d for d, _ in spans], return_counts=True)[1]) <= 2
+    ratio = np.exp(rng.normal(0, 1, (4, 500)))
+    table, group = encode_ratios(ratio)
+    back = 2.0 ** (table[:, group] / STEPS_OF_AN_OCTAVE)
+    assert np.abs(np.log2(back / ratio)).max() <= 0.5 / STEPS_OF_AN_OCTAVE + 1e-9
 
 
-def test_token_types_are_ranked_by_the_weight_that_they_gained() -> None:
-    units = _units({"a/1": [3.0] * 7 + [0.5] * 7})
-    units["token"] = ["up"] * 7 + ["down"] * 7
-    _, (view,) = token_views(units)
-    assert [(t.text, t.count) for t in view.gained] == [("up", 7)]
-    assert [(t.text, t.ratio) for t in view.lost] == [("down", ratio_text(0.5 * 14 / 24.5))]
+def test_tokens_with_the_same_ratios_share_a_group_and_ratios_below_zero_are_the_least() -> None:
+    table, group = encode_ratios(np.array([[1.0, 2.0, 1.0, -0.5, 0.0], [4.0, 1.0, 4.0, 1.0, 1.0]]))
+    assert group[0] == group[2]
+    assert group[3] == group[4]
+    assert table.shape == (2, 3)
+    assert table[0, group[3]] == -127
 
 
-def test_a_unit_of_no_bytes_has_no_colour() -> None:
-    units = _units({"a/1": [1.0] * 9 + [0.0]})
-    units.loc[9, "base_weight"] = 0.0
-    _, (view,) = token_views(units)
-    assert view.high[0].tokens[9].style == ""
+def test_losses_come_back_within_half_a_step() -> None:
+    loss = np.abs(np.random.default_rng(1).normal(3, 2, (5, 300)))
+    steps = np.cumsum(encode_losses(loss), axis=0, dtype=np.uint8)  # modulo 256, as the page adds them
+    back = (steps / LOSS_STEPS) ** 2
+    assert np.abs(np.sqrt(back) - np.sqrt(loss)).max() <= 0.5 / LOSS_STEPS + 1e-9
 
 
-def test_salience_that_equals_the_bytes_has_no_colour() -> None:
-    scale, (view,) = token_views(_units({"a/1": [1.0] * 90}))
-    assert {t.style for p in view.high for t in p.tokens} == {""}
-    assert not view.gained
-    assert not view.lost
-    assert scale.octaves == pytest.approx(0.1)
+def test_documents_tokens_and_weights_are_those_of_the_salience() -> None:
+    salience = _salience({"one": [0.5, 0.25, 0.25], "two": [0.2, 0.2, 0.6]}, ["a", "b" * 70, "\n"], ["x", "x", "y"])
+    found = token_data(_run(salience))
+    assert found is not None
+    assert found["documents"] == [["x", "x", 2], ["y", "y", 1]]
+    assert [len(token) for token in found["tokens"]] == [1, LONGEST + 1, 1]
+    assert found["benchmarks"] == ["one", "two"]
+    table = np.frombuffer(base64.b64decode(found["table"]), np.int8).reshape(2, found["groups"])
+    group = np.frombuffer(base64.b64decode(found["group"]), np.uint16)
+    weight = 2.0 ** (table[:, group] / STEPS_OF_AN_OCTAVE)
+    assert weight == pytest.approx(np.array([[1.5, 0.75, 0.75], [0.6, 0.6, 1.8]]), rel=0.025)
+    assert found["lms"] == []
 
 
-def test_the_scale_is_symmetric_and_clips_what_lies_beyond() -> None:
-    scale = scale_of(2.0 ** np.linspace(-4, 4, 1001))
-    assert scale.octaves == pytest.approx(0.98, abs=0.01)
-    assert scale.classes(np.array([0.0, 1e-9, 0.25, 1.0, 4.0, 1e9])) == ["l4", "l4", "l2", "", "h2", "h4"]
-    assert scale.classes(np.array([-2.0])) == ["l4"]
-    assert [style for style, _ in scale.legend] == ["l4", "l3", "l2", "l1", "", "h1", "h2", "h3", "h4"]
+def test_a_unit_of_no_bytes_has_the_weight_of_its_bytes() -> None:
+    salience = _salience({"one": [0.5, 0.5, 0.0]}, ["a", "b", ""], ["x", "x", "x"])
+    salience["base_weight"] = [0.5, 0.5, 0.0]
+    found = token_data(_run(salience))
+    assert found is not None
+    assert np.frombuffer(base64.b64decode(found["table"]), np.int8).tolist() == [0]
 
 
-@pytest.mark.parametrize(
-    ("ratio", "text"),
-    [(1.0, "×1"), (3.21, "×3.2"), (0.1, "÷10"), (0.5, "÷2"), (150.0, "×150"), (0.0, "×0"), (-0.5, "\N{MINUS SIGN}÷2")],  # noqa: RUF001
-)
-def test_ratios_are_read_as_times_or_divided_by(ratio: float, text: str) -> None:
-    assert ratio_text(ratio) == text
+def test_a_run_without_salience_has_no_tokens() -> None:
+    assert token_data(_run(None)) is None
 
 
-def test_domain_shares_are_sums_over_units_in_the_order_of_the_text() -> None:
-    table = domain_table(_units({"b/1": [3.0] * 10, "a/2": [1.0] * 30}))
-    assert table.domains == ("b", "a")
-    assert [s.replace("\N{NO-BREAK SPACE}", " ") for s in table.bytes] == ["25 %", "75 %"]
-    ((benchmark, ((share, style), (_, other))),) = table.rows
-    assert (benchmark, share.replace("\N{NO-BREAK SPACE}", " ")) == ("b", "50 %")
-    assert style.startswith("h")
-    assert other.startswith("l")
+def test_the_page_carries_losses_of_models_of_every_family() -> None:
+    data = world(1.0)
+    assert data.scores is not None
+    fit = written(data, np.isfinite(data.scores.score), Law(capabilities=0, covariates=()))
+    chosen = chosen_models(fit)
+    assert data.losses is not None
+    assert 2 <= len(chosen) <= 12
+    assert len(chosen) * len(data.losses.units) <= BUDGET
+    families = data.lms["family"].iloc[chosen]
+    assert set(families[: data.lms["family"].nunique()]) == set(data.lms["family"])
+    largest = data.lms.iloc[chosen].groupby("family")["tokens"].max()
+    assert (largest == data.lms.groupby("family")["tokens"].max()[largest.index]).all()

@@ -1,0 +1,53 @@
+"""The residual map: by how much each model's score on each benchmark differs from its prediction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from csvjax.plot.style import checked, figure, needs, shown
+
+__all__ = ["COLOURBAR", "DIVERGING", "residuals"]
+
+DIVERGING = [[0.0, "#0B4F8A"], [0.25, "#6FA8D6"], [0.5, "#F2F2F2"], [0.75, "#E79A5B"], [1.0, "#A63D00"]]
+"""From blue over grey to orange, which readers who do not tell red from green see too."""
+
+COLOURBAR = {"thickness": 12, "lenmode": "pixels", "len": 170, "y": 1, "yanchor": "top"}
+_LABELLED = 60  # models whose names fit below the map
+
+
+def residuals(table: pd.DataFrame, most: int = 120) -> Any:
+    """Observed less predicted score of every model and benchmark.
+
+    Args:
+        table: rows with lm, benchmark, observed and mean, as `csvjax.predict(...).table()` has them.
+        most: models shown, those with the largest residuals if there are more.
+
+    Returns: a Plotly figure: orange where a model is better than predicted, blue where it is worse.
+
+    Raises: InputError for a table without these columns or without an observed score.
+    """
+    known = checked(table, ("lm", "benchmark", "observed", "mean"), "predictions").dropna(subset=["observed"])
+    needs(len(known) > 0, "expected predictions of scores that were observed, found none; hold out some scores")
+    error = known.assign(error=known["observed"] - known["mean"])
+    grid = error.pivot_table(index="lm", columns="benchmark", values="error", sort=False)
+    worst = grid.abs().mean(axis=1).sort_values(ascending=False, kind="stable").index[:most]
+    grid = grid.loc[[name for name in grid.index if name in set(worst)]].T[::-1]
+    z = grid.to_numpy(float)
+    fraction = known[["observed", "mean"]].abs().to_numpy(float).max() <= 1 + 1e-9
+    scale, unit = (100.0, "points") if fraction else (1.0, "unit of score")
+    end = float(np.nanquantile(np.abs(z), 0.98)) * scale or 1.0
+    trace = {
+        "type": "heatmap",
+        "z": [[None if np.isnan(v) else round(float(v) * scale, 3) for v in row] for row in z],
+        "x": [shown(name) for name in grid.columns], "y": [shown(name) for name in grid.index],
+        "meta": {"x": "lm", "y": "benchmark"}, "colorscale": DIVERGING, "zmin": -end, "zmax": end, "xgap": 1, "ygap": 1,
+        "colorbar": {**COLOURBAR, "title": {"text": unit}},
+        "hovertemplate": "<b>%{x}</b>, %{y}<br>observed − predicted: %{z:+.1f} " + unit + "<extra></extra>",  # noqa: RUF001
+    }  # fmt: skip
+    x, y = ({"automargin": True, "ticks": "", "type": "category"} for _ in range(2))
+    labelled = grid.shape[1] <= _LABELLED
+    x |= {"tickangle": -60, "showticklabels": labelled, "dtick": 1, "title": {"text": "" if labelled else "models"}}
+    return figure([trace], x, y, height=max(240, (190 if labelled else 90) + 22 * len(grid)))

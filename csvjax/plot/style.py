@@ -1,0 +1,188 @@
+"""What all figures share: colours and symbols, axes, and marks that carry the names of their model and benchmark."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from csvjax.errors import InputError, installed
+
+__all__ = [
+    "ACCENT",
+    "FAINT",
+    "PALETTE",
+    "SYMBOLS",
+    "axis",
+    "checked",
+    "dots",
+    "figure",
+    "line",
+    "names_of",
+    "needs",
+    "numbers",
+    "of_family",
+    "ribbon",
+    "score_axis",
+    "shade",
+    "shown",
+]
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#B3589A", "#927200", "#7A7A7A", "#6A5ACD", "#A8503A")
+"""Okabe and Ito's colours, made darker where they were too light on white and lighter where too dark on black; each has
+a contrast of 3 or more with a white and with a dark page."""
+
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "triangle-down", "hexagon")
+"""Families differ in colour and in symbol, so that a print in grey can be read."""
+
+ACCENT, FAINT = PALETTE[0], "#8A8A8A"
+_DIGITS = 4
+_OPACITY = 0.2
+_LINES = {"gridcolor": "#E4E8EC", "linecolor": "#C9CFD6", "tickcolor": "#C9CFD6", "showline": True}
+_LEGEND = {"orientation": "h", "traceorder": "normal", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"}
+
+
+def shown(text: object) -> str:
+    """A name as Plotly shows it: Plotly reads some HTML, and names are only names."""
+    return html.escape(str(text), quote=False)
+
+
+def numbers(values: Iterable[float]) -> list[float | None]:
+    """Floats of four digits, fractions of three decimals, which no figure can tell from more; None for a gap."""
+    found = np.asarray(list(values), float)
+    known = found[np.isfinite(found)]
+    if len(known) and known.min() >= 0 and 0.2 < known.max() <= 1:
+        return [round(float(v), 3) if math.isfinite(v) else None for v in found]
+    return [float(f"{v:.{_DIGITS}g}") if math.isfinite(v) else None for v in found]
+
+
+def shade(colour: str, opacity: float) -> str:
+    """`#rrggbb` as a colour that lets others through."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity:g})"
+
+
+def checked(table: pd.DataFrame, columns: Sequence[str], what: str) -> pd.DataFrame:
+    """The table, if it has these columns.
+
+    Raises: InputError that names the columns that are missing, and for a table without rows.
+    """
+    if missing := [name for name in columns if name not in table.columns]:
+        has = ", ".join(map(str, table.columns))
+        raise InputError(f"expected {what} with the columns {', '.join(missing)}, found only {has}")
+    if table.empty:
+        raise InputError(f"expected {what} with one row or more, found none")
+    return table
+
+
+def needs(found: bool, problem: str) -> None:
+    """Raises: InputError with the problem if something that a figure needs was not found."""
+    if not found:
+        raise InputError(problem)
+
+
+def names_of(table: pd.DataFrame) -> list[list[str]]:
+    """(model, benchmark) of each row as Plotly shows them; blank where the table has no such column."""
+    blank = [""] * len(table)
+    lm = [shown(name) for name in table["lm"]] if "lm" in table else blank
+    benchmark = [shown(name) for name in table["benchmark"]] if "benchmark" in table else blank
+    return [list(pair) for pair in zip(lm, benchmark, strict=True)]
+
+
+def of_family(families: Iterable[object], order: Iterable[str] | None = None) -> dict[str, tuple[str, str]]:
+    """(colour, symbol) of each family: in `order`, then in the order in which they come."""
+    found = dict.fromkeys(str(name) for name in (*(order or ()), *families))
+    return {name: (PALETTE[i % len(PALETTE)], SYMBOLS[i % len(SYMBOLS)]) for i, name in enumerate(found)}
+
+
+def axis(title: str, **more: Any) -> dict[str, Any]:
+    return {"title": {"text": title}, "automargin": True, "zeroline": False, "ticks": "outside", **_LINES, **more}
+
+
+def score_axis(title: str, values: Iterable[float | None], **more: Any) -> dict[str, Any]:
+    """An axis of scores: per cent of items where all values are fractions, else in the unit of the scores."""
+    known = np.asarray([v for v in values if v is not None and math.isfinite(v)], float)
+    if len(known) and known.min() >= -1e-9 and known.max() <= 1 + 1e-9:
+        return axis(f"{title} (% of items)", tickformat=".0%", hoverformat=".1%", **more)
+    return axis(f"{title} (unit of the benchmark)", hoverformat=".4g", **more)
+
+
+def line(x: Iterable[float], y: Iterable[float], colour: str = FAINT, **more: Any) -> dict[str, Any]:
+    """A line without marks that a reader does not point at."""
+    style = {"color": colour, "width": more.pop("width", 1.5), "dash": more.pop("dash", "solid")}
+    return {
+        "type": "scatter", "mode": "lines", "x": numbers(x), "y": numbers(y), "line": style, "hoverinfo": "skip",
+        "showlegend": "name" in more, **more,
+    }  # fmt: skip
+
+
+def ribbon(
+    x: Iterable[float], low: Iterable[float], high: Iterable[float], colour: str, name: str, opacity: float = _OPACITY
+) -> list[dict[str, Any]]:
+    """The area between two lines."""
+    x = list(x)
+    bare = {"width": 0, "name": name, "showlegend": False}
+    return [
+        line(x, low, colour, **bare),
+        line(x, high, colour, **bare | {"showlegend": True}, fill="tonexty", fillcolor=shade(colour, opacity)),
+    ]
+
+
+def dots(table: pd.DataFrame, x: str, y: str, **more: Any) -> dict[str, Any]:
+    """Marks with the names of their model and benchmark.
+
+    lower, upper: names of the columns with the ends of an interval, along `along` ("x" or "y").
+    """
+    colour, symbol, along = more.pop("colour", ACCENT), more.pop("symbol", "circle"), more.pop("along", "y")
+    lower, upper, size = more.pop("lower", None), more.pop("upper", None), more.pop("size", 8)
+    found = {
+        "type": "scatter", "mode": "markers",
+        "x": numbers(table[x]) if pd.api.types.is_numeric_dtype(table[x]) else [shown(v) for v in table[x]],
+        "y": numbers(table[y]) if pd.api.types.is_numeric_dtype(table[y]) else [shown(v) for v in table[y]],
+        "customdata": names_of(table),
+        "marker": {"size": size, "color": colour, "symbol": symbol, "line": {"width": 1.5, "color": colour}},
+        "cliponaxis": False,
+    }  # fmt: skip
+    if lower is not None:
+        centre = table[x if along == "x" else y].to_numpy(float)
+        ends = {"array": table[upper].to_numpy(float) - centre, "arrayminus": centre - table[lower].to_numpy(float)}
+        found[f"error_{along}"] = {
+            "type": "data", "symmetric": False, "thickness": 1.2, "width": 0, "color": shade(colour, 0.55),
+            **{name: [float(f"{v:.3g}") for v in np.maximum(np.nan_to_num(its), 0)] for name, its in ends.items()},
+        }  # fmt: skip
+    return found | more
+
+
+def figure(traces: Sequence[dict[str, Any]], x: dict[str, Any], y: dict[str, Any], **layout: Any) -> Any:
+    """A Plotly figure in the style of csvjax; `layout`: further settings.
+
+    Raises: InputError without Plotly.
+    """
+    with installed("a plot", "report"):
+        from plotly.graph_objects import Figure
+    return Figure(
+        data=list(traces),
+        layout={
+            "template": {},  # Plotly's own are large, and every figure would carry one
+            "font": {"size": 13, "color": "#1C2430"},
+            "plot_bgcolor": "#FFFFFF",
+            "paper_bgcolor": "#FFFFFF",
+            "xaxis": x,
+            "yaxis": y,
+            "margin": {"l": 10, "r": 12, "t": 12, "b": 10},
+            "hovermode": "closest",
+            "legend": {
+                "orientation": "h",
+                "traceorder": "normal",
+                "y": 1.02,
+                "yanchor": "bottom",
+                "x": 0,
+                "xanchor": "left",
+            },
+            **layout,
+        },
+    )
