@@ -101,7 +101,7 @@ def default_method(
         return Laplace(map=search), f"salience of {len(data.losses.units):,} units has too many parameters for NUTS"
     if scores > _SMALL:
         return Laplace(map=search), f"{scores:,} scores are more than the {_SMALL} up to which NUTS is quick"
-    chains = Nuts(warmup=150, draws=200, target=0.8, rhat=1.05, ess=25, map=search)
+    chains = Nuts(warmup=200, draws=250, target=0.9, rhat=1.05, ess=25, map=search)
     return chains, f"{scores:,} scores are few enough for NUTS, which makes no approximation"
 
 
