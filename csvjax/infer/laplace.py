@@ -24,8 +24,8 @@ _FLAT = 1e-3  # curvature below which a direction is no minimum
 @partial(jax.jit, static_argnames=("density", "draws"))
 def laplace_draws(
     density: Density, data: Any, mode: Float[Array, " n"], key: Array, draws: int
-) -> tuple[Float[Array, "draw n"], Float[Array, ""]]:
-    """Draws x ~ Normal(mode, H^-1) with H the Hessian of the potential, and H's smallest eigenvalue.
+) -> tuple[Float[Array, "draw n"], Float[Array, ""], Float[Array, "n n"]]:
+    """Draws x ~ Normal(mode, H^-1) with H the Hessian of the potential, H's smallest eigenvalue, and a root of H^-1.
 
     Directions of curvature below 1e-3 of a unit prior's are given that curvature: a mode is not a minimum there, only a
     place where the optimiser stopped, and its variance would be unbounded. The eigenvalue returned tells.
@@ -33,7 +33,7 @@ def laplace_draws(
     values, vectors = jnp.linalg.eigh(hessian(lambda x: density.potential(x, data), mode))
     spread = vectors / jnp.sqrt(jnp.maximum(values, _FLAT))
     noise = jax.random.normal(key, (draws, len(mode)), mode.dtype)
-    return mode + noise @ spread.T, values[0]
+    return mode + noise @ spread.T, values[0], spread
 
 
 class LaplaceArrays(NamedTuple):
@@ -58,7 +58,9 @@ class Laplace:
         key_mode, key_draws = jax.random.split(key)
         optimum = self.map.solve(density, data, key_mode)
         if len(optimum.x) > self.map.curved:
-            return LaplaceArrays(optimum, *laplace_draws(density, data, optimum.x, key_draws, self.draws))
+            # The search knew the curvature of blocks alone.
+            x, least, metric = laplace_draws(density, data, optimum.x, key_draws, self.draws)
+            return LaplaceArrays(optimum._replace(metric=metric, curvature=least), x, least)
         noise = jax.random.normal(key_draws, (self.draws, len(optimum.x)), optimum.x.dtype)
         return LaplaceArrays(optimum, optimum.x + noise @ optimum.metric.T, optimum.curvature)
 

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from csvjax.infer.curvature import offset
+from csvjax.infer.curvature import Layout, Metric, offset
 
 __all__ = ["Lane", "Piece", "absorb", "begin", "done", "evaluate", "trial"]
 
@@ -105,27 +105,26 @@ def absorb(lane: Lane, value: Float[Array, ""], grad: Float[Array, " n"]) -> Lan
 
 
 class Piece(NamedTuple):
-    """A stretch of a search, of x = centre + metric z. lane: over z. metric: None for the identity. until: the most
-    evaluations of the lane, those before included.
+    """A stretch of a search, of x = centre + metric z. lane: over z. until: the most evaluations of the lane, those
+    before included.
     """
 
     lane: Lane
     centre: Float[Array, " n"]
-    metric: Float[Array, "n n"] | None
+    metric: Metric
     until: Int[Array, ""]
     tolerance: float
 
 
 def evaluate(
-    slope: Callable[[Array], tuple[Array, Array]], piece: Piece, look: Bool[Array, ""]
+    slope: Callable[[Array], tuple[Array, Array]], piece: Piece, layout: Layout, look: Bool[Array, ""]
 ) -> tuple[Lane, Float[Array, "gradient n"]]:
     """The lane at the end of the piece, and, if `look`, the gradients around its end that `curvature_of` needs.
 
-    slope: value and gradient at x. Nothing is looked at without a metric.
+    slope: value and gradient at x.
     """
     lane, centre, metric, until, tolerance = piece
-    size = len(centre)
-    points = 2 * size if metric is not None else 0
+    points = 2 * len(layout.directions)
 
     def go_on(carry: tuple[Lane, Array, Array]) -> Array:
         lane, looked, _ = carry
@@ -134,15 +133,13 @@ def evaluate(
     def once(carry: tuple[Lane, Array, Array]) -> tuple[Lane, Array, Array]:
         lane, looked, grads = carry
         searching = ~done(lane, until, tolerance)
-        z = jnp.where(searching, trial(lane), lane.x)
-        x = centre + (z if metric is None else metric @ z)
-        value, grad = slope(x + jnp.where(searching, 0.0, offset(looked, x)))
-        told = absorb(lane, value, grad if metric is None else metric.T @ grad)
+        x = centre + metric.along(layout, jnp.where(searching, trial(lane), lane.x))
+        value, grad = slope(x + jnp.where(searching, 0.0, offset(looked, layout, x.dtype)))
+        told = absorb(lane, value, metric.across(layout, grad))
         lane = jax.tree.map(lambda new, old: jnp.where(searching, new, old), told, lane)
-        if points:
-            grads = jnp.where(searching, grads, grads.at[looked].set(grad))
+        grads = jnp.where(searching, grads, grads.at[looked].set(grad))
         return lane, looked + ~searching, grads
 
-    none = jnp.zeros((points, size), centre.dtype)
+    none = jnp.zeros((points, len(centre)), centre.dtype)
     lane, _, grads = jax.lax.while_loop(go_on, once, (lane, jnp.asarray(0), none))
     return lane, grads

@@ -9,13 +9,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 from numpyro import handlers
 from numpyro.distributions import biject_to
 from numpyro.infer.util import constrain_fn, potential_energy
 
-from csvjax.law.model import Law, law_model
+from csvjax.law.model import BENCHMARK_AXES, Law, law_model
 
 __all__ = ["Density", "Sites", "law_density"]
 
@@ -29,11 +30,13 @@ class Density:
     The Jacobian of the transforms to constrained values is included, so the density is that of x, not of the
     constrained values: its mode is what MAP and Laplace mean throughout (it moves with the transform, as modes do).
     `model(data)` is a NumPyro model; a Density is hashable, so compiled functions can be kept for each. `prior(data)`
-    is a model with the same sites and none of the rest, where there is one that is quicker to trace.
+    is a model with the same sites and none of the rest, where there is one that is quicker to trace. `axes`: which axis
+    of a site has an element for every benchmark (`blocks`).
     """
 
     model: Callable[..., None]
     prior: Callable[..., None] | None = None
+    axes: tuple[tuple[str, int], ...] = ()
 
     def sites(self, key: Array, data: Any) -> Sites:
         """One draw of every latent site from the prior, unconstrained."""
@@ -54,6 +57,21 @@ class Density:
         template = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
         return ravel_pytree(template)[1](x)
 
+    def blocks(self, data: Any) -> Int[np.ndarray, "benchmark size"]:
+        """Places in x of the parameters of each benchmark; of none where the density names none."""
+        shapes = jax.eval_shape(lambda: self.sites(jax.random.key(0), data))
+        axes = {name: axis for name, axis in self.axes if name in shapes}
+        if not axes:
+            return np.zeros((0, 0), int)
+        sizes = jax.tree.map(lambda s: int(np.prod(s.shape)), shapes)
+        ends = np.cumsum(jax.tree.leaves(sizes))
+        first = dict(zip(sorted(shapes), ends - jax.tree.leaves(sizes), strict=True))
+        places = [
+            np.moveaxis(first[name] + np.arange(sizes[name]).reshape(shapes[name].shape), axis, 0)
+            for name, axis in axes.items()
+        ]
+        return np.hstack([place.reshape(len(place), -1) for place in places])
+
     def potential(self, x: Float[Array, " n"], data: Any) -> Float[Array, ""]:
         """-log p(x, data), unnormalised."""
         return potential_energy(self.model, (data,), {}, self.unflatten(x, data))
@@ -70,4 +88,4 @@ def _observed(site: dict) -> bool:
 @cache
 def law_density(law: Law) -> Density:
     """The same object for the same law, so that compiled fits are reused."""
-    return Density(partial(law_model, law=law), partial(law_model, law=law, scores=False))
+    return Density(partial(law_model, law=law), partial(law_model, law=law, scores=False), BENCHMARK_AXES)

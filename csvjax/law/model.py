@@ -43,7 +43,7 @@ from csvjax.law.salience import impute_losses, salient_losses
 from csvjax.law.solve import Prior
 from csvjax.types import AnyArray
 
-__all__ = ["MANY_UNITS", "Effect", "Evidence", "Law", "Priors", "law_model"]
+__all__ = ["BENCHMARK_AXES", "MANY_UNITS", "Effect", "Evidence", "Law", "Priors", "law_model"]
 
 Effect = Literal["family", "run"]
 
@@ -51,6 +51,16 @@ MANY_UNITS = 0.7
 """`Priors.strength` for texts of many units, where z is a combination of features. By the evidence of inner training
 rows of the ladder (four inner folds, families and runs with effects) in nats: 1338.5, 945.0, 1789.9, 1758.4 with 0.3;
 1348.1, 933.0, 1798.0, 1757.4 with 0.7; 1314.1, 885.6, 1761.9 of the first three with 2."""
+
+BENCHMARK_AXES = (
+    *(
+        (name, 0)
+        for name in ("intercept", "spread_differs", "free_floor", "room", "free_items", "steepness", "contrast")
+    ),
+    *((name, 0) for name in ("own_slope", "own_tau", "own_weight")),
+    ("own_gain", 1),
+)
+"""Sites with an element for every benchmark, and along which axis."""
 
 _GAIN = 3.0  # degrees of freedom
 _LEAST = 0.1  # of the mean loss's deviation: what a salient loss varies by at least, so that noise is not stretched

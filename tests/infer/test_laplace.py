@@ -36,7 +36,7 @@ def test_laplace_is_exact_for_a_normal_posterior() -> None:
     mode = fit(Density(line), data, Map(starts=1, finalists=1), jax.random.key(0)).mode
     # With gradient g the mode is off by covariance g.
     np.testing.assert_allclose(mode, mean, atol=np.abs(covariance).sum(axis=1).max() * 1e-3)
-    draws, curvature = laplace_draws(Density(line), data, jnp.asarray(mean), jax.random.key(1), 40_000)
+    draws, curvature, _ = laplace_draws(Density(line), data, jnp.asarray(mean), jax.random.key(1), 40_000)
     assert float(curvature) == pytest.approx(np.linalg.eigvalsh(precision)[0])
     variance = np.diag(covariance)
     assert np.all(np.abs(np.mean(draws, axis=0) - mean) < 4.5 * np.sqrt(variance / 40_000))
@@ -52,7 +52,7 @@ def flat(_: None) -> None:
 
 @float64
 def test_a_direction_without_curvature_has_a_bounded_variance_and_is_told() -> None:
-    draws, curvature = laplace_draws(Density(flat), None, jnp.zeros(2), jax.random.key(2), 20_000)
+    draws, curvature, _ = laplace_draws(Density(flat), None, jnp.zeros(2), jax.random.key(2), 20_000)
     assert float(curvature) == pytest.approx(-0.1, abs=1e-6)
     # Standard error of a standard deviation: sd / sqrt(2 S) = 0.5 %.
     np.testing.assert_allclose(np.std(draws, axis=0), [1.0, np.sqrt(1000)], rtol=0.025)
