@@ -23,7 +23,7 @@ from csvjax.infer import Map, fit
 from csvjax.law.density import Density
 from csvjax.law.model import Evidence
 
-PLAIN = Map(starts=1, finalists=1, curved=0)  # no Hessian: what scipy's gives, and no more
+PLAIN = Map(starts=1, finalists=1, curved=0)  # no whole Hessian, but that of each benchmark
 
 
 def solver(density: Density, method: Map) -> Any:
