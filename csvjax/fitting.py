@@ -99,6 +99,10 @@ def default_method(
     scores = int(np.sum(seen))
     if data.losses is not None and len(data.losses.units) > FREE_UNITS:
         return Laplace(map=search), f"salience of {len(data.losses.units):,} units has too many parameters for NUTS"
+    assert data.scores is not None
+    shown = np.where(seen, data.scores.score, np.nan)
+    if not any(np.ptp(column[np.isfinite(column)]) > 0 for column in shown.T if np.isfinite(column).any()):
+        return Laplace(map=search), "no score varies, and chains would follow the prior alone"
     if scores > _SMALL:
         return Laplace(map=search), f"{scores:,} scores are more than the {_SMALL} up to which NUTS is quick"
     chains = Nuts(warmup=200, draws=250, target=0.9, rhat=1.05, ess=25, map=search)

@@ -90,7 +90,7 @@ class Nuts:
                 f"the chains do not agree: largest r-hat {worst:.3f}, which should be at most {self.rhat:g} (fewest "
                 f"effective draws {bulk:.0f}); draw longer, or look whether the chains found different modes",
             )
-        if diverging > 0.001 * total:
+        if diverging > 0.005 * total:
             return Status(
                 False,
                 f"{diverging} of {total} draws diverged, so that narrow places of the posterior may be missing; raise "
