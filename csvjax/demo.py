@@ -74,9 +74,14 @@ def evaluate_ladder(
 
 
 def run_demo(
-    out: Path, seed: int = 0, quick: bool = False, begin: Callable[[int], Tell] = lambda steps: lambda sentence: None
+    out: Path,
+    seed: int = 0,
+    quick: bool = False,
+    begin: Callable[[int], Tell] = lambda steps: lambda sentence: None,
+    ladder: Path | None = None,
 ) -> dict[str, float]:
-    """`evaluate_ladder` on the ladder of the package, without the benchmarks that have no signal: the figures.
+    """`evaluate_ladder` on the ladder of the package, or the one in the folder `ladder`, without the benchmarks that
+    have no signal: the figures.
 
     `out` becomes a run folder with its report. `quick`: late checkpoints only and smaller settings. `begin(steps)`
     gives the function that is told of each of the steps.
@@ -84,7 +89,7 @@ def run_demo(
     Raises: InputError if `out` may not be written, and if no benchmark has a signal.
     """
     runs.check_out(out)
-    dataset = load_ladder()
+    dataset = load_ladder(ladder)
     kept, left_out = signal(dataset)
     if not kept:
         raise InputError(
@@ -98,7 +103,7 @@ def run_demo(
         dataset = dataset.subset(list(dataset.lms.index[late]))
     dataset = replace(dataset, scores=dataset.measured()[0].select(benchmarks=kept))
     config = {
-        "dataset": "ladder",
+        "dataset": "ladder" if ladder is None else str(ladder),
         "command": "demo",
         "models": len(dataset.lms),
         "benchmarks": kept,

@@ -105,7 +105,7 @@ def default_method(
         return Laplace(map=search), "no score varies, and chains would follow the prior alone"
     if scores > _SMALL:
         return Laplace(map=search), f"{scores:,} scores are more than the {_SMALL} up to which NUTS is quick"
-    chains = Nuts(warmup=200, draws=250, target=0.9, rhat=1.05, ess=25, map=search)
+    chains = Nuts(warmup=200, draws=250, target=0.9, rhat=1.1, ess=10, map=search)
     return chains, f"{scores:,} scores are few enough for NUTS, which makes no approximation"
 
 

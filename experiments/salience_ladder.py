@@ -2,6 +2,7 @@
 
     python -m experiments.salience_ladder --out runs/salience_ladder
     python -m experiments.salience_ladder --quick --out runs/quick
+    python -m experiments.salience_ladder --ladder runs/fresh/data --out runs/salience_fresh
 
 Claim (Ge et al. 2025, arXiv 2506.13216): models trained on other mixtures of text have the same mean loss and other
 abilities; weighing the validation tokens restores predictability. Here the 144 checkpoints of the shipped ladder are
@@ -49,9 +50,11 @@ import typer
 from csvjax.demo import run_demo
 
 
-def main(out: Path = Path("runs/salience_ladder"), quick: bool = False, seed: int = 0) -> None:
+def main(
+    out: Path = Path("runs/salience_ladder"), quick: bool = False, seed: int = 0, ladder: Path | None = None
+) -> None:
     """Predict held-out models of the ladder by mean loss and by salience."""
-    figures = run_demo(out, seed=seed, quick=quick)
+    figures = run_demo(out, seed=seed, quick=quick, ladder=ladder)
     print(json.dumps(figures))
 
 

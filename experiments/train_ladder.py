@@ -2,6 +2,7 @@
 
     python -m experiments.train_ladder --out runs/ladder          24 runs, 144 checkpoints; see below for the time
     python -m experiments.train_ladder --quick --out runs/quick   6 runs, 18 checkpoints, a minute, no download
+    python -m experiments.train_ladder --seed 1 --out runs/fresh  another order, other weights and tasks
 
 Text comes from Debian 12 packages (`csvjax/ladder/sources.py` names them with their licences) and is fetched with
 `apt-get download`; no root is needed. Six mixtures of five domains, four sizes, six checkpoints along each run. A
@@ -24,10 +25,10 @@ import typer
 from csvjax.cli.ladder import build_ladder
 
 
-def main(out: Path = Path("runs/ladder"), quick: bool = False, jobs: int = 2) -> None:
+def main(out: Path = Path("runs/ladder"), quick: bool = False, jobs: int = 2, seed: int = 0) -> None:
     """Train the ladder, score it, and write the files that the package ships; resumable."""
     start = time.time()
-    dataset = build_ladder(out, quick, jobs)
+    dataset = build_ladder(out, quick, jobs, seed)
     scores, losses = dataset.measured()
     figures = {
         "checkpoints": len(dataset.lms),

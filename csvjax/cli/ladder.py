@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,17 +25,20 @@ def ladder(
     ] = Path("runs/ladder"),
     quick: Annotated[bool, typer.Option("--quick", help="A small ladder of 18 models, in minutes.")] = False,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Number of processes, at most the number of cores.")] = 2,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Seed of the order of the text, of the weights and of the tasks.")
+    ] = 0,
 ) -> dict[str, Any]:
     """Train a ladder of language models, score them, and save losses and scores to FOLDER/data.
 
     Example: csvjax ladder --quick --out runs/quick
     """
-    dataset = build_ladder(out, quick, jobs)
+    dataset = build_ladder(out, quick, jobs, seed)
     typer.echo(f"{len(dataset.lms)} models: {out / 'data'}")
     return {"data": out / "data", "models": len(dataset.lms)}
 
 
-def build_ladder(out: Path, quick: bool, jobs: int) -> Dataset:
+def build_ladder(out: Path, quick: bool, jobs: int, seed: int = 0) -> Dataset:
     """Go on with the ladder in `out` from where it is to its end, with a progress bar, and save it to `out/data`.
 
     Raises: InputError for a folder that holds something else or that another command writes to; CsvjaxError for a
@@ -46,7 +50,7 @@ def build_ladder(out: Path, quick: bool, jobs: int) -> Dataset:
     from csvjax.ladder.load import save_ladder
     from csvjax.ladder.recipe import FULL, QUICK
 
-    recipe = QUICK if quick else FULL
+    recipe = replace(QUICK if quick else FULL, seed=seed)
     if out.exists() and not out.is_dir():
         raise InputError(f"expected a folder for the ladder, found the file {out}; choose another --out")
     if out.is_dir() and any(out.iterdir()) and not (out / "recipe.json").is_file():
