@@ -70,9 +70,9 @@ BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
     "no number": (lambda f: fit_with(f, "--capabilities", "two"), "found 'two'"),
     "effects": (lambda f: fit_with(f, "--effects", "familly"), "found 'familly': the nearest is 'family'"),
     "tail": (lambda f: fit_with(f, "--tail", "0.7"), "--tail from 0 to below 0.5, found 0.7"),
-    "method": (lambda f: fit_with(f, "--method", "mcmc"), "one of map, laplace, svi, nuts, found 'mcmc'"),
+    "method": (lambda f: fit_with(f, "--method", "mcmc"), "one of auto, map, laplace, svi, nuts, found 'mcmc'"),
     "chains": (lambda f: fit_with(f, "--chains", f / "chains"), "--chains with --method nuts alone"),
-    "warmup": (lambda f: fit_with(f, "--warmup", "100"), "--warmup with --method nuts alone, found laplace"),
+    "warmup": (lambda f: fit_with(f, "--warmup", "100"), "--warmup with --method nuts alone, found auto"),
     "draws of a mode": (lambda f: fit_with(f, "--method", "map", "--draws", "100"), "laplace or svi or nuts alone"),
     "few draws": (lambda f: fit_with(f, "--draws", "1"), "--draws of at least 10, found 1"),
     "prior": (lambda f: fit_with(f, "--prior", "loadng=1"), "found 'loadng': the nearest is 'loading'"),
@@ -127,7 +127,9 @@ def test_fit_writes_a_run(run: tuple[Path, Result], folder: Path) -> None:
     assert done.exit_code == 0, done.output
     said = done.stdout.splitlines()
     assert said[0] == "read 15 models of 3 families from scores.csv"
-    assert any(line.startswith("law: laplace, 1 capability, covariates flops, effects of family") for line in said)
+    (law,) = [line for line in said if line.startswith("law: ")]
+    assert "law: nuts (41 scores are few enough for NUTS" in law
+    assert "1 capability, covariates flops, effects of family" in law
     assert "written" in said
     config = json.loads((out / "config.json").read_text())
     assert (config["targets"], config["status"]) == (["fair", "hard"], "written")

@@ -76,7 +76,7 @@ def per_family(rows: Array, groups: Groups) -> list[Array]:
 
 def per_lm(parts: list[Array], groups: Groups) -> Array:
     """The inverse of `per_family`."""
-    flat = jnp.concatenate([part.reshape(-1, *part.shape[2:]) for part in parts])
+    flat = jnp.concatenate([part.reshape(part.shape[0] * part.shape[1], *part.shape[2:]) for part in parts])
     order = jnp.concatenate([jnp.ravel(bucket.lm) for bucket in groups.buckets])
     return _from_slots(flat, order, jnp.asarray(groups.slot))
 
