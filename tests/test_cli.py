@@ -368,7 +368,7 @@ def test_inspect_shows_salience_and_no_capabilities_where_there_are_none(fitted:
 
 
 def test_demo_evaluates_the_ladder(ladder: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("csvjax.demo.load_ladder", lambda: ladder)
+    monkeypatch.setattr("csvjax.demo.load_ladder", lambda folder=None: ladder)
     monkeypatch.setattr("csvjax.evaluate.crossfit.fit", fit_as_written)
     done = call("demo", "--quick", "--out", tmp_path / "run")
     assert done.exit_code == 0, done.output

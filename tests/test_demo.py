@@ -116,7 +116,7 @@ def test_the_mean_loss_is_the_same_law_without_salience() -> None:
 
 
 def test_a_ladder_without_a_signal_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "load_ladder", lambda: with_scores(np.full((24, 2), 0.25), 300, 0.25))
+    monkeypatch.setattr(demo, "load_ladder", lambda folder=None: with_scores(np.full((24, 2), 0.25), 300, 0.25))
     with pytest.raises(InputError, match="found none among b0, b1"):
         demo.run_demo(tmp_path / "run")
     assert not list(tmp_path.iterdir())

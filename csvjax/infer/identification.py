@@ -140,8 +140,8 @@ def diagnostics_table(
     }
     rows = []
     for name, draws in kinds.items():
-        flat = draws.reshape(*draws.shape[:2], -1)
-        if flat.shape[2]:
+        if draws.size:
+            flat = draws.reshape(*draws.shape[:2], -1)
             worst = rhat(flat).max(), bulk_ess(flat).min(), tail_ess(flat).min()
             rows.append((name, flat.shape[2], *map(float, worst)))
     return pd.DataFrame(rows, columns=list(_COLUMNS))
