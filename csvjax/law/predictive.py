@@ -81,8 +81,9 @@ def _piece(
 ) -> Any:
     keys = jax.vmap(partial(jax.random.fold_in, key))(first + jnp.arange(len(x)))
     # Side by side all draws wait for the one whose field is hardest to solve, which pays for small tables alone.
-    together = _BATCH if e.score.size <= _SMALL else 1
-    return jax.lax.map(lambda pair: _one(density, tail, e, *pair), (x, keys), batch_size=together)
+    if e.score.size <= _SMALL:
+        return jax.vmap(partial(_one, density, tail, e))(x, keys)
+    return jax.lax.map(lambda pair: _one(density, tail, e, *pair), (x, keys))
 
 
 def draw_pieces(
