@@ -14,7 +14,15 @@ Figures (last line): coverage90_UNITS_K, the share of all cells (benchmark, grou
 95 % interval of it by simulations, whose cells depend on each other; rank_UNITS_K, the correlation between the planted
 and the mean salience over all cells.
 
-MEASURED
+Measured so far, 7 or 8 of the 20 simulations (95 % interval of the coverage, rank, share of fits that converged; a fit
+whose scores hardly vary, as some priors make them, does not):
+
+    5 units, K = 1       0.975   0.94 to 1.01   0.85   0.88
+    5 units, K = 2       0.863   0.73 to 0.99   0.83   0.63
+    200 units, K = 1     0.937   0.89 to 0.98   0.91   1.00
+    200 units, K = 2     0.936   0.89 to 0.98   0.86   0.57
+
+20,000 units were not run.
 """
 
 from __future__ import annotations
