@@ -53,7 +53,7 @@ from experiments.running import once
 
 PARTS = ("small", "gradient", "matrix", "leaderboard")
 SIZES = ((100, 10, 20), (1000, 50, 200), (5000, 40, 1000))
-_CHILD = "import resource, sys; from csvjax.cli import main; sys.argv = ['csvjax', *sys.argv[1:]]; main()"
+COMMAND = (sys.executable, "-m", "csvjax.cli")
 
 
 def _cpu(command: list[str], cache: str) -> float:
@@ -83,17 +83,16 @@ def small_table(path: Path) -> None:
 
 
 def small() -> dict[str, float]:
-    command = [sys.executable, "-c", _CHILD]
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder, "scores.csv")
         small_table(table)
 
         def seconds(cache: str, run: str, *options: str) -> float:
             fit = ["fit", "--scores", str(table), "--capabilities", "1", *options, "--out", f"{folder}/{run}"]
-            return _cpu([*command, *fit], f"{folder}/{cache}")
+            return _cpu([*COMMAND, *fit], f"{folder}/{cache}")
 
         def predict(cache: str, run: str) -> float:
-            return _cpu([*command, "predict", f"{folder}/{run}", "--flops", "1e23"], f"{folder}/{cache}")
+            return _cpu([*COMMAND, "predict", f"{folder}/{run}", "--flops", "1e23"], f"{folder}/{cache}")
 
         laplace = "--method", "laplace"
         found = {"cold_fit": seconds("a", "cold", *laplace), "cold_predict": predict("a", "cold")}
@@ -105,7 +104,7 @@ def small() -> dict[str, float]:
 
 def _help() -> float:
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "csvjax.cli", "--help"], capture_output=True, check=True)
+    subprocess.run([*COMMAND, "--help"], capture_output=True, check=True)
     return time.perf_counter() - began
 
 

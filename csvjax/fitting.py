@@ -44,7 +44,7 @@ def fit(
     Args:
         data: models with scores, and whatever is known of their losses, compute and families.
         law: what the law is made of. Default: `default_law(data)`.
-        method: `csvjax.Map`, `Laplace`, `Svi` or `Nuts`. Default: `default_method` of the scores and the law.
+        method: `csvjax.Map`, `Laplace`, `Svi` or `Nuts`. Default: `default_method` of the scores.
         seen: scores to fit. Default: all that are there.
         seed: of every random choice.
         chains: folder where NUTS keeps its chains; the same call resumes them.
@@ -59,7 +59,7 @@ def fit(
         raise InputError("expected a dataset with scores, found one without; give scores to align")
     law = default_law(data) if law is None else law
     mask = np.isfinite(data.scores.score) if seen is None else seen
-    method = default_method(data, law, mask)[0] if method is None else method
+    method = default_method(data, mask)[0] if method is None else method
     evidence, known = make_evidence(data, mask, law, seed)
     density = law_density(law)
     with warnings.catch_warnings():
@@ -87,7 +87,7 @@ def fit(
 
 
 def default_method(
-    data: Dataset, law: Law, seen: Bool[np.ndarray, "lm benchmark"], search: Map | None = None
+    data: Dataset, seen: Bool[np.ndarray, "lm benchmark"], search: Map | None = None
 ) -> tuple[Method, str]:
     """The method for a table of this size, and why.
 
@@ -96,11 +96,11 @@ def default_method(
     more than 64 units, whose salience has hundreds of parameters.
     """
     search = Map() if search is None else search
-    scores = int(np.sum(seen))
     if data.losses is not None and len(data.losses.units) > FREE_UNITS:
         return Laplace(map=search), f"salience of {len(data.losses.units):,} units has too many parameters for NUTS"
     assert data.scores is not None
     shown = np.where(seen, data.scores.score, np.nan)
+    scores = int(np.isfinite(shown).sum())
     if not any(np.ptp(column[np.isfinite(column)]) > 0 for column in shown.T if np.isfinite(column).any()):
         return Laplace(map=search), "no score varies, and chains would follow the prior alone"
     if scores > _SMALL:

@@ -124,7 +124,7 @@ class Laws(NamedTuple):
 
     def draws(self, view: View, key: jax.Array, count: int) -> np.ndarray:
         """Draws [draw, row, benchmark] in the units of the matrix, NaN for a benchmark without shown scores."""
-        seen = _fractions(view, self.units, self.kept)
+        seen = fractions(view, self.units, self.kept)
         flat = [(fit, m, s) for fit, each in zip(self.fits, self.shares, strict=True) for m, s in _pairs(fit, each)]
         ends = np.round(np.cumsum([share for _, _, share in flat]) * count).astype(int)
         drawn = [
@@ -141,7 +141,7 @@ def _pairs(fit: LawFit, shares: np.ndarray) -> Iterable[tuple]:
     return zip(fit.members, shares.tolist(), strict=True)
 
 
-def _fractions(view: View, units: Units, kept: np.ndarray) -> View:
+def fractions(view: View, units: Units, kept: np.ndarray) -> View:
     told = {name: getattr(view, name)[kept] for name in ("floor", "ceiling", "n_items")}
     return replace(view, target=units.to(view.target)[:, kept], **told)
 
@@ -150,7 +150,7 @@ def fit_law(matrix: ScoreMatrix, shown: np.ndarray, capabilities: tuple[int, ...
     """Fits with normal and with heavy-tailed residuals."""
     shown = shown & ~np.isnan(matrix.score)
     units, kept = units_of(matrix, shown), shown.any(axis=0)
-    view = _fractions(view_of(matrix, shown).take(shown.any(axis=1)), units, kept)
+    view = fractions(view_of(matrix, shown).take(shown.any(axis=1)), units, kept)
     fits = []
     for tail in TAILS:
         method = LawMethod("law", frozenset({"scores"}), capabilities, (), tail=tail, family=False, count=count)

@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.peers.law_table import law_table
 from csvjax.baselines import find_methods
-from csvjax.baselines.law import _scores, dataset_of
+from csvjax.baselines.law import dataset_of
 from csvjax.compiled import jit_by_size
 from csvjax.data.dataset import Dataset, align
 from csvjax.data.read_scores import read_scores
@@ -25,7 +25,7 @@ from csvjax.law.density import Density, law_density
 from csvjax.law.evidence import make_evidence
 from csvjax.law.model import Evidence, Law
 from csvjax.law.predictive import draw_pieces
-from experiments.benchpress import _fractions, units_of
+from experiments.benchpress import fractions, units_of
 
 
 def gradient(lms: int, benchmarks: int, families: int) -> dict[str, Any]:
@@ -60,8 +60,9 @@ def matrix(data: str) -> dict[str, Any]:
     units, kept = units_of(matrix, shown), shown.any(axis=0)
     began = time.process_time()
     law = Law(2, (), (), tail=0.25)
-    table = dataset_of(*[_fractions(view_of(matrix, shown), units, kept)] * 2, False)
-    e = make_evidence(table, np.isfinite(_scores(table)), law)[0]
+    table = dataset_of(*[fractions(view_of(matrix, shown), units, kept)] * 2, False)
+    assert table.scores is not None
+    e = make_evidence(table, np.isfinite(table.scores.score), law)[0]
     told, score = _drawn(law_density(law), e, law, Laplace(draws=400, map=Map(starts=4, finalists=1)))
     seconds = time.process_time() - began
     draws = np.full((len(score), *matrix.score.shape), np.nan)

@@ -106,7 +106,7 @@ def fit(
     wanted = target_names(dataset, targets)
     seen = seen_cells(dataset, holdout or (), wanted)
     hidden = inner_cells(dataset, seen, wanted, inner)
-    by, named = options.settled_method(by, how, dataset, law, seen)
+    by, named = options.settled_method(by, how, dataset, seen)
     config = {
         "dataset": source.name,
         "command": "fit",

@@ -312,7 +312,7 @@ def _search(options: MethodOptions, quick: bool) -> Map:
 
 
 def settled_method(
-    method: Method | None, options: MethodOptions, data: Dataset, law: Law, seen: np.ndarray
+    method: Method | None, options: MethodOptions, data: Dataset, seen: np.ndarray
 ) -> tuple[Method, str]:
     """The method, or the default one for so many scores; and its name, with the reason where it was not asked for."""
     from csvjax.fitting import default_method
@@ -320,7 +320,7 @@ def settled_method(
 
     why = ""
     if method is None:
-        method, why = default_method(data, law, seen, _search(options, False))
+        method, why = default_method(data, seen, _search(options, False))
         if options.draws is not None and isinstance(method, Laplace | Nuts):
             method = replace(method, draws=options.draws)
     name = type(method).__name__.lower()

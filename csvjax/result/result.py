@@ -93,15 +93,15 @@ class Result:
         return x if len(x) >= least else np.resize(x, (least, x.shape[1]))
 
     @cached_property
+    @float64
     def cells(self) -> Predictive:
         """A draw of everything for each of `draws()`, given the scores that were seen; what is as large as a table in
         float32. Draws without a solution gave way to others.
         """
         key, parts = jax.random.key(self.seed), []
-        with jax.enable_x64(True):
-            for piece in draw_pieces(self.density, self.law.tail, self.evidence, self.draws(), key):
-                small = {name: getattr(piece, name).astype(np.float32) for name in ("logit", "mean", "score")}
-                parts.append(piece._replace(**small))
+        for piece in draw_pieces(self.density, self.law.tail, self.evidence, self.draws(), key):
+            small = {name: getattr(piece, name).astype(np.float32) for name in ("logit", "mean", "score")}
+            parts.append(piece._replace(**small))
         joined = jax.tree.map(lambda *a: np.concatenate(a), *parts)
         return finite_draws(joined, joined.logit)
 
