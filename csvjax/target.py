@@ -17,7 +17,7 @@ from csvjax.law.covariates import AMOUNTS
 from csvjax.law.evidence import beside_family, evidence_of, names_of_groups
 from csvjax.law.predictive import draw_curve
 from csvjax.precision import float64
-from csvjax.prediction import IntervalKind, bounds, new_models, predict
+from csvjax.prediction import IntervalKind, bounds, mean_of, new_models, predict
 from csvjax.result.result import Result, finite_draws
 
 __all__ = ["Reach", "predict_target", "reach", "score_curves"]
@@ -85,10 +85,12 @@ def score_curves(
     """
     _check(fit, {name: float(values[0]) for name, values in amounts.items()}, family)
     points = len(next(iter(amounts.values())))
+    assert fit.dataset.scores is not None
+    scales = fit.dataset.scores.scales
     drawn = _curve(fit, _models(amounts, family, [f"point {i}" for i in range(points)]), seed)
     parts = []
     for b, benchmark in enumerate(fit.benchmarks):
-        found = {"benchmark": benchmark, **amounts, "mean": drawn[:, :, b].mean(axis=0)}
+        found = {"benchmark": benchmark, **amounts, "mean": mean_of(drawn[:, :, b], scales[b])}
         for level in (50, 90):
             found[f"lower{level}"], found[f"upper{level}"] = bounds(drawn[:, :, b], level / 100, "equal-tailed")
         parts.append(pd.DataFrame(found))
@@ -154,17 +156,19 @@ def reach(
     seed: int = 0,
     kind: IntervalKind = "equal-tailed",
 ) -> Reach:
-    """The least compute at which the mean score of a model of this family is `score` or more, draw by draw.
+    """The least compute at which the mean score of a model of this family is `score` or better, draw by draw.
 
     Each draw has its own parameters, family and model, which are the same at all compute; between the 150 points of a
     grid on the logarithmic scale, from 1e-2 of the fit's least to 1e6 times its most, the mean score is a line.
     amounts: others than compute that are known (params, tokens).
 
     Raises: InputError for a benchmark or a family that the fit does not have, a fit to which compute is no covariate,
-    and a score outside of (0, 1).
+    and a fraction outside of (0, 1).
     """
     (at,) = names.positions([benchmark], fit.benchmarks, "benchmark")
-    if not 0 < score < 1:
+    assert fit.dataset.scores is not None
+    scale = fit.dataset.scores.scales[at]
+    if scale.bounded and not 0 < score < 1:
         raise InputError(f"expected a score between 0 and 1 to reach, found {score:g}; give a fraction")
     _check(fit, {**(amounts or {}), "flops": 1.0}, family)
     known = fit.dataset.lms["flops"].dropna()
@@ -172,7 +176,8 @@ def reach(
     grid = np.geomspace(least, most, _POINTS)
     lms = _models({**(amounts or {}), "flops": grid}, family, [f"{flops:g}" for flops in grid])
     mean = _curve(fit, lms, seed)[:, :, at]
-    return Reach(benchmark, score, family, _crossing(np.log(grid), mean, score), least, most, kind)
+    sign = 1.0 if scale.better == "higher" else -1.0
+    return Reach(benchmark, score, family, _crossing(np.log(grid), sign * mean, sign * score), least, most, kind)
 
 
 @float64

@@ -115,10 +115,17 @@ def metrics_table(metrics: pd.DataFrame) -> None:
     table("held-out models, mean over benchmarks", headings, list(zip(names, *columns, strict=True)))
 
 
+def _digits(value: float) -> str:
+    """Three decimals of a fraction; four digits or more of a larger number."""
+    if abs(value) < 10 or value != value:
+        return f"{value:.3f}"
+    return f"{value:.1f}" if abs(value) < 1e5 else f"{value:.3g}"
+
+
 def prediction_table(found: pd.DataFrame, title: str) -> None:
     """Predicted cells with both kinds of interval; the first rows of many."""
     first = found.head(_MOST)
-    text = {name: first[name].map("{:.3f}".format) for name in _SHOWN}
+    text = {name: first[name].map(_digits) for name in _SHOWN}
     columns = (
         first["lm"],
         first["benchmark"],

@@ -68,8 +68,10 @@ class Source:
         list[str] | None,
         _option(
             "--score-unit",
-            "What one unit of a score is worth, or percent, for all columns or for one (default: as the values tell).",
-            "NUMBER or COLUMN=NUMBER",
+            "What one unit of a score is worth, or percent, for all columns or for one (default: as the values tell). "
+            "Scores that are no fractions have a word: elo, nats, bits, perplexity, minutes, dollars, number or log. "
+            "Example: Arena=elo.",
+            "NUMBER or COLUMN=UNIT",
             _READING,
         ),
     ] = None

@@ -23,8 +23,8 @@ _SINGLE, _MEAN = 5.0, 3.0  # standard errors
 
 
 class Bounds(NamedTuple):
-    """floor, ceiling: NaN where the law infers them. floor_most, floor_near: where it looks for an unknown floor (see
-    `csvjax.law.model.Evidence`). told: a sentence for everything that was assumed.
+    """floor, ceiling: NaN where the law infers them; 0 and 1 for scores without bounds. floor_most, floor_near: where
+    it looks for an unknown floor (see `csvjax.law.model.Evidence`). told: a sentence for everything that was assumed.
     """
 
     floor: Float[np.ndarray, " benchmark"]
@@ -41,6 +41,9 @@ def find_bounds(scores: ScoreTable, seen: Bool[np.ndarray, "lm benchmark"]) -> B
     most, near, told = np.minimum(_HIGHEST, least), np.zeros(len(floor), bool), []
     by_name, inferred = [], []
     for b, name in enumerate(scores.benchmarks):
+        if not scores.scales[b].bounded:
+            floor[b], ceiling[b] = 0.0, 1.0  # of no use: nothing is left to infer
+            continue
         given = not np.isnan(floor[b])
         if not given and (chance := chance_of(name)) is not None and chance < least[b]:
             floor[b] = chance

@@ -19,9 +19,10 @@ from csvjax.data.models import read_models, with_models
 from csvjax.data.numerals import Decimal
 from csvjax.data.raw import read_raw
 from csvjax.data.raw_table import RawTable
-from csvjax.data.registry import name_in, read_registry, with_registry
+from csvjax.data.registry import name_in, read_registry, told_scales, with_registry
 from csvjax.data.rules import Found, ReadingRules
-from csvjax.data.score_units import ScoreUnit
+from csvjax.data.scales import FRACTION
+from csvjax.data.score_units import DEFAULT, ScoreUnit
 from csvjax.data.scores import ScoreTable
 from csvjax.data.wide import read_wide
 from csvjax.errors import InputError
@@ -76,7 +77,8 @@ def read_scores(
     scores and metrics in a long table; without it the usual spellings are looked for (Model, Model Family, Model Size
     (B), ...). `*_unit`: what one unit of the file is worth; without it, what the column name says in parentheses, else
     1. `benchmarks`: the benchmarks, in this order; without it, all that are found. `score_unit`: what one unit of a
-    score is worth as a fraction, or "percent", for all columns or by column; without it, as the values tell.
+    score is worth as a fraction, "percent", or a word of `csvjax.data.scales.SCALES` for scores without bounds ("elo",
+    "nats", "minutes", ...), for all columns or by column; without it, as the values tell.
     `n_items`, `floors`, `ceilings`: number of test items, chance level and best score (fractions) by benchmark, NaN if
     unknown; they go before what the file says. `metric`: the metric to read where benchmarks have several. `decimal`:
     the decimal mark. `registry`: a TOML file on benchmarks (`csvjax.data.registry`), `models`: one on models
@@ -134,6 +136,7 @@ def read_tables(sources: Sequence[Any], rules: ReadingRules) -> Reading:
         per_name(rules.n_items, whole.known.get("n_items", {}), whole.benchmarks, np.nan, "n_items"),
         per_name(rules.floors, whole.known.get("floor", {}), whole.benchmarks, np.nan, "floors"),
         per_name(rules.ceilings, whole.known.get("ceiling", {}), whole.benchmarks, np.nan, "ceilings"),
+        tuple(whole.scales.get(name, FRACTION) for name in whole.benchmarks),
     )
     files = [Path(t.path).name if isinstance(t.path, Path) else t.path for t in tables]
     return Reading(table, lms, describe(files, found, table, rules.n_items or (), said, rules.registry))
@@ -156,6 +159,8 @@ def _for_one(raw: RawTable, rules: ReadingRules) -> ReadingRules:
     becomes = {name: name_in(rules.registry, name) for name in known}
     wanted = set(rules.wanted({*known, *becomes.values()}) or ())
     own = [name for name in raw.columns if becomes[name] in wanted] if roles is None else []
+    if scales := told_scales(rules.registry, own or known):
+        unit = scales | (dict(unit) if isinstance(unit, Mapping) else {} if unit is None else {DEFAULT: unit})
     return replace(rules, columns=columns, benchmarks=own or None, score_unit=unit, joined=False)
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from csvjax.data.numerals import Decimal
+from csvjax.data.scales import Scale
 from csvjax.data.score_units import ScoreUnit
 from csvjax.errors import InputError
 
@@ -68,11 +69,12 @@ class ReadingRules:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What a table says: scores as fractions, and by benchmark what is known of it and how it was told.
+    """What a table says: scores as fractions or on the scale of their benchmark, and by benchmark what is known of it
+    and how it was told.
 
     `known`: n_items, floor and ceiling by benchmark. `units`: words for the unit of each benchmark. `items_from`: how
     the numbers of items were found. `source`: the metric of each benchmark. `groups`: the benchmark
-    of which another one is a part.
+    of which another one is a part. `scales`: of benchmarks that are no fractions, at least.
     """
 
     lms: pd.DataFrame
@@ -86,6 +88,7 @@ class Found:
     ignored: tuple[tuple[str, str], ...]
     said: tuple[str, ...]
     groups: Mapping[str, str] = field(default_factory=dict)
+    scales: Mapping[str, Scale] = field(default_factory=dict)
 
 
 def names_from(texts: Sequence[str], known: Collection[str]) -> tuple[str, ...]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
+from csvjax.data.scales import FRACTION
 from csvjax.errors import InputError
 from csvjax.evaluate import metrics
 
-__all__ = ["METRICS", "POOLED", "score_table"]
+__all__ = ["METRICS", "POOLED", "of_one_unit", "score_table"]
 
 POOLED = "all"
 LEVELS = (50, 80, 90)
@@ -49,19 +50,31 @@ def _row(cells: pd.DataFrame) -> dict[str, int | float]:
     return row | {"width90": metrics.width(y, cells["lower90"], cells["upper90"])}
 
 
+def of_one_unit(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells whose unit is a fraction; all of them where they have one unit."""
+    if "unit" not in cells or cells["unit"].nunique() == 1:
+        return cells
+    return cells[cells["unit"] == FRACTION.word]
+
+
 def score_table(predictions: pd.DataFrame) -> pd.DataFrame:
     """Columns `split, law, benchmark, n, r2, mae, rmse, crps, coverage50, coverage80, coverage90, width90`.
 
     One row for each split, law and benchmark over the cells of all its folds: R2 and RMSE of the predicted mean, MAE of
     the median (the point that each of them rewards: Gneiting 2011, J. Am. Stat. Assoc. 106). Then one row with the
     benchmark "all": R2, MAE, RMSE and CRPS are means over the benchmarks (R2 over those whose held-out scores differ),
-    coverage and width are those of all cells together, n is their sum.
+    coverage and width are those of all cells together, n is their sum. Where some scores are no fractions (column
+    `unit`), these means and the width are those of the fractions alone: points and Elo have no common mean.
     """
     _check(predictions)
     rows: list[dict[str, object]] = []
     for (split, law), cells in predictions.groupby(KEY[:2], sort=False, observed=True):
         found = {b: _row(c) for b, c in cells.groupby("benchmark", sort=False, observed=True)}
-        means = pd.DataFrame(found.values())[["r2", "mae", "rmse", "crps"]].mean()  # skips an R2 that is not defined
+        alike = of_one_unit(cells)
+        rows_alike = [found[b] for b in alike["benchmark"].unique()]
+        # The mean skips an R2 that is not defined.
+        means = pd.DataFrame(rows_alike, columns=METRICS)[["r2", "mae", "rmse", "crps"]].mean()
         found[POOLED] = _row(cells) | {str(name): float(value) for name, value in means.items()}
+        found[POOLED]["width90"] = metrics.width(alike["observed"], alike["lower90"], alike["upper90"])
         rows += [{"split": split, "law": law, "benchmark": b, **row} for b, row in found.items()]
     return pd.DataFrame(rows, columns=[*KEY, *METRICS])
