@@ -52,7 +52,7 @@ def _log_rows(density: Density, tail: float, e: Evidence, x: Float[np.ndarray, "
     return draw_law(density, tail, e, x[None], jax.random.key(0)).log_model[0]
 
 
-def _log_anything(score: Float[np.ndarray, "*cell"], bounded: Bool[np.ndarray, "*cell"]) -> Float[np.ndarray, "*cell"]:
+def _log_anything(score: Float[np.ndarray, "*cell"], bounded: Bool[np.ndarray, "*#cell"]) -> Float[np.ndarray, "*cell"]:
     """log of the probability of an outlier's score: 0 or 1, with 1/4 each, or uniform between; of a score without
     bounds, which is standardised, that of Normal(0, 3).
     """
@@ -132,7 +132,7 @@ def law_log_evidence(found: Cleaned, capabilities: int) -> float:
 def log_either(
     log_p: Float[np.ndarray, "*cell"],
     score: Float[np.ndarray, "*cell"],
-    bounded: Bool[np.ndarray, "*cell"],
+    bounded: Bool[np.ndarray, "*#cell"],
     prior: float,
 ) -> np.ndarray:
     """log probability of a score of a model that may be an outlier, where the law's is `log_p`."""
