@@ -4,6 +4,11 @@ A fit is Laplace's approximation for each number of capabilities K. Their shares
 posterior probabilities under equal prior ones, log p(y | K) = -potential(mode) + n/2 log 2 pi - log det H / 2 + the log
 of the number of equal modes, so nothing is chosen by hand and nothing by a held-out score. Rows that are to be
 predicted take part in the fit with what the view shows of them, never with their targets.
+
+Where the asked rows are of families that the training rows do not have, and these are two to four (corpora, say), the
+evidence says nothing of what differs between families. There each training family is left out in turn, and the shares
+are pseudo-BMA weights (Yao et al. 2018, Bayesian Analysis 13, eq. 8): log p(y) of the hidden scores, whose mean over a
+family's rows on one target counts as one observation, because these depend on each other.
 """
 
 from __future__ import annotations
@@ -24,6 +29,7 @@ from csvjax.data.losses import LossTable
 from csvjax.data.scores import ScoreTable
 from csvjax.errors import FitWarning
 from csvjax.infer import Laplace, Map
+from csvjax.infer.choose import hidden_log_scores
 from csvjax.infer.outliers import fit_without_outliers, law_log_evidence
 from csvjax.law.covariates import AMOUNTS
 from csvjax.law.density import law_density
@@ -34,6 +40,8 @@ from csvjax.precision import float64
 from csvjax.result.result import finite_draws
 
 __all__ = ["LawFit", "LawMethod", "law", "law_of_compute", "law_of_losses", "law_of_scores"]
+
+_FEW_FAMILIES = 4
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,9 @@ class LawMethod:
                 found = fit_without_outliers(density, e, method, jax.random.fold_in(key, k), None, law)
             outlier = found.outlier[: len(view.family)]
             members.append(Member(law, known, found.fit.draws, law_log_evidence(found, k), outlier))
-        return LawFit(self, seen, losses, members)
+        inner = _inner_parts(seen, data) if len(members) > 1 else []
+        weight = [_inner_score(data, inner, member.law, jax.random.fold_in(key, 97)) for member in members]
+        return LawFit(self, seen, losses, members, np.array(weight) if inner else None)
 
     def _usable(self, lms: pd.DataFrame) -> tuple[str, ...]:
         """The covariates that vary among these models."""
@@ -95,6 +105,26 @@ class LawMethod:
             if len(np.unique(values[np.isfinite(values)])) >= 2:
                 found.append(name)
         return tuple(found)
+
+
+def _inner_parts(seen: View, data: Dataset) -> list[Bool[np.ndarray, "row benchmark"]]:
+    """Targets of one training family each, where the question is about families that the training rows do not have."""
+    training, asked = (set(map(str, seen.family[rows])) for rows in (seen.train, ~seen.train))
+    if not 2 <= len(training) <= _FEW_FAMILIES or not asked or asked & training:
+        return []
+    score = np.isfinite(_scores(data))
+    score[:, seen.target.shape[1] :] = False
+    return [score & (seen.family == name)[:, None] for name in sorted(training)]
+
+
+def _inner_score(data: Dataset, parts: list[Bool[np.ndarray, "row benchmark"]], law: Law, key: jax.Array) -> float:
+    """Sum over hidden families and targets of the mean log density of their scores, nats."""
+    mask, total = np.isfinite(_scores(data)), 0.0
+    for i, cells in enumerate(parts):
+        log_p = hidden_log_scores(data, mask, cells, law, jax.random.fold_in(key, i))
+        by_target = pd.Series(log_p).groupby(np.nonzero(cells)[1]).mean()
+        total += float(by_target.sum())
+    return total
 
 
 def _lms(view: View, fitted: View) -> pd.DataFrame:
@@ -174,18 +204,19 @@ class Member(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class LawFit:
-    """Fits with every number of capabilities. `losses`: whether they learnt from losses. `shares` [member]: of the
-    predictive draws.
+    """Fits with every number of capabilities. `losses`: whether they learnt from losses. `inner` [member]: what inner
+    folds say of them, where these decide. `shares` [member]: of the predictive draws.
     """
 
     method: LawMethod
     seen: View
     losses: bool
     members: list[Member]
+    inner: Float[np.ndarray, " member"] | None = None
 
     @property
     def shares(self) -> Float[np.ndarray, " member"]:
-        value = np.array([m.log_evidence for m in self.members])
+        value = np.array([m.log_evidence for m in self.members]) if self.inner is None else self.inner
         weight = np.exp(value - value.max())
         return weight / weight.sum()
 

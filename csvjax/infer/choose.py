@@ -25,7 +25,7 @@ from csvjax.law.model import Effect, Law, Priors
 from csvjax.law.predictive import draw_law, log_scores
 from csvjax.precision import float64
 
-__all__ = ["Choice", "candidates", "choose"]
+__all__ = ["Choice", "candidates", "choose", "hidden_log_scores"]
 
 _METHOD = Laplace(draws=200, map=Map(starts=2))
 
@@ -93,7 +93,7 @@ def choose(
         scores = []
         for i, cells in enumerate(parts):
             tell(f"{name}: inner part {i + 1} of {len(parts)}")
-            scores.append(_log_scores(data, mask, cells, law, jax.random.fold_in(key, i)))
+            scores.append(hidden_log_scores(data, mask, cells, law, jax.random.fold_in(key, i)))
         score = float(np.concatenate(scores).mean()) if scores else np.nan
         rows.append((law.capabilities, ", ".join(law.covariates), _changed(law), evidence, score, ok))
     names = ["capabilities", "covariates", "priors", "log_evidence", "log_score", "converged"]
@@ -131,7 +131,7 @@ def _evidence(data: Dataset, mask: np.ndarray, law: Law, key: jax.Array) -> tupl
     return law_log_evidence(found, law.capabilities), found.fit.status.ok
 
 
-def _log_scores(
+def hidden_log_scores(
     data: Dataset, mask: np.ndarray, cells: np.ndarray, law: Law, key: jax.Array
 ) -> Float[np.ndarray, " cell"]:
     """log p(y) of each of the `cells` from a fit that has not seen them; its model may be an outlier."""

@@ -6,7 +6,9 @@ size share a bucket, in which every family has the same number of slots; an empt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import combinations, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +18,8 @@ from csvjax.types import AnyArray
 
 __all__ = ["Bucket", "Groups", "make_groups"]
 
-_TIDY, _ONE_BUCKET = 20, 1000
+_TIDY = 20
+_MOST, _BUCKET = 3, 500  # buckets; slots whose work is as much as the compilation of a further one
 
 
 class Bucket(NamedTuple):
@@ -41,21 +44,20 @@ def make_groups(
 ) -> Groups:
     """Groups of models by their family, and by their run within the family. Without `run` each model is its own run.
 
-    Slots are powers of two. Small tables have one bucket, since every further one costs as much compilation. tidy: one
-    bucket, its slots a power of four and its families filled up to a multiple of 20 with empty ones, so that problems
-    of like size share what was compiled.
+    Slots are powers of two, and families of unlike size share a bucket, up to three in all, unless that takes more
+    empty slots than a further bucket is worth: its program is compiled anew. tidy: slots are a power of four and
+    families are filled up with empty ones, to a power of two or a multiple of 20, so that problems of like size share
+    what was compiled.
     """
     rows: dict[object, list[int]] = {}
     for row, name in enumerate(family):
         rows.setdefault(name, []).append(row)
     empty = len(family)
-    needed = {_slots(len(members), tidy) for members in rows.values()}
-    together = tidy or len(rows) * max(needed, default=1) <= _ONE_BUCKET
-    sizes = [max(needed, default=1)] if together else sorted(needed)
+    needed = Counter(_slots(len(members), tidy) for members in rows.values())
     buckets, slot, offset = [], np.zeros(empty, int), 0
-    for size in sizes:
-        families = [members for members in rows.values() if together or _slots(len(members), tidy) == size]
-        count = -(-max(len(families), 1) // _TIDY) * _TIDY if tidy else len(families)
+    for sizes in _shared(sorted(needed) or [1], needed, tidy):
+        families, size = [members for members in rows.values() if _slots(len(members), tidy) in sizes], sizes[-1]
+        count = _count(len(families), tidy)
         lm, number = np.full((count, size), empty), np.tile(np.arange(size), (count, 1))
         for f, members in enumerate(families):
             lm[f, : len(members)] = members
@@ -66,6 +68,28 @@ def make_groups(
         buckets.append(Bucket(lm, number))
         offset += lm.size
     return Groups(tuple(buckets), slot)
+
+
+def _shared(sizes: Sequence[int], families: Mapping[int, int], tidy: bool) -> Sequence[Sequence[int]]:
+    """Which numbers of slots share a bucket: neighbours, so that slots and buckets are fewest together."""
+    buckets = [
+        [sizes[first:last] for first, last in pairwise((0, *cuts, len(sizes)))]
+        for further in range(min(_MOST, len(sizes)))
+        for cuts in combinations(range(1, len(sizes)), further)
+    ]
+
+    def cost(split: Sequence[Sequence[int]]) -> int:
+        slots = (_count(sum(families[size] for size in part), tidy) * part[-1] for part in split)
+        return sum(slots) + _BUCKET * len(split)
+
+    return min(buckets, key=cost)
+
+
+def _count(families: int, tidy: bool) -> int:
+    if not tidy:
+        return families
+    few = 1 << (max(families, 1) - 1).bit_length()
+    return few if few < _TIDY else -(-families // _TIDY) * _TIDY
 
 
 def _slots(models: int, tidy: bool) -> int:

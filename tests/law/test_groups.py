@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csvjax.law.groups import Groups, make_groups
@@ -50,22 +50,32 @@ def test_a_row_of_a_bucket_is_a_family_and_a_number_in_it_a_run(members: list[tu
     assert sorted(rows) == sorted(set(family))
 
 
-@given(st.lists(st.integers(1, 20), min_size=1, max_size=12))
-def test_slots_are_powers_of_two_and_small_tables_have_one_bucket(sizes: list[int]) -> None:
-    family = list(np.repeat(np.arange(len(sizes)), sizes))
-    (bucket,) = make_groups(family).buckets
-    assert bucket.lm.size <= 1000
-    more = [*family, *(f"alone {i}" for i in range(1000))]
-    for bucket in make_groups(more).buckets if max(sizes) > 1 else ():
-        slots = bucket.lm.shape[1]
-        assert slots & (slots - 1) == 0
-        assert np.all((bucket.lm < len(more)).sum(axis=1) * 2 > slots)
+@given(sizes=st.lists(st.integers(1, 40), min_size=1, max_size=30), tidy=st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_few_slots_are_empty_and_buckets_are_few(sizes: list[int], tidy: bool) -> None:
+    buckets = make_groups(np.repeat(np.arange(len(sizes)), sizes), tidy=tidy).buckets
+    assert len(buckets) <= 3
+    slots = [bucket.lm.shape[1] for bucket in buckets]
+    assert all(each & (each - 1) == 0 for each in slots)
+    assert slots == sorted(slots)
+    # One bucket for all, and one for the largest family beside one for the rest, are both possible.
+    most, rounded = max(slots), 2 * len(sizes) + 20 if tidy else len(sizes)
+    assert sum(bucket.lm.size for bucket in buckets) + 500 * len(buckets) <= rounded * most + 500
+
+
+def test_one_large_family_does_not_fill_up_the_others() -> None:
+    alone = [f"alone {i}" for i in range(81)]
+    first, second = make_groups([*alone, *["corpus"] * 40], tidy=True).buckets
+    assert first.lm.shape == (100, 1)
+    assert second.lm.shape == (1, 64)
+    (bucket,) = make_groups(list("aabbbcd")).buckets
+    assert bucket.lm.shape == (4, 4)
 
 
 def test_tidy_groups_of_like_size_have_the_same_shapes() -> None:
     one, two = (make_groups(list(np.repeat(np.arange(len(n)), n)), tidy=True) for n in ([1, 2, 3, 9], [16, 1, 2]))
     assert [bucket.lm.shape for bucket in one.buckets] == [bucket.lm.shape for bucket in two.buckets]
-    assert [bucket.lm.shape for bucket in one.buckets] == [(20, 16)]
+    assert [bucket.lm.shape for bucket in one.buckets] == [(4, 16)]
 
 
 @pytest.mark.parametrize("tidy", [True, False])
