@@ -109,10 +109,10 @@ BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
     "split": (lambda f: fit_with(f, "--holdout", "flops=3"), "'flops=3' is none of them"),
     "split column": (lambda f: fit_with(f, "--holdout", "flop>3"), "the nearest is 'flops'"),
     "inner": (lambda f: fit_with(f, "--capabilities", "auto", "--inner", "wek"), "'wek' is none of them"),
-    "own without losses": (lambda f: ("fit", "--scores", f / "scores.csv", "--own"), "losses with --own, found none"),
+    "own without losses": (lambda f: ("fit", "--scores", f / "scores.csv", "--own"), "--own needs losses, found none"),
     "auto": (
         lambda f: ("evaluate", *fit_with(f)[1:], "--split", "models:3", "--capabilities", "auto"),
-        "a number of --capabilities, or each, found auto",
+        "--capabilities to be a number or each, found auto",
     ),
     "nan loss": (
         lambda f: ("fit", "--scores", f / "scores.csv", "--losses", blanked(f)),
@@ -139,11 +139,11 @@ BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
     ),
     "unit of a column": (
         lambda f: fit_with(f, "--params-column", "easy", "--params-unit", "-1"),
-        "say what one unit of the file is worth with --params-unit NUMBER",
+        "give the unit of the column with --params-unit NUMBER",
     ),
     "unit in a name": (
         lambda f: ("compare", "--scores", change(f, "scores.csv", "flops", "flops (many)"), "--split", "cells"),
-        "say what it is worth with --flops-unit NUMBER",
+        "give the unit with --flops-unit NUMBER",
     ),
     "score of a comparison": (
         lambda f: ("compare", "--scores", change(f, "scores.csv", "1e+20,", "1e+20,3"), "--split", "cells"),
@@ -151,7 +151,7 @@ BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
     ),
     "all": (
         lambda f: ("fit", "--losses", f / "losses.csv", "--scores", change(f, "scores.csv", "easy", "all")),
-        "no benchmark named 'all'",
+        "a benchmark has the name 'all'",
     ),
     "not only losses": (
         lambda f: ("fit", "--losses", f / "scores.csv", "--scores", f / "scores.csv"),
@@ -215,7 +215,7 @@ def test_something_else_is_not_overwritten(folder: Path, tmp_path: Path) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-DENIED = "error: expected a path that can be used, found /x: Permission denied; check it"
+DENIED = "error: cannot use the path /x: Permission denied; check that it exists and that you may use it"
 
 
 @pytest.mark.parametrize(
@@ -363,7 +363,7 @@ def test_inspect_shows_salience_and_no_capabilities_where_there_are_none(fitted:
     assert done.exit_code == 0, done.output
     said = " ".join(done.stdout.split())
     assert said.startswith("written. ")
-    assert "salience: the units whose loss tells most of a benchmark" in said
+    assert "salience: the units of text whose loss says most about a benchmark" in said
     assert "logits per nat" in said
     assert "capabilities, 90 %" not in said
 
@@ -409,7 +409,7 @@ def test_evaluate_takes_any_split_and_its_run_is_a_fit(
         assert done.exit_code == 0, done.output
     done = call("predict", tmp_path / "run")
     assert done.exit_code == 2
-    assert "scores that the fit in" in done.stderr
+    assert "has seen every score" in done.stderr
 
 
 @pytest.mark.slow

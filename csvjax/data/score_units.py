@@ -1,4 +1,4 @@
-"""What one unit of a column of scores is worth: a fraction, a percentage, or what the user says."""
+"""Finds the unit of a column of scores: fractions, percentages, or a unit that the user gives."""
 
 from __future__ import annotations
 
@@ -17,17 +17,23 @@ __all__ = ["DEFAULT", "ScoreUnit", "Unit", "as_fractions", "check_units", "find_
 
 ScoreUnit = float | Literal["percent"] | Mapping[str, float | Literal["percent"]] | None
 DEFAULT = ""
-"""The key of a mapping of units under which the unit of all other columns stands."""
+"""The key of the unit of all other columns in a mapping of units."""
 
 _ROUNDING = 1e-9
-_LIKELY_PERCENT = 1.5  # values above can be no fractions
-_TELLING = 0.2  # a column whose best score is above this beside percentages is one of fractions
-_MARKS = 10.0  # the best of another usual scale
+_LIKELY_PERCENT = 1.5  # larger values cannot be fractions with a slip
+_FRACTION_BEST = 0.2  # next to percentages, a column up to 1 whose best score is above this holds fractions
+_MARKS = 10.0  # best score of another usual scale
 
 
 @dataclass(frozen=True)
 class Unit:
-    """`worth`: one unit of the column as a fraction; `word`: how to tell it; `told`: the user said it."""
+    """The unit of a column of scores.
+
+    Attributes:
+        worth: one unit of the column as a fraction.
+        word: a word for it.
+        told: whether the user gave it.
+    """
 
     worth: float
     word: str
@@ -35,13 +41,14 @@ class Unit:
 
 
 def word_of(worth: float) -> str:
+    """A word for a unit that is worth this fraction."""
     return {1.0: "fraction", 0.01: "percent"}.get(worth, f"units of {worth:g}")
 
 
 def check_units(given: ScoreUnit) -> dict[str, float]:
-    """What was given, as numbers by column; `DEFAULT` is the key of the others.
+    """The given units as numbers by column; `DEFAULT` is the key for all other columns.
 
-    Raises: InputError for another word than percent, and for a unit that is not above 0.
+    Raises: InputError for a word other than percent, and for a unit that is not above 0.
     """
     if given is None:
         return {}
@@ -49,7 +56,7 @@ def check_units(given: ScoreUnit) -> dict[str, float]:
     found = {}
     for column, unit in pairs.items():
         if isinstance(unit, str) and unit != "percent":
-            raise InputError(f"expected score_unit to be a number or 'percent', found {unit!r}; give one of the two")
+            raise InputError(f"expected score_unit to be a number or 'percent', found {unit!r}; give one of these")
         found[column] = 0.01 if unit == "percent" else positive_unit(float(unit), "score_unit")
     return found
 
@@ -63,12 +70,18 @@ def find_units(
     decimals: Callable[[str], int] = lambda column: 17,
     what: str = "column",
 ) -> dict[str, Unit]:
-    """The unit of each column: given, written in its cells or name, or else found from its values beside the others.
+    """The unit of each column: given, written in its cells or name, or decided from its values and the other columns.
 
-    percent: columns with a percent sign. known: whether a name is that of a known benchmark. decimals: the most digits
-    behind the point in a column.
+    Args:
+        path: the file, for errors.
+        columns: values by column, NaN where blank [row].
+        percent: whether each column has percent signs.
+        given: the units that the user gave.
+        known: whether a name is that of a known benchmark.
+        decimals: the largest number of digits after the decimal point in a column.
+        what: word for a column in errors.
 
-    Raises: InputError for a unit given for a column that is not there, and for a column that may be either.
+    Raises: InputError for a unit given for a column that is not there, and for a column whose unit is not clear.
     """
     told = check_units(given)
     names.positions([name for name in told if name != DEFAULT], tuple(columns), f"{what} of scores")
@@ -84,7 +97,7 @@ def find_units(
             found[name] = Unit(0.01, "percent")
         elif DEFAULT in told:
             if told[DEFAULT] == 0.01 and others and _is_fraction(values, best[name], decimals(name), others, decimals):
-                _ask(path, name, what, best[name], "look like fractions beside percentages")
+                _ask(path, name, what, best[name], "look like fractions, but the other columns hold percentages")
             found[name] = Unit(told[DEFAULT], word_of(told[DEFAULT]), True)
         else:
             found[name] = _find(path, name, values, best[name], middle[name], others, known, decimals, what)
@@ -113,7 +126,7 @@ def _find(
     if others:
         return Unit(0.01, "percent")
     if best <= _LIKELY_PERCENT or middle <= 1:
-        return Unit(1.0, "fraction")  # a slip in a column of fractions, which the check of its cells names
+        return Unit(1.0, "fraction")  # fractions with a slip; the check of its cells finds the wrong cell
     if best <= _MARKS and not known(name):
         _ask(path, name, what, best, "may be percentages, losses or marks out of 10")
     return Unit(0.01, "percent")
@@ -122,26 +135,28 @@ def _find(
 def _is_fraction(
     values: np.ndarray, best: float, digits: int, others: set[str], decimals: Callable[[str], int]
 ) -> bool:
-    """Whether a column with scores up to 1 beside percentages holds fractions: it has more digits, or is too high and
-    varied for percentages below 1.
+    """Whether a column with values up to 1 holds fractions, while other columns hold percentages.
+
+    It does if it has more digits than they have, or if its values are too high and too different for percentages
+    below 1.
     """
     if best > 1 + _ROUNDING or best <= 0:
         return False
     if digits >= max(decimals(other) for other in others) + 2:
         return True
-    return best >= _TELLING and len(np.unique(values[~np.isnan(values)])) >= min(4, len(values))
+    return best >= _FRACTION_BEST and len(np.unique(values[~np.isnan(values)])) >= min(4, len(values))
 
 
 def _ask(path: object, name: str, what: str, best: float, doubt: str) -> NoReturn:
     raise ArgumentError(
         f"{path}, {what} {name!r}: expected scores whose unit is clear, found values up to {best:g} that {doubt}",
-        Remedy("say which with {} (or 1 for fractions)", "score_unit", f"{{{name!r}: 'percent'}}"),
+        Remedy("give the unit with {} (or 1 for fractions)", "score_unit", f"{{{name!r}: 'percent'}}"),
     )
 
 
 def as_fractions(
     values: Float[np.ndarray, " row"], unit: Unit
 ) -> tuple[Float[np.ndarray, " row"], Bool[np.ndarray, " row"]]:
-    """Values as fractions, at most 1; and which of them are none."""
+    """Values as fractions, at most 1, and whether each is outside [0, 1]."""
     scaled = values / 100 if unit.worth == 0.01 else values * unit.worth
     return np.minimum(scaled, 1.0), (scaled < 0) | (scaled > 1 + _ROUNDING)

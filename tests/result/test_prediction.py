@@ -148,5 +148,5 @@ def test_what_does_not_fit_is_told(fit: Result) -> None:
         predict(fit, frame(["m03"], ["f0"], [1e21]))
     with pytest.raises(InputError, match="the nearest is 'hard'"):
         predict(fit, ScoreTable(("x",), ("hrd",), np.array([[0.5]])))
-    with pytest.raises(InputError, match="no losses for a fit that was made without"):
+    with pytest.raises(InputError, match="the fit has no losses, but the new models have some"):
         predict(fit, losses(("x",), np.ones((1, 8))))
