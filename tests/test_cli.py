@@ -106,9 +106,9 @@ BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
         "BENCHMARK=NUMBER or BENCHMARK=unknown, found '0.25'",
     ),
     "unit": (lambda f: fit_with(f, "--score-unit", "per cent"), "a number or percent"),
-    "split": (lambda f: fit_with(f, "--holdout", "flops=3"), "'flops=3' is none of them"),
+    "split": (lambda f: fit_with(f, "--holdout", "flops=3"), "'flops=3' is none of the splits"),
     "split column": (lambda f: fit_with(f, "--holdout", "flop>3"), "the nearest is 'flops'"),
-    "inner": (lambda f: fit_with(f, "--capabilities", "auto", "--inner", "wek"), "'wek' is none of them"),
+    "inner": (lambda f: fit_with(f, "--capabilities", "auto", "--inner", "wek"), "'wek' is none of the splits"),
     "own without losses": (lambda f: ("fit", "--scores", f / "scores.csv", "--own"), "--own needs losses, found none"),
     "auto": (
         lambda f: ("evaluate", *fit_with(f)[1:], "--split", "models:3", "--capabilities", "auto"),
@@ -155,7 +155,7 @@ BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
     ),
     "not only losses": (
         lambda f: ("fit", "--losses", f / "scores.csv", "--scores", f / "scores.csv"),
-        "leave such columns out of the table",
+        "remove such columns from the table",
     ),
     "models differ": (
         lambda f: ("fit", "--losses", f / "new.csv", "--scores", f / "scores.csv"),
@@ -210,7 +210,7 @@ def test_something_else_is_not_overwritten(folder: Path, tmp_path: Path) -> None
     for command in (fit_with(folder), ("evaluate", *fit_with(folder)[1:], "--split", "flops>1e22"), ("demo",)):
         done = call(*command, "--out", tmp_path)
         assert done.exit_code == 2
-        assert "found something else in" in done.stderr
+        assert "found other files in" in done.stderr
     assert call("ladder", "--out", tmp_path).exit_code == 2
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -339,7 +339,7 @@ def test_a_fit_predicts_again_and_new_models(fitted: tuple[Path, Result], tmp_pa
     assert "f3s2" not in done.stdout
     assert "mean" in done.stdout
     for table, says in (
-        (replace(losses, lms=tuple(f"n{i}" for i in range(48)), units=losses.units.assign(start=1)), "found unit 0"),
+        (replace(losses, lms=tuple(f"n{i}" for i in range(48)), units=losses.units.assign(start=1)), "as unit 0"),
         (losses, "models that the fit does not have, found 'f0s0-1'"),
     ):
         write_losses(table, tmp_path / "other.zarr")

@@ -130,7 +130,7 @@ def test_a_command_reads_what_its_options_say(tmp_path: Path) -> None:
     (note,) = json.loads(call("check", path, "--json", *options).stdout)["benchmarks"]
     assert (note["source"], note["lowest"], note["highest"]) == ("em", 0.11, 0.22)
     done = call("fit", "--scores", path, *options, "--holdout", "wek", "--out", tmp_path / "run")
-    assert "'wek' is none of them" in done.stderr  # after reading
+    assert "'wek' is none of the splits" in done.stderr  # after reading
     assert "benchmark sciq [em]: units of 0.0001, 2 scores from 0.11 to 0.22" in done.stdout
 
 

@@ -63,7 +63,7 @@ BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
     "nothing held out": (lambda f: fit_with(f, "--holdout", "flops>1e30"), "needs models on both sides"),
     "all held out": (lambda f: fit_with(f, "--holdout", "flops>1"), "needs models on both sides"),
     "too many held out": (lambda f: fit_with(f, "--holdout", "flops>1.5e20"), "at least three models with scores"),
-    "split": (lambda f: fit_with(f, "--holdout", "halves"), "'halves' is none of them"),
+    "split": (lambda f: fit_with(f, "--holdout", "halves"), "'halves' is none of the splits"),
     "covariate": (lambda f: fit_with(f, "--covariates", "flop"), "the nearest is 'flops'"),
     "covariate not known": (lambda f: fit_with(f, "--covariates", "tokens"), "tokens"),
     "capabilities": (lambda f: fit_with(f, "--capabilities", "4"), "from 0 (each) to 3, the number of benchmarks"),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typer import Context
 
     from csvjax.lms.checkpoint import Checkpoint
-    from csvjax.losses.extract import Options
+    from csvjax.losses.extract import LossOptions
 else:
     Context = typer.Context.__mro__[1]  # typer passes an object of this class, of which its own class is a subclass
 
@@ -167,13 +167,13 @@ def extract_losses(
         )
     if distributed is not None:
         _join_processes(distributed)
-    from csvjax.losses.extract import Options
+    from csvjax.losses.extract import LossOptions
     from csvjax.losses.text import read_text
     from csvjax.names import some
 
     if dtype not in ("float32", "bfloat16"):
         raise InputError(f"expected --dtype to be float32 or bfloat16, found {dtype!r}; choose one")
-    options = Options(window, stride, first, dtype, batch, chunk, model_devices, _part(part), _bytes(memory))
+    options = LossOptions(window, stride, first, dtype, batch, chunk, model_devices, _part(part), _bytes(memory))
     documents = read_text(text)
     if replaced := sum(document.replaced for document in documents):
         typer.echo(f"{replaced} characters are not valid UTF-8 and are scored as U+FFFD", err=True)
@@ -244,19 +244,19 @@ def _open(source: str) -> Checkpoint:
     return open_checkpoint(rest, name)
 
 
-def _show_estimates(lms: Sequence[Checkpoint], documents: Sequence[Any], options: Options) -> list[dict[str, Any]]:
+def _show_estimates(lms: Sequence[Checkpoint], documents: Sequence[Any], options: LossOptions) -> list[dict[str, Any]]:
     from csvjax.losses.estimate import estimate, matmul_speed
     from csvjax.losses.extract import plan
 
-    _, tasks = plan(lms, documents, options)
+    _, jobs = plan(lms, documents, options)
     speed = matmul_speed(options.dtype)
     rows, estimates = [], []
-    for task in tasks:
-        found = estimate(task, options, speed)
-        estimates.append({"lm": task.lm.name, **asdict(found)})
+    for job in jobs:
+        found = estimate(job, options, speed)
+        estimates.append({"lm": job.lm.name, **asdict(found)})
         size = f"{found.bytes / 1e9:.2f} GB"
         row = (f"{found.scored:,}", f"{found.windows:,}", f"{found.read:,}", size, _duration(found.seconds))
-        rows.append((task.lm.name, *row))
+        rows.append((job.lm.name, *row))
     headings = ("model", "tokens", "windows", "tokens read", "memory", "time")
     shown.table("what a run from the first token would need", headings, rows)
     return estimates
@@ -268,7 +268,7 @@ def _duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
 
 
-def _extract(lms: Sequence[Checkpoint], documents: Sequence[Any], out: Path, options: Options) -> dict[str, Any]:
+def _extract(lms: Sequence[Checkpoint], documents: Sequence[Any], out: Path, options: LossOptions) -> dict[str, Any]:
     import time
 
     from csvjax.losses.extract import extract

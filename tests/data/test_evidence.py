@@ -172,8 +172,8 @@ def test_the_description_is_lines_and_json() -> None:
     lines = "\n".join(found.lines())
     assert f"read {N} models from the frame" in lines
     assert (
-        "benchmark IFEval: percent, 12 scores from 0.182 to 0.818, chance 0 (from its name), items unknown (usually 541)"
-        in lines
+        "benchmark IFEval: percent, 12 scores from 0.182 to 0.818, chance 0 (from its name), "
+        "items unknown (usually 541)" in lines
     )
     assert "chance 0.2 (given)" in lines
     assert "100 items (given)" in lines

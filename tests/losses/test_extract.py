@@ -22,7 +22,7 @@ from csvjax.lms.checkpoint import Checkpoint, open_checkpoint
 from csvjax.losses import extract as extraction
 from csvjax.losses import nll
 from csvjax.losses import store as stores
-from csvjax.losses.extract import Options, extract, plan
+from csvjax.losses.extract import LossOptions, extract, plan
 from csvjax.losses.nll import document_nll
 from csvjax.losses.text import Document, read_text
 from csvjax.losses.units import encode_text
@@ -37,7 +37,7 @@ DOCUMENTS = (
     Document("b", "one", "t"),
     Document("b", "middle", "they say in the end " * 6),
 )
-OPTIONS = Options(context=80, stride=30, batch=300, chunk=40)
+OPTIONS = LossOptions(context=80, stride=30, batch=300, chunk=40)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def load(lm: Checkpoint) -> nll.LanguageModel:
 
 @pytest.mark.parametrize("first", ["bos", "unscored"])
 def test_losses_are_those_of_a_plain_pass(tmp_path: Path, lms: tuple[Checkpoint, Checkpoint], first: str) -> None:
-    options = Options(80, 30, first, batch=300, chunk=40)
+    options = LossOptions(80, 30, first, batch=300, chunk=40)
     extract(lms, DOCUMENTS, tmp_path / "s.zarr", options)
     table = read_losses(tmp_path / "s.zarr")
     bos = lms[0].first if first == "bos" else None
@@ -69,7 +69,7 @@ def test_losses_are_those_of_a_plain_pass(tmp_path: Path, lms: tuple[Checkpoint,
 
 def test_chunks_and_batches_change_no_loss_beyond_rounding(tmp_path: Path, lms: tuple[Checkpoint, Checkpoint]) -> None:
     extract(lms[:1], DOCUMENTS, tmp_path / "a.zarr", OPTIONS)
-    extract(lms[:1], DOCUMENTS, tmp_path / "b.zarr", Options(context=80, stride=30, batch=1000, chunk=17))
+    extract(lms[:1], DOCUMENTS, tmp_path / "b.zarr", LossOptions(context=80, stride=30, batch=1000, chunk=17))
     np.testing.assert_allclose(read_losses(tmp_path / "a.zarr").loss, read_losses(tmp_path / "b.zarr").loss, atol=2e-5)
 
 
@@ -168,13 +168,13 @@ def test_bfloat16_weights_are_near(tmp_path: Path, lms: tuple[Checkpoint, Checkp
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (Options(context=300), "context from 1 to the 256 tokens that 'm0' was made for, found 300"),
-        (Options(context=10, stride=11), "stride from 1 to the context of 10 tokens, found 11"),
-        (Options(batch=100, memory=1 << 30), "a batch or a memory to choose it for, found both"),
-        (Options(first="eos"), "'bos' or 'unscored', found 'eos'"),
+        (LossOptions(context=300), "context from 1 to the 256 tokens that 'm0' was made for, found 300"),
+        (LossOptions(context=10, stride=11), "stride from 1 to the context of 10 tokens, found 11"),
+        (LossOptions(batch=100, memory=1 << 30), "a batch or a memory to choose it for, found both"),
+        (LossOptions(first="eos"), "'bos' or 'unscored', found 'eos'"),
     ],
 )
-def test_what_a_model_cannot_do_is_refused(lms: tuple[Checkpoint, Checkpoint], options: Options, says: str) -> None:
+def test_what_a_model_cannot_do_is_refused(lms: tuple[Checkpoint, Checkpoint], options: LossOptions, says: str) -> None:
     with pytest.raises(InputError, match=says):
         plan(lms, DOCUMENTS, options)
 

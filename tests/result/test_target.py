@@ -67,7 +67,7 @@ def test_what_the_fit_does_not_have_is_told(fit: Result) -> None:
         (lambda: reach(fit, "hrd", 0.5), "the nearest is 'hard'"),
         (lambda: reach(fit, "hard", 50), "a score to reach between 0 and 1, found 50"),
         (lambda: reach(fit, "hard", 0.5, "f9"), "found 'f9': known are 'f0'"),
-        (lambda: predict_target(fit, {"parms": 1e9}), "found parms: it has flops"),
+        (lambda: predict_target(fit, {"parms": 1e9}), "found parms; the covariates of the fit are flops"),
         (lambda: predict_target(fit, {"flops": -1.0}), "flops above 0, found -1"),
     ):
         with pytest.raises(InputError, match=says):
