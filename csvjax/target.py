@@ -161,8 +161,10 @@ class Reach:
         low = f"below {self.smallest:.2g}" if lower == 0 else f"{lower:.2g}"
         high = f"above {self.largest:.2g}" if np.isinf(upper) else f"{upper:.2g}"
         median = f"below {self.smallest:.2g}" if self.median == 0 else f"{self.median:.2g}"
-        rest = f"; in {self.never:.1%} of the draws not with up to {self.largest:.2g} FLOP" if self.never else ""
-        return f"{model} reaches {target} at {median} FLOP (90 % interval, {self.kind}: {low} to {high}){rest}"
+        never = (
+            f"; in {self.never:.1%} of the draws it does not, with up to {self.largest:.2g} FLOP" if self.never else ""
+        )
+        return f"{model} reaches {target} at {median} FLOP (90 % interval, {self.kind}: {low} to {high}){never}"
 
 
 def reach(

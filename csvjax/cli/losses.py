@@ -109,22 +109,11 @@ def extract_losses(
     ] = None,
     memory: Annotated[
         str | None,
-        _option(
-            "--memory",
-            "Memory to use on each device at most. Default: all. Example: 8GiB.",
-            "SIZE",
-            _DEVICES,
-        ),
+        _option("--memory", "Memory to use on each device at most. Default: all. Example: 8GiB.", "SIZE", _DEVICES),
     ] = None,
     chunk: Annotated[
         int,
-        _option(
-            "--chunk",
-            "Tokens in a chunk, after which losses are saved. Default: 16384.",
-            "NUMBER",
-            _DEVICES,
-            1,
-        ),
+        _option("--chunk", "Tokens in a chunk; losses are saved after each. Default: 16384.", "NUMBER", _DEVICES, 1),
     ] = 16_384,
     model_devices: Annotated[
         int,
@@ -296,9 +285,7 @@ def _extract(lms: Sequence[Checkpoint], documents: Sequence[Any], out: Path, opt
             note = f"{speed:,.0f} tokens/s"
             progress.update(task, completed=done, note=note)
             nonlocal shown_at
-            if progress.disable and (
-                done == total or time.perf_counter() - shown_at > 1
-            ):  # at most once a second in a log
+            if progress.disable and (done == total or time.perf_counter() - shown_at > 1):  # one line a second in a log
                 shown_at = time.perf_counter()
                 left = _duration((total - done) / speed)
                 typer.echo(f"{lm}: {done:,} of {total:,} tokens, {note}, {left} left", err=True)

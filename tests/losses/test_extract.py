@@ -168,9 +168,9 @@ def test_bfloat16_weights_are_near(tmp_path: Path, lms: tuple[Checkpoint, Checkp
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (LossOptions(context=300), "context from 1 to the 256 tokens that 'm0' was made for, found 300"),
+        (LossOptions(context=300), "context from 1 to 256 tokens, the context of 'm0', found 300"),
         (LossOptions(context=10, stride=11), "stride from 1 to the context of 10 tokens, found 11"),
-        (LossOptions(batch=100, memory=1 << 30), "a batch or a memory to choose it for, found both"),
+        (LossOptions(batch=100, memory=1 << 30), "batch cannot be used with --memory"),
         (LossOptions(first="eos"), "'bos' or 'unscored', found 'eos'"),
     ],
 )
@@ -183,7 +183,7 @@ def test_models_with_other_tokenizers_and_empty_text_are_refused(
     tmp_path: Path, lms: tuple[Checkpoint, Checkpoint]
 ) -> None:
     other = open_checkpoint(str(write_checkpoint(tmp_path / "sp", tokenizer=sentencepiece())))
-    with pytest.raises(InputError, match="another in 'sp' than in 'm0'"):
+    with pytest.raises(InputError, match="different ones in 'm0' and 'sp'"):
         plan((lms[0], other), DOCUMENTS, OPTIONS)
     with pytest.raises(InputError, match="text with tokens"):
         plan(lms, DOCUMENTS[1:2], OPTIONS)
@@ -217,7 +217,7 @@ def test_a_model_that_fails_leaves_nothing_and_the_others_go_on(
 ) -> None:
     extract(lms, DOCUMENTS, tmp_path / "once.zarr", OPTIONS)
     said: list[str] = []
-    with pytest.raises(InputError, match=r"the losses of 3 models, found none .* 'hot' \(expected finite losses"):
+    with pytest.raises(InputError, match=r"the losses of 3 models, found errors for 'hot' \(expected finite losses"):
         extract([lms[0], hot(tmp_path), lms[1]], DOCUMENTS, tmp_path / "s.zarr", OPTIONS, say=said.append)
     assert any(line.startswith("hot: expected finite losses") for line in said)
     assert files(tmp_path / "s.zarr") == files(tmp_path / "once.zarr")
@@ -293,9 +293,9 @@ def test_documents_come_from_files_folders_and_json_lines(tmp_path: Path) -> Non
         (gzip.compress(b"text"), "found gzip; unpack"),
         (b"PK\x03\x04rest", "found a zip archive"),
         (b"PAR1 and the rest", "found Parquet"),
-        (bytes(range(256)), "found bytes of 0, as binary files"),
-        ("text".encode("utf-16"), "found bytes of 0, .* UTF-16"),
-        ("Привет, мир".encode("koi8-r"), "found 9 of 11 characters that are none"),
+        (bytes(range(256)), "found zero bytes, as in binary files"),
+        ("text".encode("utf-16"), "found zero bytes, .* UTF-16"),
+        ("Привет, мир".encode("koi8-r"), "found 9 invalid characters among 11"),
     ],
     ids=["gzip", "zip", "parquet", "binary", "utf-16", "koi8"],
 )
