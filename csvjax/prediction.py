@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 from csvjax import intervals, names
 from csvjax.data.dataset import Dataset, align
 from csvjax.data.losses import LossTable, check_units
+from csvjax.data.scales import Scale
 from csvjax.data.scores import ScoreTable
 from csvjax.errors import InputError
 from csvjax.law.evidence import OF_ROWS, beside_family, evidence_of, names_of_groups
@@ -27,6 +28,7 @@ __all__ = [
     "bounds",
     "draw_fitted",
     "draw_new",
+    "mean_of",
     "new_models",
     "predict",
     "summary",
@@ -39,7 +41,7 @@ _LMS = 50  # models in one batch, so that memory does not grow with their number
 
 
 class Drawn(NamedTuple):
-    """Draws of predicted scores, as fractions.
+    """Draws of predicted scores: fractions, or in the unit of the benchmark.
 
     Attributes:
         mean: the mean score of models with the same capabilities [draw, lm, benchmark].
@@ -113,12 +115,13 @@ def summary(
 
     Returns: a frame with the columns benchmark, lm, family, observed, n_items, floor; mean and median of the predicted
     score; lower50, upper50, lower80, upper80, lower90, upper90 of a new observation; mean_lower90 and mean_upper90 of
-    the mean score; crps. Scores are fractions.
+    the mean score; crps; and unit, the unit of all of these.
     """
     parts = []
     for b, benchmark in enumerate(scores.benchmarks):
         at = np.flatnonzero(cells[:, b])
         mean, score = drawn.mean[:, at, b].astype(float), drawn.score[:, at, b].astype(float)
+        scale = scores.scales[b]
         observed = scores.score[at, b]
         ends = {}
         for level in (50, 80, 90):
@@ -131,13 +134,21 @@ def summary(
             "observed": observed,
             "n_items": scores.n_items[b],
             "floor": scores.floor[b],
-            "mean": score.mean(axis=0),
+            "mean": mean_of(score, scale),
             "median": np.median(score, axis=0),
             **ends,
             "crps": intervals.crps(observed, score),
+            "unit": scale.word,
         }
         parts.append(pd.DataFrame(row))
     return pd.concat(parts, ignore_index=True)
+
+
+def mean_of(draws: Float[np.ndarray, "draw ..."], scale: Scale) -> Float[np.ndarray, ...]:
+    """The mean of the draws. On a logarithmic scale the geometric mean, because few draws would dominate the other."""
+    if scale.link == "log":
+        return np.exp(np.log(np.maximum(draws, np.finfo(float).tiny)).mean(axis=0))
+    return draws.mean(axis=0)
 
 
 def unseen(fit: Result, seed: int = 0, kind: IntervalKind = "equal-tailed") -> pd.DataFrame:
@@ -231,7 +242,7 @@ def new_models(fit: Result, models: Dataset | pd.DataFrame | ScoreTable | LossTa
     score = np.full((len(models.lms), len(old.benchmarks)), np.nan)
     if models.scores is not None:
         score[:, names.positions(models.scores.benchmarks, old.benchmarks, "benchmark")] = models.scores.score
-    table = ScoreTable(tuple(models.lms.index), old.benchmarks, score, old.n_items, old.floor, old.ceiling)
+    table = ScoreTable(tuple(models.lms.index), old.benchmarks, score, old.n_items, old.floor, old.ceiling, old.scale)
     lms = models.lms
     for column in sorted({base.column for base in fit.known.columns.bases.values()} - set(lms.columns)):
         lms = lms.assign(**{column: np.nan})

@@ -17,7 +17,7 @@ from csvjax.law.covariates import AMOUNTS
 from csvjax.law.evidence import beside_family, evidence_of, names_of_groups
 from csvjax.law.predictive import draw_curve
 from csvjax.precision import float64
-from csvjax.prediction import IntervalKind, bounds, new_models, predict
+from csvjax.prediction import IntervalKind, bounds, mean_of, new_models, predict
 from csvjax.result.result import Result, finite_draws
 
 __all__ = ["Reach", "predict_target", "reach", "score_curves"]
@@ -96,10 +96,12 @@ def score_curves(
     """
     _check(fit, {name: float(values[0]) for name, values in amounts.items()}, family)
     points = len(next(iter(amounts.values())))
+    assert fit.dataset.scores is not None
+    scales = fit.dataset.scores.scales
     drawn = _curve(fit, _models(amounts, family, [f"point {i}" for i in range(points)]), seed)
     parts = []
     for b, benchmark in enumerate(fit.benchmarks):
-        found = {"benchmark": benchmark, **amounts, "mean": drawn[:, :, b].mean(axis=0)}
+        found = {"benchmark": benchmark, **amounts, "mean": mean_of(drawn[:, :, b], scales[b])}
         for level in (50, 90):
             found[f"lower{level}"], found[f"upper{level}"] = bounds(drawn[:, :, b], level / 100, "equal-tailed")
         parts.append(pd.DataFrame(found))
@@ -176,7 +178,7 @@ def reach(
     seed: int = 0,
     kind: IntervalKind = "equal-tailed",
 ) -> Reach:
-    """The smallest compute at which the mean score of a model is at least `score`, for each draw.
+    """The smallest compute at which the mean score of a model is `score` or better, for each draw.
 
     In each draw the parameters of the law, the family and the model are the same at all compute. The mean score is
     computed at 150 points, equally spaced in log compute, from 1e-2 times the smallest to 1e6 times the largest
@@ -185,7 +187,7 @@ def reach(
     Args:
         fit: a result of `csvjax.fit`.
         benchmark: name of a benchmark of the fit.
-        score: the score to reach, between 0 and 1.
+        score: the score to reach: a fraction between 0 and 1, or a number in the unit of the benchmark.
         family: a family of the fit; None for a new family.
         amounts: other amounts of the model that are known (`params`, `tokens`).
         seed: seed of the draws.
@@ -194,10 +196,12 @@ def reach(
     Returns: a `Reach`; `str()` of it is a sentence.
 
     Raises: InputError for a benchmark or family that the fit does not have, for a fit without compute as a covariate,
-    and for a score outside (0, 1).
+    and for a fraction outside (0, 1).
     """
     (at,) = names.positions([benchmark], fit.benchmarks, "benchmark")
-    if not 0 < score < 1:
+    assert fit.dataset.scores is not None
+    scale = fit.dataset.scores.scales[at]
+    if scale.bounded and not 0 < score < 1:
         raise InputError(f"expected a score to reach between 0 and 1, found {score:g}; give a fraction")
     _check(fit, {**(amounts or {}), "flops": 1.0}, family)
     known = fit.dataset.lms["flops"].dropna()
@@ -205,7 +209,9 @@ def reach(
     grid = np.geomspace(smallest, largest, _POINTS)
     lms = _models({**(amounts or {}), "flops": grid}, family, [f"{flops:g}" for flops in grid])
     mean = _curve(fit, lms, seed)[:, :, at]
-    return Reach(benchmark, score, family, _crossing(np.log(grid), mean, score), smallest, largest, kind)
+    sign = 1.0 if scale.better == "higher" else -1.0
+    crossing = _crossing(np.log(grid), sign * mean, sign * score)
+    return Reach(benchmark, score, family, crossing, smallest, largest, kind)
 
 
 @float64

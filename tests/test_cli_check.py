@@ -61,7 +61,9 @@ def test_options_of_a_table_are_those_of_a_fit(table: Path) -> None:
     )
     assert "humaneval: fraction" in done.stdout
     assert "benchmark own" not in done.stdout
-    assert "a number or percent" in call("check", table, "--score-unit", "humaneval=much").stderr
+    assert (
+        "a number, 'percent' or one of fraction, elo" in call("check", table, "--score-unit", "humaneval=much").stderr
+    )
 
 
 def test_names_with_commas_can_be_selected(tmp_path: Path) -> None:

@@ -110,11 +110,17 @@ def hide(
         train: rows or cells whose targets are shown [lm] or [lm, target].
         targets: benchmarks to predict.
 
-    Raises: InputError for a dataset without scores, targets that it does not have, and a target without a score in
-    the training rows.
+    Raises: InputError for a dataset without scores or with scores that are no fractions, targets that it does not have,
+    and a target without a score in the training rows.
     """
     if dataset.scores is None:
         raise InputError("expected a dataset with scores, found one without; give scores to align")
+    if not dataset.scores.bounded.all():
+        name = dataset.scores.benchmarks[int(np.argmin(dataset.scores.bounded))]
+        raise InputError(
+            f"expected scores that are fractions, because all methods must be able to predict them, found {name!r} in "
+            f"another unit; leave the benchmark out"
+        )
     at = names.positions(targets, dataset.scores.benchmarks, "benchmark")
     rest = np.setdiff1d(np.arange(len(dataset.scores.benchmarks)), at)
     target = np.where(train if train.ndim == 2 else train[:, None], dataset.scores.score[:, at], np.nan)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from csvjax import names
 from csvjax.cli import ending, inputs, show
 from csvjax.cli.output import with_json
 from csvjax.cli.source import Source, with_source
@@ -15,6 +16,7 @@ from csvjax.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from csvjax.data.dataset import Dataset
     from csvjax.evaluate.compare import Comparison
 
 __all__ = ["compare"]
@@ -119,6 +121,7 @@ def compare(
     seen = SEEN if sees is None else parse_sees(sees)
     folder = runs.check_out(out)
     dataset = inputs.with_columns(inputs.read_source(source, with_losses=False), source, split)
+    dataset = _of_fractions(dataset)
     asked = [question for text in split for question in questions(text, dataset, seen)]
     todo = list(work.tasks(dataset, asked, chosen, draws, seed))
     config = {
@@ -146,6 +149,25 @@ def compare(
     again = int(found.outcomes["again"].sum())
     typer.echo(f"{len(todo)} fits, {again} of them from an earlier run; {out / 'table.csv'}, {out / 'figure.html'}")
     return {"run": out, "fits": len(todo), "earlier": again, "table": table, "pairs": pairs}
+
+
+def _of_fractions(dataset: Dataset) -> Dataset:
+    """The dataset without the benchmarks whose scores are no fractions, because the other methods cannot use them."""
+    from dataclasses import replace
+
+    scores = dataset.scores
+    assert scores is not None
+    if scores.bounded.all():
+        return dataset
+    kept = [name for name, its in zip(scores.benchmarks, scores.bounded, strict=True) if its]
+    left = [name for name in scores.benchmarks if name not in set(kept)]
+    if not kept:
+        raise InputError(
+            f"expected a benchmark whose scores are fractions to compare methods on, found only {names.some(left)}; "
+            f"use csvjax evaluate, which judges the law on these too"
+        )
+    typer.echo(f"left out, because the other methods can only use fractions: {names.some(left)}", err=True)
+    return replace(dataset, scores=scores.select(benchmarks=kept))
 
 
 def _write(folder: Path, found: Comparison, table: pd.DataFrame, pairs: pd.DataFrame) -> None:

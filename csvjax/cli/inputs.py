@@ -233,6 +233,7 @@ def _read_tables(source: Source, losses: Path) -> tuple[Dataset, Description]:
         table.n_items,
         table.floor,
         table.ceiling,
+        table.scale,
     )
     return align(pd.concat([lms, unknown]) if new else lms, whole, known), reading.described
 

@@ -98,7 +98,8 @@ def _show_capabilities(able: pd.DataFrame, loadings: pd.DataFrame) -> None:
         _intervals(f"capabilities, 90 % intervals{_first(len(able))}", able.head(_MAX_MODELS), ["lm", "family"], [])
     others = ["intercept", "spread", "floor", "ceiling", "n_items"]
     title = "loadings, logits per unit of capability" if len(able) else "benchmarks"
-    _intervals(title, loadings, ["benchmark"], others)
+    text = ["benchmark", "unit"] if "unit" in loadings else ["benchmark"]
+    _intervals(title, loadings, text, others)
 
 
 def _first(count: int) -> str:
@@ -173,5 +174,11 @@ def _intervals(title: str, frame: pd.DataFrame, text: list[str], others: list[st
     rows = []
     for row in frame.to_dict("records"):
         spans = [f"{row[name]:.2f} ({row[f'{name} lower90']:.2f} to {row[f'{name} upper90']:.2f})" for name in names]
-        rows.append([*(str(row[name]) for name in text), *spans, *(f"{row[name]:.3g}" for name in others)])
+        rows.append(
+            [
+                *(str(row[name]) for name in text),
+                *spans,
+                *("" if row[name] != row[name] else f"{row[name]:.3g}" for name in others),
+            ]
+        )
     show.table(title, (*text, *names, *others), rows)

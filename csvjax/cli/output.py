@@ -36,6 +36,7 @@ _PREDICTIONS = {
     "lower90": "new_observation_lower90",
     "upper90": "new_observation_upper90",
     "observed": "observed",
+    "unit": "unit",
 }
 
 

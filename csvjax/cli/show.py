@@ -119,10 +119,17 @@ def metrics_table(metrics: pd.DataFrame) -> None:
     table("held-out models, mean over benchmarks", headings, list(zip(names, *columns, strict=True)))
 
 
+def _digits(value: float) -> str:
+    """A number as text: three decimals for a fraction, at least four digits for a larger number."""
+    if abs(value) < 10 or value != value:
+        return f"{value:.3f}"
+    return f"{value:.1f}" if abs(value) < 1e5 else f"{value:.3g}"
+
+
 def prediction_table(found: pd.DataFrame, title: str) -> None:
     """Print predictions with both kinds of interval; of a long table only the first rows."""
     first = found.head(_MAX_ROWS)
-    text = {name: first[name].map("{:.3f}".format) for name in _SHOWN}
+    text = {name: first[name].map(_digits) for name in _SHOWN}
     columns = (
         first["lm"],
         first["benchmark"],

@@ -106,7 +106,8 @@ class Source:
         list[str] | None,
         _option(
             "--score-unit",
-            "Unit of the scores: percent or a number, for all benchmarks or for one. Examples: percent, MMLU=0.01. "
+            "Unit of the scores, for all benchmarks or for one: percent, a number, or for scores that are no fractions "
+            "elo, nats, bits, perplexity, minutes, dollars, number or log. Examples: percent, MMLU=0.01, Arena=elo. "
             "Default: decided from the values.",
             "[NAME=]UNIT",
             _COLUMNS_PANEL,

@@ -21,7 +21,10 @@ def score_units(texts: list[str]) -> dict[str, Any] | None:
     found: dict[str, Any] = {}
     for text in texts:
         column, _, unit = text.rpartition("=")
-        found[column] = unit if unit == "percent" else _number(unit, "--score-unit", "a number or percent")
+        try:
+            found[column] = float(unit)
+        except ValueError:
+            found[column] = unit  # a word, which the reader checks
     return found or None
 
 

@@ -27,10 +27,10 @@ class Bounds(NamedTuple):
     """What is known about floors and ceilings before a fit.
 
     Attributes:
-        floor: a fraction; NaN if the law infers it [benchmark].
+        floor: a fraction; NaN if the law infers it; 0 for scores without bounds [benchmark].
         floor_most: upper limit of an inferred floor [benchmark].
         floor_near: whether an inferred floor is expected near its upper limit [benchmark].
-        ceiling: a fraction; NaN if the law infers it [benchmark].
+        ceiling: a fraction; NaN if the law infers it; 1 for scores without bounds [benchmark].
         told: a sentence for each assumption.
     """
 
@@ -48,6 +48,9 @@ def find_bounds(scores: ScoreTable, seen: Bool[np.ndarray, "lm benchmark"]) -> B
     highest, near, told = np.minimum(_HIGHEST, limit), np.zeros(len(floor), bool), []
     by_name, inferred = [], []
     for b, name in enumerate(scores.benchmarks):
+        if not scores.scales[b].bounded:
+            floor[b], ceiling[b] = 0.0, 1.0  # of no use: nothing is left to infer
+            continue
         given = not np.isnan(floor[b])
         if not given and (chance := chance_of(name)) is not None and chance < limit[b]:
             floor[b] = chance

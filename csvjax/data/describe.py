@@ -50,6 +50,7 @@ class BenchmarkNote:
     known: int
     usual_items: float = math.nan
     group: str = ""
+    bounded: bool = True
 
 
 @dataclass(frozen=True)
@@ -146,9 +147,11 @@ def _line(note: BenchmarkNote) -> str:
     elif not math.isnan(note.usual_items):
         items = f"items unknown (usually {note.usual_items:g})"
     source = f" [{note.source}]" if note.source else ""
-    scores = (
-        f"{_count(note.known, 'score')} from {note.lowest:.3g} to {note.highest:.3g}" if note.known else "no scores"
-    )
+    if not note.bounded:
+        floor, items = "no floor or ceiling", "predicted in this unit"
+    digits = 3 if note.bounded else 4
+    ends = f"{note.lowest:.{digits}g} to {note.highest:.{digits}g}"
+    scores = f"{_count(note.known, 'score')} from {ends}" if note.known else "no scores"
     return f"{note.name}{source}: {note.unit}, {scores}, {floor}, {items}"
 
 
@@ -184,7 +187,7 @@ def describe(
         score = table.score[:, b]
         known = score[~np.isnan(score)]
         entry = next((own for own in registry if own.name == name), None) or known_of(name)
-        chance = None if entry is None else entry.chance
+        chance = None if entry is None or not table.scales[b].bounded else entry.chance
         floor = float(table.floor[b])
         how = "given by the table" if name in told_floor else "given"
         if math.isnan(floor) and chance is not None:
@@ -205,6 +208,7 @@ def describe(
                 len(known),
                 math.nan if entry is None or entry.items is None else float(entry.items),
                 "" if entry is None else entry.group,
+                table.scales[b].bounded,
             )
         )
     sentences = dict.fromkeys([*(sentence for part in found for sentence in part.said), *said, *_remarks(table, found)])

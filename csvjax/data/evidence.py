@@ -78,8 +78,20 @@ def known_benchmark(name: str) -> bool:
     return known(name) is not None and about_link(name) is None
 
 
-def judge(raw: RawTable, used: Collection[str | None], named: Sequence[str] | None = None) -> Judged:
-    """Decide what each column is that is not in `used`; `named` lists the benchmarks if the user chose them."""
+def judge(
+    raw: RawTable,
+    used: Collection[str | None],
+    named: Sequence[str] | None = None,
+    told: Collection[str] = (),
+) -> Judged:
+    """Decide what each column is that is not in `used`.
+
+    Args:
+        raw: the table.
+        used: columns that have another role.
+        named: the benchmarks, if the user chose them.
+        told: columns for which the user gave a unit without bounds. They are benchmarks too.
+    """
     free = [column for column in raw.columns if column not in used]
     ignored = [pair for pair in raw.ignored if pair[0] not in used]
     numeric = [column for column in free if raw.is_numeric(column)]
@@ -107,12 +119,12 @@ def judge(raw: RawTable, used: Collection[str | None], named: Sequence[str] | No
         return Judged(tuple(named), tuple(stderr), tuple(items), tuple(ignored))
     kept = []
     for column in candidates:
-        reason = _against(raw, column, candidates)
+        reason = None if column in told else _against(raw, column, candidates)
         if reason is None:
             kept.append(column)
         else:
             ignored.append((column, reason))
-    for column, reason in _relative(raw, kept).items():
+    for column, reason in _relative(raw, [column for column in kept if column not in told]).items():
         kept.remove(column)
         ignored.append((column, reason))
     order = {column: at for at, column in enumerate(raw.columns)}

@@ -95,6 +95,8 @@ def save_dataset(
         for b, benchmark in enumerate(scores.benchmarks)
     ]
     rows = pd.DataFrame(cells, columns=["lm", "benchmark", "score", "n_items", "floor", "ceiling"])
+    if not scores.bounded.all():
+        rows["scale"] = [scale.code for scale in scores.scales] * len(scores.lms)
     _write_csv(rows, place / SCORES)
     _write_csv(dataset.lms.reset_index(), place / LMS)
     if losses is None:

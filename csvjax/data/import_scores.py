@@ -16,13 +16,14 @@ from csvjax.data.readers.schema import COLUMNS, FORMAT, KEY, VERSION
 
 __all__ = ["long_frame", "write_scores"]
 
-_TEXT = ("lm", "family", "benchmark", "metric", "group", "source")
+_TEXT = ("lm", "family", "benchmark", "metric", "scale", "group", "source")
 
 
 def long_frame(reading: Reading) -> pd.DataFrame:
     """A row for each known score, with the columns of `csvjax.data.readers.schema.COLUMNS`.
 
-    Scores are fractions and `unit` is 1. A benchmark that was read as `task:metric` is split into task and metric.
+    Scores are fractions and `unit` is 1, or scores are in the unit of the column `scale`. A benchmark that was read as
+    `task:metric` is split into task and metric.
     """
     table, lms = reading.scores, reading.lms
     m, b = np.nonzero(~np.isnan(table.score))
@@ -39,7 +40,8 @@ def long_frame(reading: Reading) -> pd.DataFrame:
         "benchmark": task[b],
         "metric": np.array(source, dtype=object)[b],
         "score": table.score[m, b],
-        "unit": np.ones(len(m)),
+        "unit": np.where(table.bounded, 1.0, np.nan)[b],
+        "scale": np.array([scale.code for scale in table.scales], dtype=object)[b],
         "stderr": np.full(len(m), np.nan),
         "n_items": table.n_items[b],
         "floor": table.floor[b],

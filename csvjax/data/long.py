@@ -14,14 +14,25 @@ from csvjax.data.evidence import about, known_benchmark
 from csvjax.data.items import items_from_stderr
 from csvjax.data.raw_table import RawTable
 from csvjax.data.rules import Found, ReadingRules
-from csvjax.data.score_units import DEFAULT, Unit, as_fractions, check_units, find_units, word_of
+from csvjax.data.scales import SCALES, Scale, find_scale
+from csvjax.data.score_units import (
+    DEFAULT,
+    Unit,
+    as_fractions,
+    check_units,
+    find_units,
+    refusal,
+    unbounded,
+    word_of,
+)
 from csvjax.data.wide import covariate_notes
-from csvjax.errors import InputError, Remedy
+from csvjax.errors import InputError
 
 __all__ = ["long_columns", "read_long"]
 
 # If a benchmark has several metrics, the first of these is read; other metrics follow in the order of the table.
 _PREFERRED = ("acc", "accuracy", "exact_match", "em", "acc_norm", "pass@1", "mc2", "f1", "score")
+_CODES = {"", *SCALES, *(f"{word}:{better}" for word in SCALES for better in ("higher", "lower"))} - {"fraction:lower"}
 _FILTERS = ("", "none", "strict-match", "flexible-extract")
 
 
@@ -101,7 +112,9 @@ def read_long(raw: RawTable, roles: dict[str, str], rules: ReadingRules) -> Foun
     notes = covariate_notes(columns, rules)
     ignored = [pair for pair in ignored if pair[0] not in used]
     groups = _groups(raw, roles, benchmarks)
-    return Found(frame, benchmarks, score, known, words, how, source, notes, tuple(ignored), tuple(said), groups)
+    scales = {name: units[name].scale for name in benchmarks}
+    told = tuple(ignored), tuple(said)
+    return Found(frame, benchmarks, score, known, words, how, source, notes, *told, groups, scales)
 
 
 def _groups(raw: RawTable, roles: dict[str, str], benchmarks: Sequence[str]) -> dict[str, str]:
@@ -221,11 +234,14 @@ def _scores_only(
     shares = frame.groupby("of")[["inside", "fraction"]].agg("mean")
     kept, left = [], []
     told = set(check_units(rules.score_unit))
+    free = unbounded(rules.score_unit, found) | set(_scales(raw, of, found))
     for at, name in enumerate(found):
         inside, fraction = shares.loc[at] if at in shares.index else (1.0, 1.0)
         metric = source.get(name, "") or (name.rpartition(":")[2] if ":" in name else "")
         reason = about(name, fraction == 1) or (about(metric) if metric else None)
-        if reason is None and inside < 0.5 and not told & {DEFAULT, name}:
+        if name in free:
+            reason = None
+        elif reason is None and inside < 0.5 and not told & {DEFAULT, name}:
             reason = "its values are neither fractions nor percentages"
         if reason is None:
             kept.append(name)
@@ -257,6 +273,8 @@ def _fractions(
             each = np.unique(worth[at][~np.isnan(worth[at])])
             if len(each) == 1:
                 told[name] = Unit(float(each[0]), word_of(float(each[0])), True)
+    for name, scale in _scales(raw, b, benchmarks).items():
+        told[name] = Unit(1.0, scale.word, True, scale)
     given = check_units(rules.score_unit)
     told = {} if DEFAULT in given else {name: unit for name, unit in told.items() if name not in given}
     percent = raw.parsed(column).percent
@@ -271,11 +289,19 @@ def _fractions(
     for name, at in rows.items():
         score[at], wrong = as_fractions(values[at], units[name])
         for place in np.flatnonzero(wrong)[:1]:
-            scale = Remedy("use {} for percentages (or a number for another scale)", "score_unit", "'percent'")
-            worth_of = units[name].worth
-            expected = "a score between 0 and 1" if worth_of == 1 else f"a score between 0 and {1 / worth_of:g}"
-            raw.fail(int(at[place]), column, expected, scale, "leave the benchmark out")
+            expected, remedies = refusal(units[name])
+            raw.fail(int(at[place]), column, expected, *remedies, "leave the benchmark out")
     return score, units
+
+
+def _scales(raw: RawTable, of: np.ndarray, benchmarks: Sequence[str]) -> dict[str, Scale]:
+    """The scales of the benchmarks that are no fractions, from a column `scale` as csvjax writes it."""
+    if "scale" not in raw.columns or not set(raw.text("scale")) <= _CODES:
+        return {}
+    codes = np.array(raw.text("scale"), dtype=object)
+    each = {name: {code for code in codes[of == at] if code} for at, name in enumerate(benchmarks)}
+    found = {name: find_scale(*told) for name, told in each.items() if len(told) == 1}
+    return {name: scale for name, scale in found.items() if not scale.bounded}
 
 
 def _worth(raw: RawTable, column: str) -> np.ndarray:
@@ -315,6 +341,6 @@ def _known(
         counts = known.setdefault("n_items", {})
         for at, name in enumerate(benchmarks):
             n = items_from_stderr(score[:, at], table[:, at])
-            if name not in counts and not np.isnan(n):
+            if name not in counts and not np.isnan(n) and units[name].scale.bounded:
                 counts[name], how[name] = n, "from standard errors"
     return known, how

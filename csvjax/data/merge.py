@@ -11,6 +11,8 @@ import pandas as pd
 
 from csvjax import names
 from csvjax.data.rules import Found
+from csvjax.data.scales import FRACTION, Scale
+from csvjax.errors import InputError
 
 __all__ = ["merged"]
 
@@ -60,6 +62,7 @@ def merged(files: Sequence[str], parts: Sequence[Found]) -> tuple[Found, list[st
     whole = replace(
         parts[0], lms=_models(lms, parts), benchmarks=benchmarks, score=score, known=known,
         units={name: unit for part in reversed(parts) for name, unit in part.units.items()},
+        scales=_scales(files, parts),
     )  # fmt: skip
     return whole, said
 
@@ -95,7 +98,27 @@ def _renamed(part: Found, new: dict[str, str]) -> Found:
         items_from=renamed(part.items_from),
         source=renamed(part.source),
         groups=renamed(dict(part.groups)),
+        scales=renamed(dict(part.scales)),
     )
+
+
+def _scales(files: Sequence[str], parts: Sequence[Found]) -> dict[str, Scale]:
+    """The scale of each benchmark.
+
+    Raises: InputError for a benchmark that has different scales in two tables.
+    """
+    found: dict[str, Scale] = {}
+    first: dict[str, str] = {}
+    for file, part in zip(files, parts, strict=True):
+        for name in part.benchmarks:
+            scale = part.scales.get(name, FRACTION)
+            if found.setdefault(name, scale) != scale:
+                raise InputError(
+                    f"expected one unit for {name}, found {found[name].word} in {first[name]} and {scale.word} in "
+                    f"{file}; give the unit with score_unit, or rename one of the two"
+                )
+            first.setdefault(name, file)
+    return found
 
 
 def _models(lms: Sequence[str], parts: Sequence[Found]) -> pd.DataFrame:

@@ -19,9 +19,10 @@ from csvjax.data.models import read_models, with_models
 from csvjax.data.numerals import Decimal
 from csvjax.data.raw import read_raw
 from csvjax.data.raw_table import RawTable
-from csvjax.data.registry import name_in, read_registry, with_registry
+from csvjax.data.registry import name_in, read_registry, told_scales, with_registry
 from csvjax.data.rules import Found, ReadingRules
-from csvjax.data.score_units import ScoreUnit
+from csvjax.data.scales import FRACTION
+from csvjax.data.score_units import DEFAULT, ScoreUnit
 from csvjax.data.scores import ScoreTable
 from csvjax.data.wide import read_wide
 from csvjax.errors import InputError
@@ -84,8 +85,9 @@ def read_scores(
         tokens_unit: unit of the column of tokens.
         flops_unit: unit of the column of compute.
         benchmarks: the benchmarks to read, in this order. Default: all benchmarks in the table.
-        score_unit: unit of the scores, "percent" or a number, for all columns or as a dict by column. Default: decided
-            from the values.
+        score_unit: unit of the scores, for all columns or as a dict by column: "percent", a number, or for scores
+            without bounds a word of `csvjax.data.scales.SCALES` ("elo", "nats", "minutes", ...). Default: decided from
+            the values.
         n_items: number of test items by benchmark, NaN if unknown. This and the next two override the table.
         floors: score of random guessing by benchmark, a fraction, NaN if unknown.
         ceilings: highest possible score by benchmark, a fraction, NaN if unknown.
@@ -148,6 +150,7 @@ def read_tables(sources: Sequence[Any], rules: ReadingRules) -> Reading:
         per_name(rules.n_items, whole.known.get("n_items", {}), whole.benchmarks, np.nan, "n_items"),
         per_name(rules.floors, whole.known.get("floor", {}), whole.benchmarks, np.nan, "floors"),
         per_name(rules.ceilings, whole.known.get("ceiling", {}), whole.benchmarks, np.nan, "ceilings"),
+        tuple(whole.scales.get(name, FRACTION) for name in whole.benchmarks),
     )
     files = [Path(t.path).name if isinstance(t.path, Path) else t.path for t in tables]
     return Reading(table, lms, describe(files, found, table, rules.n_items or (), said, rules.registry))
@@ -170,6 +173,8 @@ def _for_one(raw: RawTable, rules: ReadingRules) -> ReadingRules:
     becomes = {name: name_in(rules.registry, name) for name in known}
     wanted = set(rules.wanted({*known, *becomes.values()}) or ())
     own = [name for name in raw.columns if becomes[name] in wanted] if roles is None else []
+    if scales := told_scales(rules.registry, own or known):
+        unit = scales | (dict(unit) if isinstance(unit, Mapping) else {} if unit is None else {DEFAULT: unit})
     return replace(rules, columns=columns, benchmarks=own or None, score_unit=unit, joined=False)
 
 

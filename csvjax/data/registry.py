@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -14,10 +14,11 @@ import numpy as np
 
 from csvjax import names
 from csvjax.data.rules import Found
+from csvjax.data.scales import FRACTION, Scale, find_scale
 from csvjax.data.user_files import checked_aliases, is_number, load_tables
 from csvjax.errors import InputError
 
-__all__ = ["Benchmark", "about_link", "known", "name_in", "read_registry", "with_registry"]
+__all__ = ["Benchmark", "about_link", "known", "name_in", "read_registry", "told_scales", "with_registry"]
 
 _OWN = Path(__file__).parent / "benchmarks.toml"
 _LINKS = {
@@ -26,6 +27,10 @@ _LINKS = {
     "nats": "it is a loss",
     "minutes": "it is a time or a speed",
     "number": "its scores are no fractions",
+    "bits": "it is a loss",
+    "perplexity": "it is a loss",
+    "dollars": "it is a cost",
+    "log": "its scores are no fractions",
 }
 # With these endings a name still means the whole benchmark.
 _SAME = re.compile(r"(_(\d+_?shots?|acc|acc_norm|norm|em|exact_match|pass_1|cot))*")
@@ -41,8 +46,8 @@ class Benchmark:
         chance: score of random guessing, a fraction.
         ceiling: highest possible score, a fraction.
         items: number of items of the split that is usually reported.
-        better: whether "higher" or "lower" scores are better.
-        link: kind of the scores: fraction, elo, nats, minutes or number. Only fractions are fitted.
+        better: whether "higher" or "lower" scores are better. Default: that of the link.
+        link: kind of the scores, a key of `_LINKS`.
         group: the ability under which the benchmark is usually listed.
         source: where the facts come from.
     """
@@ -52,7 +57,7 @@ class Benchmark:
     chance: float | None = None
     ceiling: float | None = None
     items: int | None = None
-    better: str = "higher"
+    better: str = ""
     link: str = "fraction"
     group: str = ""
     source: str = ""
@@ -61,6 +66,10 @@ class Benchmark:
     def spellings(self) -> tuple[str, ...]:
         """Name and aliases in lower case, with underscores for other characters."""
         return tuple(dict.fromkeys(_plain(name) for name in (self.name, *self.aliases)))
+
+    @property
+    def scale(self) -> Scale:
+        return find_scale(self.link if self.link == "fraction" or not self.better else f"{self.link}:{self.better}")
 
 
 def known(name: str) -> Benchmark | None:
@@ -154,20 +163,17 @@ def with_registry(found: Found, entries: Sequence[Benchmark]) -> Found:
     """Apply the user's facts about benchmarks to a table.
 
     A benchmark whose name is an alias is renamed. If several columns become one benchmark, each model gets its first
-    score. Chance, ceiling and items of the registry override those of the table. For a benchmark whose lower scores are
-    better, 1 - score is used. A benchmark whose scores are no fractions is left out.
+    score. Chance, ceiling and items of the registry override those of the table. For fractions of which lower ones are
+    better, 1 - score is used.
     """
     table = {word: entry for entry in entries for word in entry.spellings}
     each = [table.get(_plain(name)) for name in found.benchmarks]
     columns: dict[str, np.ndarray] = {}
     became: dict[str, list[str]] = {}
-    left = []
     for name, entry, score in zip(found.benchmarks, each, found.score.T, strict=True):
-        if entry is not None and _LINKS[entry.link]:
-            left.append((name, _LINKS[entry.link]))
-            continue
         new = name if entry is None else entry.name
-        score = 1 - score if entry is not None and entry.better == "lower" else score
+        turned = entry is not None and entry.better == "lower" and found.scales.get(name, FRACTION).bounded
+        score = 1 - score if turned else score
         before = columns.get(new)
         columns[new] = score if before is None else np.where(np.isnan(before), score, before)
         became.setdefault(new, []).append(name)
@@ -195,7 +201,15 @@ def with_registry(found: Found, entries: Sequence[Benchmark]) -> Found:
         items_from,
         {new: metric for new, metric in renamed(found.source).items() if became[new] == [new]},
         found.covariates,
-        (*found.ignored, *left),
+        found.ignored,
         (*found.said, *said),
         renamed(found.groups),
+        renamed(found.scales),
     )
+
+
+def told_scales(entries: Sequence[Benchmark], columns: Collection[str]) -> dict[str, Scale]:
+    """The scales of the columns whose scores are no fractions according to the registry of the user."""
+    table = {word: entry for entry in entries for word in entry.spellings}
+    found = {name: entry.scale for name in columns if (entry := table.get(_plain(name))) is not None}
+    return {name: scale for name, scale in found.items() if not scale.bounded}

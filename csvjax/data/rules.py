@@ -12,6 +12,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from csvjax.data.numerals import Decimal
+from csvjax.data.scales import Scale
 from csvjax.data.score_units import ScoreUnit
 from csvjax.errors import InputError
 
@@ -79,7 +80,7 @@ class Found:
     Attributes:
         lms: covariates of the models, index `lm`.
         benchmarks: names of the benchmarks.
-        score: fractions, NaN where missing [lm, benchmark].
+        score: fractions, or in the unit of the benchmark; NaN where missing [lm, benchmark].
         known: `n_items`, `floor` and `ceiling`, each by benchmark.
         units: a word for the unit of each benchmark.
         items_from: where the number of items of each benchmark comes from.
@@ -88,6 +89,7 @@ class Found:
         ignored: columns that were not read, each with the reason.
         said: sentences on what was assumed.
         groups: the benchmark of which another benchmark is a part, by the name of the part.
+        scales: scales by benchmark, at least of those whose scores are no fractions.
     """
 
     lms: pd.DataFrame
@@ -101,6 +103,7 @@ class Found:
     ignored: tuple[tuple[str, str], ...]
     said: tuple[str, ...]
     groups: Mapping[str, str] = field(default_factory=dict)
+    scales: Mapping[str, Scale] = field(default_factory=dict)
 
 
 def names_from(texts: Sequence[str], known: Collection[str]) -> tuple[str, ...]:

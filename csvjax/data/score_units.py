@@ -1,21 +1,34 @@
-"""Finds the unit of a column of scores: fractions, percentages, or a unit that the user gives."""
+"""Finds the unit of a column of scores: fractions, percentages, or what the user gives, also a unit without bounds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from csvjax import names
 from csvjax.data.columns import positive_unit
-from csvjax.errors import ArgumentError, InputError, Remedy
+from csvjax.data.scales import FRACTION, Scale, find_scale, out_of_range
+from csvjax.errors import ArgumentError, Remedy
 
-__all__ = ["DEFAULT", "ScoreUnit", "Unit", "as_fractions", "check_units", "find_units", "word_of"]
+__all__ = [
+    "DEFAULT",
+    "ScoreUnit",
+    "Unit",
+    "as_fractions",
+    "check_units",
+    "find_units",
+    "refusal",
+    "unbounded",
+    "word_of",
+]
 
-ScoreUnit = float | Literal["percent"] | Mapping[str, float | Literal["percent"]] | None
+ScoreUnit = float | str | Scale | Mapping[str, float | str | Scale] | None
+"""Unit of the scores, for all columns or by column: one unit as a fraction, "percent", or a word of
+`csvjax.data.scales.SCALES`."""
 DEFAULT = ""
 """The key of the unit of all other columns in a mapping of units."""
 
@@ -33,11 +46,13 @@ class Unit:
         worth: one unit of the column as a fraction.
         word: a word for it.
         told: whether the user gave it.
+        scale: the scale of the scores; scores that are no fractions keep their unit.
     """
 
     worth: float
     word: str
     told: bool = False
+    scale: Scale = FRACTION
 
 
 def word_of(worth: float) -> str:
@@ -45,20 +60,24 @@ def word_of(worth: float) -> str:
     return {1.0: "fraction", 0.01: "percent"}.get(worth, f"units of {worth:g}")
 
 
-def check_units(given: ScoreUnit) -> dict[str, float]:
-    """The given units as numbers by column; `DEFAULT` is the key for all other columns.
+def check_units(given: ScoreUnit) -> dict[str, Unit]:
+    """The given units by column; `DEFAULT` is the key for all other columns.
 
-    Raises: InputError for a word other than percent, and for a unit that is not above 0.
+    Raises: InputError for an unknown word, and for a unit that is not above 0.
     """
     if given is None:
         return {}
     pairs = given if isinstance(given, Mapping) else {DEFAULT: given}
-    found = {}
-    for column, unit in pairs.items():
-        if isinstance(unit, str) and unit != "percent":
-            raise InputError(f"expected score_unit to be a number or 'percent', found {unit!r}; give one of these")
-        found[column] = 0.01 if unit == "percent" else positive_unit(float(unit), "score_unit")
-    return found
+    return {column: _told(unit) for column, unit in pairs.items()}
+
+
+def _told(unit: float | str | Scale) -> Unit:
+    if isinstance(unit, str) and unit != "percent":
+        unit = find_scale(unit)
+    if isinstance(unit, Scale):
+        return Unit(1.0, unit.word, True, unit)
+    worth = 0.01 if unit == "percent" else positive_unit(float(unit), "score_unit")
+    return Unit(worth, word_of(worth), True)
 
 
 def find_units(
@@ -87,18 +106,24 @@ def find_units(
     names.positions([name for name in told if name != DEFAULT], tuple(columns), f"{what} of scores")
     best = {name: float(np.nanmax(values, initial=-np.inf)) for name, values in columns.items()}
     middle = {name: float(np.nanmedian(v)) if not np.isnan(v).all() else 0.0 for name, v in columns.items()}
-    sure = {name for name in columns if percent.get(name) or (best[name] > _MARKS and middle[name] > 1) or "%" in name}
+    free = unbounded(given, columns)
+    may = [name for name in columns if name not in free]
+    sure = {name for name in may if percent.get(name) or (best[name] > _MARKS and middle[name] > 1) or "%" in name}
     found = {}
     for name, values in columns.items():
         others = sure - {name}
         if name in told:
-            found[name] = Unit(told[name], word_of(told[name]), True)
+            found[name] = told[name]
         elif percent.get(name) or "%" in name:
             found[name] = Unit(0.01, "percent")
         elif DEFAULT in told:
-            if told[DEFAULT] == 0.01 and others and _is_fraction(values, best[name], decimals(name), others, decimals):
+            if (
+                told[DEFAULT].worth == 0.01
+                and others
+                and _is_fraction(values, best[name], decimals(name), others, decimals)
+            ):
                 _ask(path, name, what, best[name], "look like fractions, but the other columns hold percentages")
-            found[name] = Unit(told[DEFAULT], word_of(told[DEFAULT]), True)
+            found[name] = told[DEFAULT]
         else:
             found[name] = _find(path, name, values, best[name], middle[name], others, known, decimals, what)
     return found
@@ -157,6 +182,23 @@ def _ask(path: object, name: str, what: str, best: float, doubt: str) -> NoRetur
 def as_fractions(
     values: Float[np.ndarray, " row"], unit: Unit
 ) -> tuple[Float[np.ndarray, " row"], Bool[np.ndarray, " row"]]:
-    """Values as fractions, at most 1, and whether each is outside [0, 1]."""
+    """Values as fractions, at most 1, or unchanged on another scale; and whether each is impossible there."""
+    if not unit.scale.bounded:
+        return values, out_of_range(values, unit.scale)
     scaled = values / 100 if unit.worth == 0.01 else values * unit.worth
     return np.minimum(scaled, 1.0), (scaled < 0) | (scaled > 1 + _ROUNDING)
+
+
+def unbounded(given: ScoreUnit, columns: Collection[str]) -> set[str]:
+    """The columns whose unit was given as one without bounds."""
+    told = check_units(given)
+    rest = DEFAULT in told and not told[DEFAULT].scale.bounded
+    return {name for name in columns if (rest if name not in told else not told[name].scale.bounded)}
+
+
+def refusal(unit: Unit) -> tuple[str, tuple[Remedy, ...]]:
+    """What the error on an impossible score expected, and what to do."""
+    if not unit.scale.bounded:
+        return f"a number above 0 ({unit.word})" if unit.scale.link == "log" else f"a finite number ({unit.word})", ()
+    scale = Remedy("use {} for percentages (or a number for another scale)", "score_unit", "'percent'")
+    return ("a score between 0 and 1" if unit.worth == 1 else f"a score between 0 and {1 / unit.worth:g}"), (scale,)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from csvjax import names
+from csvjax.data.scales import FRACTION, Scale, out_of_range
 from csvjax.errors import InputError
 
 __all__ = ["ScoreTable"]
@@ -22,15 +23,16 @@ class ScoreTable:
     Attributes:
         lms: names of the models.
         benchmarks: names of the benchmarks.
-        score: fraction in [0, 1], NaN where missing [lm, benchmark].
+        score: fraction in [0, 1], or a number on the `scale` of the benchmark; NaN where missing [lm, benchmark].
         n_items: number of test items, NaN where unknown [benchmark].
         floor: score of random guessing, a fraction; NaN where unknown [benchmark].
         ceiling: highest possible score, a fraction; NaN where unknown [benchmark].
+        scale: scale of each benchmark. Default: fractions. Scores without bounds have no items, floor and ceiling.
 
     The law infers floors and ceilings that are NaN; other methods take 0 and 1 for them.
 
-    Raises: InputError for repeated names, wrong shapes, a score that is infinite or outside [0, 1], a floor that is
-    not below its ceiling, either of them outside [0, 1], and fewer items than one.
+    Raises: InputError for repeated names, wrong shapes, a score that is infinite or outside [0, 1] or not on its scale,
+    a floor that is not below its ceiling, either of them outside [0, 1], and fewer items than one.
     """
 
     lms: tuple[str, ...]
@@ -39,6 +41,7 @@ class ScoreTable:
     n_items: Float[np.ndarray, " benchmark"] = field(default_factory=lambda: np.array(np.nan))
     floor: Float[np.ndarray, " benchmark"] = field(default_factory=lambda: np.array(np.nan))
     ceiling: Float[np.ndarray, " benchmark"] = field(default_factory=lambda: np.array(np.nan))
+    scale: tuple[Scale, ...] | Scale = FRACTION
 
     def __post_init__(self) -> None:
         keep = object.__setattr__
@@ -49,13 +52,35 @@ class ScoreTable:
         for name in ("n_items", "floor", "ceiling"):
             value = np.asarray(getattr(self, name), dtype=np.float64)
             keep(self, name, _array(name, np.full(size, value) if value.ndim == 0 else value, (size,)))
+        scale = (self.scale,) * size if isinstance(self.scale, Scale) else tuple(self.scale)
+        if len(scale) != size:
+            raise InputError(f"expected a scale for each of {size} benchmarks, found {len(scale)}; give one for each")
+        keep(self, "scale", scale)
         self._check_scores()
         self._check_benchmarks()
 
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        """The scale of each benchmark."""
+        assert not isinstance(self.scale, Scale)
+        return self.scale
+
+    @property
+    def bounded(self) -> Bool[np.ndarray, " benchmark"]:
+        """The benchmarks whose scores are fractions."""
+        return np.array([scale.bounded for scale in self.scales], bool)
+
     def _check_scores(self) -> None:
-        wrong = ~np.isnan(self.score) & ~((self.score >= 0) & (self.score <= 1))
+        each = [out_of_range(column, scale) for column, scale in zip(self.score.T, self.scales, strict=True)]
+        wrong = np.array(each, bool).reshape(self.score.T.shape).T
         if wrong.any():
             m, b = np.argwhere(wrong)[0]
+            if not self.scales[b].bounded:
+                expected = "a number above 0" if self.scales[b].link == "log" else "a finite number"
+                raise InputError(
+                    f"expected {expected} on benchmark {self.benchmarks[b]!r}, whose unit is {self.scales[b].word}, "
+                    f"found {self.score[m, b]:g} for lm {self.lms[m]!r}; correct it, or leave it blank"
+                )
             raise InputError(
                 f"expected scores in [0, 1] (NaN where missing), found {self.score[m, b]:g} for lm {self.lms[m]!r} on "
                 f"benchmark {self.benchmarks[b]!r}; divide percentages by 100"
@@ -64,6 +89,13 @@ class ScoreTable:
     def _check_benchmarks(self) -> None:
         for b, name in enumerate(self.benchmarks):
             floor, ceiling, n_items = self.floor[b], self.ceiling[b], self.n_items[b]
+            if not self.scales[b].bounded:
+                if not np.isnan([floor, ceiling, n_items]).all():
+                    raise InputError(
+                        f"expected no floor, ceiling or number of items for benchmark {name!r}, whose unit is "
+                        f"{self.scales[b].word}, found one; leave it out"
+                    )
+                continue
             lower, upper = (0.0 if np.isnan(floor) else floor), (1.0 if np.isnan(ceiling) else ceiling)
             if not 0 <= lower < upper <= 1:
                 raise InputError(
@@ -82,6 +114,7 @@ class ScoreTable:
         """
         m = slice(None) if lms is None else names.positions(lms, self.lms, "lm")
         b = slice(None) if benchmarks is None else names.positions(benchmarks, self.benchmarks, "benchmark")
+        kept = np.arange(len(self.benchmarks))[b]
         return ScoreTable(
             self.lms if lms is None else tuple(lms),
             self.benchmarks if benchmarks is None else tuple(benchmarks),
@@ -89,6 +122,7 @@ class ScoreTable:
             self.n_items[b],
             self.floor[b],
             self.ceiling[b],
+            tuple(self.scales[i] for i in kept),
         )
 
     def to_frame(self) -> pd.DataFrame:

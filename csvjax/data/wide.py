@@ -12,7 +12,7 @@ from csvjax.data.evidence import Companion, judge, known_benchmark
 from csvjax.data.items import items_from_stderr
 from csvjax.data.raw_table import RawTable, make_table
 from csvjax.data.rules import Found, ReadingRules
-from csvjax.data.score_units import Unit, as_fractions, find_units
+from csvjax.data.score_units import Unit, as_fractions, find_units, refusal, unbounded
 from csvjax.errors import ArgumentError, Remedy
 
 __all__ = ["covariate_notes", "read_wide", "turned"]
@@ -31,7 +31,7 @@ def read_wide(raw: RawTable, rules: ReadingRules) -> Found:
     frame = covariates(raw, lms, columns, rules.units)
     for name in wanted or ():
         raw.position(name)
-    judged = judge(raw, set(columns.values()), wanted)
+    judged = judge(raw, set(columns.values()), wanted, unbounded(rules.score_unit, raw.columns))
     if not judged.benchmarks:
         told = [f"{name} ({reason})" for name, reason in judged.ignored]
         raise ArgumentError(
@@ -45,6 +45,8 @@ def read_wide(raw: RawTable, rules: ReadingRules) -> Found:
     items, how = {}, {}
     for companion in judged.stderr:
         b = place[companion.of]
+        if not units[companion.of].scale.bounded:
+            continue  # items are those of fractions
         n = items_from_stderr(score[:, b], _errors(raw, companion, units[companion.of]))
         if not np.isnan(n):
             items[companion.of], how[companion.of] = n, f"from {companion.column}"
@@ -63,6 +65,7 @@ def read_wide(raw: RawTable, rules: ReadingRules) -> Found:
         covariate_notes(columns, rules),
         judged.ignored,
         raw.said,
+        scales={name: unit.scale for name, unit in units.items()},
     )
 
 
@@ -98,10 +101,8 @@ def _fractions(raw: RawTable, column: str, unit: Unit, named: bool) -> np.ndarra
     """A column of scores as fractions; `named` is True if the user chose the column."""
     score, wrong = as_fractions(_numbers(raw, column, named), unit)
     for row in np.flatnonzero(wrong):
-        scale = Remedy("use {} for percentages (or a number for another scale)", "score_unit", "'percent'")
-        remedies = (scale, *(_choose(named) or ("leave the benchmark out",)))
-        expected = "a score between 0 and 1" if unit.worth == 1 else f"a score between 0 and {1 / unit.worth:g}"
-        raw.fail(int(row), column, expected, *remedies)
+        expected, remedies = refusal(unit)
+        raw.fail(int(row), column, expected, *remedies, *(_choose(named) or ("leave the benchmark out",)))
     return score
 
 

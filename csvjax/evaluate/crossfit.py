@@ -99,11 +99,14 @@ def crossfit(
             drawn = draw_fitted(found, seed + i)
             table = with_losses(found, summary(drawn, cells, dataset.lms, scores))
             predictions.append(table.assign(split=question.split, fold=question.name, law=name))
-            draws = drawn.score[:, :, at].astype(float)
+            alike = scores.bounded[at] == scores.bounded[at].any()  # errors in several units have no common mean
+            kept = at[alike]
+            draws = drawn.score[:, :, kept].astype(float)
             judged.append(
                 judge_cells(
-                    scores.lms, [str(family) for family in dataset.lms["family"]], question.targets, question.asked,
-                    scores.score[:, at], draws.mean(axis=0), draws, seed,
+                    scores.lms, [str(family) for family in dataset.lms["family"]],
+                    [name for name, its in zip(question.targets, alike, strict=True) if its], question.asked[:, alike],
+                    scores.score[:, kept], draws.mean(axis=0), draws, seed,
                 ).assign(split=question.split, question=question.name, method=name)
             )  # fmt: skip
             count, seconds = int(question.asked.sum()), round(time.process_time() - begun, 3)

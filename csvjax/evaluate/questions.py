@@ -82,7 +82,7 @@ def known(dataset: Dataset, hidden: Bool[np.ndarray, "lm benchmark"]) -> Dataset
     score = np.where(hidden, np.nan, table.score)
     return replace(
         dataset,
-        scores=ScoreTable(table.lms, table.benchmarks, score, table.n_items, table.floor, table.ceiling),
+        scores=ScoreTable(table.lms, table.benchmarks, score, table.n_items, table.floor, table.ceiling, table.scale),
     )
 
 

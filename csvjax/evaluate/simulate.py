@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from csvjax.law.density import Density
 from csvjax.law.groups import make_groups
+from csvjax.law.links import fractions
 from csvjax.law.model import Evidence
 from csvjax.law.predictive import Predictive, draw_law
 from csvjax.precision import float64
@@ -41,7 +42,7 @@ def blank_table(
         floor_most=np.full(benchmarks, 0.5),
         floor_near=np.zeros(benchmarks, bool),
         ceiling=np.ones(benchmarks),
-        bounded=np.ones(benchmarks, bool),
+        standard=fractions(benchmarks),
         covariate=np.linspace(-1.6, 1.6, lms)[:, None],
         missing=np.zeros((lms, 1, 0)),
         groups=make_groups(family),

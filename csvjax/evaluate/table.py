@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
+from csvjax.data.scales import FRACTION
 from csvjax.errors import InputError
 from csvjax.evaluate import metrics
 
-__all__ = ["METRICS", "POOLED", "score_table"]
+__all__ = ["METRICS", "POOLED", "of_one_unit", "score_table"]
 
 POOLED = "all"
 LEVELS = (50, 80, 90)
@@ -56,13 +57,22 @@ def _row(cells: pd.DataFrame) -> dict[str, int | float]:
     return row | {"width90": metrics.width(y, cells["lower90"], cells["upper90"])}
 
 
+def of_one_unit(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells whose scores are fractions, or all cells if they have the same unit."""
+    if "unit" not in cells or cells["unit"].nunique() == 1:
+        return cells
+    return cells[cells["unit"] == FRACTION.word]
+
+
 def score_table(predictions: pd.DataFrame) -> pd.DataFrame:
     """Columns `split, law, benchmark, n, r2, mae, rmse, crps, coverage50, coverage80, coverage90, width90`.
 
     There is one row for each split, law and benchmark, over the cells of all folds. R2 and RMSE are those of the
     predicted mean, MAE that of the median, which are the best point predictions for these metrics (Gneiting 2011, J.
     Am. Stat. Assoc. 106). A further row with the benchmark "all" has the means over benchmarks of R2 (if held-out
-    scores differ), MAE, RMSE and CRPS; coverage and width of all cells together; and the total n.
+    scores differ), MAE, RMSE and CRPS; coverage and width of all cells together; and the total n. If some scores are
+    no fractions (column `unit`), these means and the width are those of the fractions only, because points and Elo have
+    no common mean.
 
     Args:
         predictions: rows of `csvjax.prediction.summary` with the columns split and law.
@@ -73,7 +83,11 @@ def score_table(predictions: pd.DataFrame) -> pd.DataFrame:
     rows: list[dict[str, object]] = []
     for (split, law), cells in predictions.groupby(KEY[:2], sort=False, observed=True):
         found = {b: _row(c) for b, c in cells.groupby("benchmark", sort=False, observed=True)}
-        means = pd.DataFrame(found.values())[["r2", "mae", "rmse", "crps"]].mean()  # mean() skips an undefined R2
+        alike = of_one_unit(cells)
+        rows_alike = [found[b] for b in alike["benchmark"].unique()]
+        # mean() skips an undefined R2
+        means = pd.DataFrame(rows_alike, columns=METRICS)[["r2", "mae", "rmse", "crps"]].mean()
         found[POOLED] = _row(cells) | {str(name): float(value) for name, value in means.items()}
+        found[POOLED]["width90"] = metrics.width(alike["observed"], alike["lower90"], alike["upper90"])
         rows += [{"split": split, "law": law, "benchmark": b, **row} for b, row in found.items()]
     return pd.DataFrame(rows, columns=[*KEY, *METRICS])

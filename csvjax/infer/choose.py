@@ -20,6 +20,7 @@ from csvjax.infer.map import Map
 from csvjax.infer.outliers import fit_without_outliers, law_log_evidence, log_either
 from csvjax.law.density import law_density
 from csvjax.law.evidence import make_evidence
+from csvjax.law.links import standardised
 from csvjax.law.model import Effect, Law, Priors
 from csvjax.law.predictive import draw_law, log_scores
 from csvjax.precision import float64
@@ -141,11 +142,13 @@ def _log_scores(
         warnings.simplefilter("ignore", FitWarning)
         cleaned = fit_without_outliers(density, make_evidence(data, mask & ~cells, law)[0], _METHOD, key_fit, None, law)
     e = cleaned.evidence
-    judged = e._replace(score=np.where(cells, data.scores.score, 0.0), seen=cells)
+    score = standardised(e.standard, data.scores.score)
+    judged = e._replace(score=np.where(cells, score, 0.0), seen=cells)
     drawn = draw_law(density, law.tail, e, cleaned.fit.draws, key_cells)
     log_p = log_scores(law.tail, judged, drawn)[:, cells]
     log_p = log_p[np.isfinite(log_p).all(axis=1)]  # far from the mode the field may have no solution
     if not len(log_p):
         return np.full(int(cells.sum()), -np.inf)
     mean = logsumexp(log_p, axis=0) - np.log(len(log_p))
-    return log_either(np.asarray(mean), data.scores.score[cells], law.outliers)
+    bounded = np.broadcast_to(e.standard.bounded, cells.shape)[cells]
+    return log_either(np.asarray(mean), score[cells], bounded, law.outliers)

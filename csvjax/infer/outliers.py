@@ -30,6 +30,7 @@ __all__ = ["Cleaned", "fit_without_outliers", "law_log_evidence", "log_either", 
 
 _ROUNDS = 4
 _MOST = 0.2  # share of the models
+_WIDE = 3.0  # deviations that an absurd score without bounds may be away
 
 
 class Cleaned(NamedTuple):
@@ -51,13 +52,16 @@ def _log_rows(density: Density, tail: float, e: Evidence, x: Float[np.ndarray, "
     return draw_law(density, tail, e, x[None], jax.random.key(0)).log_model[0]
 
 
-def _log_anything(score: Float[np.ndarray, "*cell"]) -> Float[np.ndarray, "*cell"]:
-    """log of the probability of an outlier's score: 0 or 1, with 1/4 each, or uniform between."""
-    return -np.log(2) * (2 - between(score))
+def _log_anything(score: Float[np.ndarray, "*cell"], bounded: Bool[np.ndarray, "*#cell"]) -> Float[np.ndarray, "*cell"]:
+    """log of the probability of an outlier's score: 0 or 1, with 1/4 each, or uniform between; of a score without
+    bounds, which is standardised, that of Normal(0, 3).
+    """
+    number = -0.5 * (score / _WIDE) ** 2 - np.log(_WIDE) - 0.5 * np.log(2 * np.pi)
+    return np.where(bounded, -np.log(2) * (2 - between(score)), number)
 
 
 def _log_row_of_anything(e: Evidence) -> Float[np.ndarray, " lm"]:
-    return np.sum(np.asarray(e.seen) * _log_anything(np.asarray(e.score)), axis=1)
+    return np.sum(np.asarray(e.seen) * _log_anything(np.asarray(e.score), np.asarray(e.standard.bounded)), axis=1)
 
 
 @float64
@@ -125,7 +129,12 @@ def law_log_evidence(found: Cleaned, capabilities: int) -> float:
     return log_evidence(found.fit) + found.log_labels + modes
 
 
-def log_either(log_p: Float[np.ndarray, "*cell"], score: Float[np.ndarray, "*cell"], prior: float) -> np.ndarray:
+def log_either(
+    log_p: Float[np.ndarray, "*cell"],
+    score: Float[np.ndarray, "*cell"],
+    bounded: Bool[np.ndarray, "*#cell"],
+    prior: float,
+) -> np.ndarray:
     """log probability of a score of a model that may be an outlier, where the law's is `log_p`."""
     with np.errstate(divide="ignore"):
-        return np.logaddexp(np.log1p(-prior) + log_p, np.log(prior) + _log_anything(score))
+        return np.logaddexp(np.log1p(-prior) + log_p, np.log(prior) + _log_anything(score, bounded))

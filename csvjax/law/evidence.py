@@ -14,6 +14,7 @@ from csvjax.data.dataset import Dataset
 from csvjax.errors import InputError
 from csvjax.law.covariates import Columns, encode, find_columns
 from csvjax.law.groups import make_groups
+from csvjax.law.links import Standard, standard_of, standardised
 from csvjax.law.model import Evidence, Law
 from csvjax.law.units import Units, features_of, group_units, pool
 
@@ -36,13 +37,14 @@ class Known(NamedTuple):
     """What a fit reads off its dataset before it sees a score: the scales on which later models are put too.
 
     columns: of the covariates. units: losses in groups of tokens. bounds: floors, ceilings, units of the benchmarks and
-    what was assumed of them. features: of z. scale: deviation of the mean loss. reference_loss, reference_design:
-    losses and covariates of the models whose losses are known.
+    what was assumed of them. standard: of scores without bounds. features: of z. scale: deviation of the mean loss.
+    reference_loss, reference_design: losses and covariates of the models whose losses are known.
     """
 
     columns: Columns
     units: Units | None
     bounds: Bounds
+    standard: Standard
     features: Float[np.ndarray, "unit feature"]
     scale: float
     reference_loss: Float[np.ndarray, "reference unit"]
@@ -65,18 +67,20 @@ def make_evidence(
     if seen.shape != scores.score.shape:
         raise InputError(f"expected a mask of shape {scores.score.shape}, found {seen.shape}; give [lm, benchmark]")
     mask = seen & np.isfinite(scores.score)
-    bounds = find_bounds(scores, mask)
+    bounds, standard = find_bounds(scores, mask), standard_of(scores.score, mask, scores.scales)
     columns = find_columns(dataset.lms, law.covariates)
-    known = _known_losses(dataset, mask, law, seed, columns, bounds)
+    known = _known_losses(dataset, mask, law, seed, columns, bounds, standard)
     return evidence_of(dataset, mask, law, known), known
 
 
-def _known_losses(dataset: Dataset, mask: np.ndarray, law: Law, seed: int, columns: Columns, bounds: Bounds) -> Known:
+def _known_losses(
+    dataset: Dataset, mask: np.ndarray, law: Law, seed: int, columns: Columns, bounds: Bounds, standard: Standard
+) -> Known:
     x = encode(dataset.lms, columns)[0]
     design = np.hstack([np.ones((len(x), 1)), x])
     if dataset.losses is None:
         none = np.zeros((0, 0))
-        return Known(columns, None, bounds, np.zeros((0, 1)), 1.0, none, np.zeros((0, design.shape[1])))
+        return Known(columns, None, bounds, standard, np.zeros((0, 1)), 1.0, none, np.zeros((0, design.shape[1])))
     has = dataset.has_losses
     train = mask.any(axis=1) & has
     if not train.any():
@@ -88,7 +92,7 @@ def _known_losses(dataset: Dataset, mask: np.ndarray, law: Law, seed: int, colum
     else:
         features = features_of(units.loss[train[has]], units.weight, law.features) / np.sqrt(law.features)
     scale = float(np.maximum(mean.std(), 1e-9))
-    return Known(columns, units, bounds, features, scale, units.loss, design[has])
+    return Known(columns, units, bounds, standard, features, scale, units.loss, design[has])
 
 
 def _runs(lms: pd.DataFrame) -> list[str]:
@@ -111,7 +115,7 @@ def evidence_of(dataset: Dataset, mask: Bool[np.ndarray, "lm benchmark"], law: L
             loss[has] = pool(per_byte, dataset.losses.base_weight, known.units.label, loss.shape[1])[0]
         log_base = np.log(np.maximum(known.units.weight, 1e-300))
     return Evidence(
-        score=np.where(mask, scores.score, 0.0).astype(float),
+        score=np.where(mask, standardised(known.standard, scores.score), 0.0).astype(float),
         seen=mask,
         weight=np.ones(lms),
         n_items=scores.n_items.astype(float),
@@ -119,7 +123,7 @@ def evidence_of(dataset: Dataset, mask: Bool[np.ndarray, "lm benchmark"], law: L
         floor_most=bounds.floor_most,
         floor_near=bounds.floor_near,
         ceiling=bounds.ceiling,
-        bounded=np.ones(len(bounds.floor), bool),
+        standard=known.standard,
         covariate=x,
         missing=missing,
         groups=make_groups(*names_of_groups(dataset.lms, law)),

@@ -1,14 +1,19 @@
-"""From a capability in logits to a mean score between floor and ceiling, and the noise of its items."""
+"""From a capability in logits to a mean score: between floor and ceiling, or a number in its own unit."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Bool, Float
 
+from csvjax.data.scales import Scale
 from csvjax.types import AnyArray
 
-__all__ = ["item_variance", "link", "link_slope"]
+__all__ = ["Standard", "fractions", "in_units", "item_variance", "link", "link_slope", "standard_of", "standardised"]
 
 
 def link(
@@ -33,3 +38,56 @@ def item_variance(mean: Float[AnyArray, "*s"], n_items: Float[AnyArray, "*#s"]) 
     """
     half = 0.5 / (n_items + 1)
     return jnp.sqrt((mean * (1 - mean)) ** 2 + (half * (1 - half)) ** 2) / n_items
+
+
+class Standard(NamedTuple):
+    """How scores without bounds become numbers of like size in which more is better: (g(score) - centre) / unit.
+
+    bounded: fractions, which stay as they are. logged: whether g is the logarithm. unit: below 0 where lower scores are
+    better.
+    """
+
+    bounded: Bool[AnyArray, " benchmark"]
+    logged: Bool[AnyArray, " benchmark"]
+    centre: Float[AnyArray, " benchmark"]
+    unit: Float[AnyArray, " benchmark"]
+
+
+def fractions(benchmarks: int) -> Standard:
+    """Of a table of fractions alone."""
+    return Standard(np.ones(benchmarks, bool), np.zeros(benchmarks, bool), np.zeros(benchmarks), np.ones(benchmarks))
+
+
+def standard_of(
+    score: Float[np.ndarray, "lm benchmark"], seen: Bool[np.ndarray, "lm benchmark"], scales: Sequence[Scale]
+) -> Standard:
+    """Mean and standard deviation of the scores `seen` of each benchmark without bounds.
+
+    Where they do not vary, the unit is a tenth of their size, or 1.
+    """
+    found = fractions(len(scales))
+    for b, scale in enumerate(scales):
+        if scale.bounded:
+            continue
+        value = score[seen[:, b], b]
+        value = np.log(value) if scale.link == "log" else value
+        centre, unit = (float(value.mean()), float(value.std())) if len(value) else (0.0, 1.0)
+        if not unit > 1e-9 * max(1.0, abs(centre)):
+            unit = 1.0 if scale.link == "log" else 0.1 * abs(centre) or 1.0
+        found.bounded[b], found.logged[b] = False, scale.link == "log"
+        found.centre[b], found.unit[b] = centre, unit if scale.better == "higher" else -unit
+    return found
+
+
+def standardised(standard: Standard, score: Float[np.ndarray, "... benchmark"]) -> Float[np.ndarray, "... benchmark"]:
+    """Scores in their own units as the law sees them."""
+    g = np.where(standard.logged, np.log(np.where(standard.logged & (score > 0), score, 1.0)), score)
+    return np.where(standard.bounded, score, (g - standard.centre) / standard.unit)
+
+
+def in_units(standard: Standard, value: Float[AnyArray, "... benchmark"]) -> Float[Array, "... benchmark"]:
+    """The inverse of `standardised`."""
+    g = standard.centre + standard.unit * value
+    return jnp.where(
+        standard.bounded, value, jnp.where(standard.logged, jnp.exp(jnp.where(standard.logged, g, 0.0)), g)
+    )

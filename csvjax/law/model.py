@@ -39,6 +39,7 @@ from jaxtyping import Array, Bool, Float
 from csvjax.law.field import Field, log_marginal
 from csvjax.law.groups import Groups
 from csvjax.law.items import Cells
+from csvjax.law.links import Standard
 from csvjax.law.salience import impute_losses, salient_losses
 from csvjax.law.solve import Prior
 from csvjax.types import AnyArray
@@ -148,7 +149,7 @@ class Law:
 class Evidence(NamedTuple):
     """What a fit sees. Arrays only, so that folds and replicates stack under vmap; an absent source has no columns.
 
-    score: fraction, or standardised where not `bounded`; 0 where not seen. weight: how often a model counts (1; a
+    score: fraction, or standardised as `standard` says; 0 where not seen. weight: how often a model counts (1; a
     bootstrap draws others). n_items, floor, ceiling: NaN where unknown. floor_most: the highest that an unknown floor
     may be; floor_near: whether it is rather near to that than to 0. covariate: standardised, 0 where not known.
     missing: change of each covariate with each unknown of the model, in standard deviations of that unknown.
@@ -166,7 +167,7 @@ class Evidence(NamedTuple):
     floor_most: Float[AnyArray, " benchmark"]
     floor_near: Bool[AnyArray, " benchmark"]
     ceiling: Float[AnyArray, " benchmark"]
-    bounded: Bool[AnyArray, " benchmark"]
+    standard: Standard
     covariate: Float[AnyArray, "lm covariate"]
     missing: Float[AnyArray, "lm covariate unknown"]
     groups: Groups
@@ -334,7 +335,7 @@ def law_model(evidence: Evidence, law: Law, scores: bool = True) -> None:
     factors = jnp.concatenate(columns, axis=2)
     trend = shared.mean @ loading.T + own.mean + intercept
     prior = Prior(trend, factors, loading, spread, **effects, groups=e.groups, tail=law.tail)
-    field = log_marginal(Cells(e.score, e.seen, n_items, floor, ceiling, e.bounded), prior)
+    field = log_marginal(Cells(e.score, e.seen, n_items, floor, ceiling, e.standard.bounded), prior)
     kept = {"capability_trend": shared.mean, "capability_unknown": shared.unknown, "loading": loading}
     kept |= {"spread": spread, "floor": floor, "ceiling": ceiling, "n_items": n_items}
     kept |= {f"prior_{name}": getattr(prior, name) for name in ("trend", "own", *effects)} | field._asdict()

@@ -17,6 +17,7 @@ from csvjax.law.density import Density, Sites
 from csvjax.law.field import Field, draw_field, log_models
 from csvjax.law.items import GAUGE, Cells, expected
 from csvjax.law.likelihood import log_score_given_logit
+from csvjax.law.links import in_units
 from csvjax.law.model import Evidence
 from csvjax.law.salience import salience
 from csvjax.law.solve import Prior
@@ -36,8 +37,9 @@ _SITES = (
 
 class Predictive(NamedTuple):
     """Draws. capability: theta. logit: eta, without the residual of the cell. mean: the mean score of models with such
-    capabilities, of the model's family and run. score: observed for this model, with its own residual and the
-    luck of its items. log_model: log p(the scores seen of a model | parameters), nats. sites: parameters by name.
+    capabilities, of the model's family and run. score: observed for this model, with its own residual and the luck of
+    its items; fractions, or in the unit of the benchmark. log_model: log p(the scores seen of a model | parameters),
+    nats. sites: parameters by name.
     """
 
     capability: Float[np.ndarray, "draw lm capability"]
@@ -50,7 +52,7 @@ class Predictive(NamedTuple):
 
 def field_of(sites: Sites, e: Evidence, tail: float) -> tuple[Cells, Prior, Field]:
     """The field's approximation at the parameters of `sites` (those of `Density.constrain`)."""
-    cells = Cells(e.score, e.seen, sites["n_items"], sites["floor"], sites["ceiling"], e.bounded)
+    cells = Cells(e.score, e.seen, sites["n_items"], sites["floor"], sites["ceiling"], e.standard.bounded)
     named = {name.removeprefix("prior_"): value for name, value in sites.items() if name.startswith("prior_")}
     prior = Prior(loading=sites["loading"], spread=sites["spread"], groups=e.groups, tail=tail, **named)
     return cells, prior, Field(*(sites[name] for name in Field._fields))
@@ -69,9 +71,9 @@ def _one(density: Density, tail: float, e: Evidence, x: Array, key: Array) -> Pr
     chance = expected(cells, drawn.u)
     counted = jax.random.binomial(key_items, n, jnp.clip(chance, 0.0, 1.0), chance.shape) / n
     noisy = chance + GAUGE * jax.random.normal(key_items, chance.shape)
-    score = jnp.where(e.bounded, counted, noisy)
+    score = in_units(e.standard, jnp.where(e.standard.bounded, counted, noisy))
     kept = {name: sites[name] for name in _SITES if name in sites}
-    mean = expected(cells, drawn.eta)
+    mean = in_units(e.standard, expected(cells, drawn.eta))
     return Predictive._make([capability, drawn.eta, mean, score, log_models(cells, prior, field), kept])
 
 
@@ -117,13 +119,13 @@ def _log_scores(tail: float, cells: Cells, eta: Array, spread: Array) -> Array:
 
 def log_scores(tail: float, judged: Evidence, drawn: Predictive) -> Float[np.ndarray, "draw lm benchmark"]:
     """log p(score | parameters, eta) of the scores that `judged` shows, residuals integrated out; nats, of a density of
-    fractions, for scores of exactly 0 and 1 of their probability; NaN where no score is shown.
+    fractions (or standardised scores), for scores of exactly 0 and 1 of their probability; NaN where no score is shown.
     """
     parts, count = [], len(drawn.logit)
     for first in range(0, count, _BATCH):
         at = np.resize(np.arange(first, min(first + _BATCH, count)), _BATCH)
         n_items, floor, ceiling, spread = (drawn.sites[name][at] for name in ("n_items", "floor", "ceiling", "spread"))
-        cells = Cells(judged.score, judged.seen, n_items, floor, ceiling, judged.bounded)
+        cells = Cells(judged.score, judged.seen, n_items, floor, ceiling, judged.standard.bounded)
         found = _log_scores(tail, cells, drawn.logit[at], spread)
         parts.append(np.asarray(found)[: count - first])
     return np.concatenate(parts)
@@ -151,7 +153,7 @@ def draw_curve(
         habit = drawn.eta[row] - prior.trend[row] - prior.own[row] @ factor
         there = density.constrain(x, grid)
         eta = there["prior_trend"] + there["prior_own"] @ factor + habit
-        return expected(cells, eta)
+        return in_units(e.standard, expected(cells, eta))
 
     keys = jax.random.split(key, len(x))
     return jax.lax.map(lambda pair: one(*pair), (x, keys), batch_size=_BATCH)

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.special import expit
 
 from csvjax.law.covariates import AMOUNTS
+from csvjax.law.links import Standard, in_units
 from csvjax.names import positions
 from csvjax.plot.style import (
     ACCENT,
@@ -25,6 +26,7 @@ from csvjax.plot.style import (
     shade,
     shown,
 )
+from csvjax.prediction import mean_of
 from csvjax.result.result import Result
 from csvjax.target import score_curves
 
@@ -157,7 +159,7 @@ def compute_curve(
     values = [*band["lower90"], *band["upper90"], *known["observed"].dropna()]
     ends = np.log10(band["x"].iloc[[0, -1]].to_numpy(float)).tolist()
     x = axis(_TITLES[scale.column], type="log", exponentformat="power", dtick=1, range=ends)
-    return figure(traces, x, score_axis("score", values), **layout)
+    return figure(traces, x, score_axis("score", values, _unit(fit, benchmark)), **layout)
 
 
 def _band(band: pd.DataFrame, whose: str) -> list[dict[str, Any]]:
@@ -223,10 +225,15 @@ def _fan(last: float, end: float) -> dict[str, Any]:
     return {"shapes": shapes, "annotations": [note]}
 
 
+def _unit(fit: Result, benchmark: str) -> str:
+    assert fit.dataset.scores is not None
+    return fit.dataset.scores.scales[fit.benchmarks.index(benchmark)].word
+
+
 def capability_curves(fit: Result, tree: Any = None, points: int = _POINTS) -> pd.DataFrame:
     """Mean score of every benchmark along the general capability, the other capabilities at 0.
 
-        floor + (ceiling - floor) sigmoid(intercept + loading theta);   intercept + loading theta without bounds
+        floor + (ceiling - floor) sigmoid(intercept + loading theta);   in its own unit without bounds
 
     Args:
         fit: a result of `csvjax.fit` with at least one capability.
@@ -246,15 +253,18 @@ def capability_curves(fit: Result, tree: Any = None, points: int = _POINTS) -> p
     theta = flat["theta"].sel(capability="general").mean("sample").values
     pad = 0.15 * (np.ptp(theta) or 1.0)
     grid = np.linspace(theta.min() - pad, theta.max() + pad, points)
-    bounded, parts = np.asarray(fit.evidence.bounded), []
+    assert fit.dataset.scores is not None
+    standard, scales, parts = fit.evidence.standard, fit.dataset.scores.scales, []
     for b, benchmark in enumerate(map(str, flat["benchmark"].values)):
         at = flat.isel(benchmark=b)
         draw = {name: at[name].values[:, None] for name in ("intercept", "floor", "ceiling")}
         eta = draw["intercept"] + at["loading"].sel(capability="general").values[:, None] * grid
-        mean = draw["floor"] + (draw["ceiling"] - draw["floor"]) * expit(eta) if bounded[b] else eta
+        mean = draw["floor"] + (draw["ceiling"] - draw["floor"]) * expit(eta)
+        if not standard.bounded[b]:
+            mean = np.asarray(in_units(Standard(*(a[b] for a in standard)), eta))
         ends = {f"{side}{level}": np.quantile(mean, 0.5 + sign * level / 200, axis=0)
                 for level in (50, 90) for side, sign in (("lower", -1), ("upper", 1))}  # fmt: skip
-        parts.append(pd.DataFrame({"benchmark": benchmark, "x": grid, "mean": mean.mean(axis=0), **ends}))
+        parts.append(pd.DataFrame({"benchmark": benchmark, "x": grid, "mean": mean_of(mean, scales[b]), **ends}))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -281,5 +291,5 @@ def capability_curve(fit: Result, benchmark: str, *, tree: Any = None, curves: p
     return figure(
         [*_band(band, "expected"), *_observed(known, fit)],
         axis("general capability (standard deviations)"),
-        score_axis("score", values),
+        score_axis("score", values, _unit(fit, benchmark)),
     )

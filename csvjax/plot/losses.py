@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from csvjax.plot.style import FAINT, axis, checked, dots, figure, needs, of_family, score_axis, shown
+from csvjax.plot.style import FAINT, axis, checked, dots, figure, needs, of_family, score_axis, shown, unit_of
 
 __all__ = ["rank_correlation", "score_by_loss"]
 
@@ -57,4 +57,4 @@ def score_by_loss(
         hover = f"<b>%{{customdata[0]}}</b><br>observed %{{y}}<br>{_TITLES[loss]} %{{x:.3f}}<extra></extra>"
         traces.append(trace | {"hovertemplate": hover})
     values = known[["observed", "lower90", "upper90"] if intervals else ["observed"]].to_numpy(float).ravel()
-    return figure(traces, axis(_TITLES[loss]), score_axis("score", values))
+    return figure(traces, axis(_TITLES[loss]), score_axis("score", values, unit_of(known)))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from csvjax.plot.style import checked, dots, figure, line, needs, of_family, score_axis, shown
+from csvjax.plot.style import checked, dots, figure, is_log, line, needs, of_family, score_axis, shown, unit_of
 
 __all__ = ["predicted"]
 
@@ -31,10 +31,10 @@ def predicted(table: pd.DataFrame, families: Sequence[str] | None = None) -> Any
     known = checked(table, columns, "predictions").dropna(subset=["observed"])
     needs(len(known) > 0, "expected predictions of known scores, found none; hold out some scores")
     values = known[["observed", "lower90", "upper90"]].to_numpy(float)
-    low, high = values.min(), values.max()
-    pad = 0.04 * (high - low or 0.1)
-    ends = [float(low - pad), float(high + pad)]
-    traces = [line(ends, ends, dash="dot")]
+    unit = unit_of(known)
+    ends = _ends(np.log10(np.maximum(values, 1e-12)) if is_log(unit) else values)
+    along = [10**end for end in ends] if is_log(unit) else ends
+    traces = [line(along, along, dash="dot")]
     for family, (colour, symbol) in of_family(known["family"], families).items():
         rows = known[known["family"].astype(str) == family]
         if rows.empty:
@@ -46,5 +46,12 @@ def predicted(table: pd.DataFrame, families: Sequence[str] | None = None) -> Any
         )  # fmt: skip
         found["marker"]["symbol"] = np.where(out, f"{symbol}-open", symbol).tolist()
         traces.append(found)
-    x, y = (score_axis(f"{word} score", values.ravel(), range=ends) for word in ("observed", "predicted"))
+    x, y = (score_axis(f"{word} score", values.ravel(), unit, range=ends) for word in ("observed", "predicted"))
     return figure(traces, x, y)
+
+
+def _ends(values: np.ndarray) -> list[float]:
+    """The range of an axis, with a margin."""
+    low, high = values.min(), values.max()
+    pad = 0.04 * (high - low or 0.1)
+    return [float(low - pad), float(high + pad)]

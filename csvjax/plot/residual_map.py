@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from csvjax.data.scales import LOWER
 from csvjax.plot.style import checked, figure, needs, shown
 
 __all__ = ["COLOURBAR", "DIVERGING", "residuals"]
@@ -16,6 +17,7 @@ DIVERGING = [[0.0, "#0B4F8A"], [0.25, "#6FA8D6"], [0.5, "#F2F2F2"], [0.75, "#E79
 
 COLOURBAR = {"thickness": 12, "lenmode": "pixels", "len": 170, "y": 1, "yanchor": "top"}
 _LABELLED = 60  # models whose names fit below the map
+_HALF = 1.645  # deviations from the middle to the end of a 90 % interval
 
 
 def residuals(table: pd.DataFrame, limit: int = 120) -> Any:
@@ -25,19 +27,21 @@ def residuals(table: pd.DataFrame, limit: int = 120) -> Any:
         table: rows with lm, benchmark, observed and mean, as in `csvjax.predict(...).table()`.
         limit: largest number of models that are shown; those with the largest residuals are kept.
 
-    Returns: a Plotly figure. Orange is better than predicted, blue is worse.
+    Returns: a Plotly figure. Orange is better than predicted, blue is worse. If the benchmarks have several units,
+    residuals are in standard deviations of the prediction.
 
     Raises: InputError for a table without these columns or without known scores.
     """
     known = checked(table, ("lm", "benchmark", "observed", "mean"), "predictions").dropna(subset=["observed"])
     needs(len(known) > 0, "expected predictions of known scores, found none; hold out some scores")
-    error = known.assign(error=known["observed"] - known["mean"])
+    mixed = "unit" in known and known["unit"].nunique() > 1
+    error = known.assign(error=_deviations(known) if mixed else known["observed"] - known["mean"])
     grid = error.pivot_table(index="lm", columns="benchmark", values="error", sort=False)
     worst = grid.abs().mean(axis=1).sort_values(ascending=False, kind="stable").index[:limit]
     grid = grid.loc[[name for name in grid.index if name in set(worst)]].T[::-1]
     z = grid.to_numpy(float)
     fraction = known[["observed", "mean"]].abs().to_numpy(float).max() <= 1 + 1e-9
-    scale, unit = (100.0, "points") if fraction else (1.0, "unit of score")
+    scale, unit = (100.0, "points") if fraction else (1.0, "deviations" if mixed else "unit of score")
     end = float(np.nanquantile(np.abs(z), 0.98)) * scale or 1.0
     trace = {
         "type": "heatmap",
@@ -51,3 +55,10 @@ def residuals(table: pd.DataFrame, limit: int = 120) -> Any:
     labelled = grid.shape[1] <= _LABELLED
     x |= {"tickangle": -60, "showticklabels": labelled, "dtick": 1, "title": {"text": "" if labelled else "models"}}
     return figure([trace], x, y, height=max(240, (190 if labelled else 90) + 22 * len(grid)))
+
+
+def _deviations(known: pd.DataFrame) -> pd.Series:
+    """Observed minus predicted score in standard deviations of the prediction, above 0 if better than predicted."""
+    lower = known["unit"].str.contains(LOWER, regex=False)
+    deviation = (known["upper90"] - known["lower90"]) / (2 * _HALF)
+    return (known["observed"] - known["mean"]) / deviation.clip(lower=1e-12) * np.where(lower, -1.0, 1.0)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from csvjax.data.scales import FRACTION, LOGARITHM
 from csvjax.errors import InputError, installed
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "checked",
     "dots",
     "figure",
+    "is_log",
     "line",
     "names_of",
     "needs",
@@ -30,6 +32,7 @@ __all__ = [
     "score_axis",
     "shade",
     "shown",
+    "unit_of",
 ]
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#B3589A", "#927200", "#7A7A7A", "#6A5ACD", "#A8503A")
@@ -106,12 +109,35 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
     return {"title": {"text": title}, "automargin": True, "zeroline": False, "ticks": "outside", **_LINES, **more}
 
 
-def score_axis(title: str, values: Iterable[float | None], **more: Any) -> dict[str, Any]:
-    """An axis of scores: per cent of items if all values are fractions, otherwise in the unit of the scores."""
+def score_axis(title: str, values: Iterable[float | None], unit: str = "", **more: Any) -> dict[str, Any]:
+    """An axis of scores: per cent of items if all values are fractions, otherwise in the unit of the scores.
+
+    Args:
+        title: title of the axis, without the unit.
+        values: the scores that are shown.
+        unit: the word for the unit (`csvjax.data.scales.Scale.word`). The axis is logarithmic for a unit that the law
+            reads by its logarithm.
+        more: other settings of the axis.
+    """
+    if unit and unit != FRACTION.word:
+        log = {"type": "log"} if is_log(unit) else {}
+        return axis(f"{title} ({unit.partition(' (')[0]})", hoverformat=".4g", **log, **more)
     known = np.asarray([v for v in values if v is not None and math.isfinite(v)], float)
     if len(known) and known.min() >= -1e-9 and known.max() <= 1 + 1e-9:
         return axis(f"{title} (% of items)", tickformat=".0%", hoverformat=".1%", **more)
     return axis(f"{title} (unit of the benchmark)", hoverformat=".4g", **more)
+
+
+def unit_of(table: pd.DataFrame) -> str:
+    """The unit of the scores in a table of predictions; "" if there are several or none."""
+    if "unit" not in table or table["unit"].nunique() != 1:
+        return ""
+    return str(table["unit"].iloc[0])
+
+
+def is_log(unit: str) -> bool:
+    """Whether the law reads scores in this unit by their logarithm."""
+    return LOGARITHM in unit
 
 
 def line(x: Iterable[float], y: Iterable[float], colour: str = FAINT, **more: Any) -> dict[str, Any]:

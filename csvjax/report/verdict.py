@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from csvjax import names
+from csvjax.evaluate.table import of_one_unit
 from csvjax.plot.curves import scale_of
 from csvjax.report.read import Run
 from csvjax.report.words import amount, law_label, laws_of, split_label
@@ -98,6 +99,7 @@ def _errors(run: Run) -> tuple[str, ...]:
             "evaluate.",
         )
     found = []
+    held = of_one_unit(held)
     for split, cells in held.groupby("split", sort=False):
         by_law = {law: _median_error(rows) for law, rows in cells.groupby("law", sort=False)}
         laws = [law for law in laws_of(run) if law in by_law]
@@ -106,7 +108,7 @@ def _errors(run: Run) -> tuple[str, ...]:
         if len(laws) > 1:
             text += f" ({', '.join(f'{law_label(law)}: {amount(by_law[law], held)}' for law in laws[:-1])})"
         found.append(_capital(text) + ".")
-    first = _first(run)
+    first = of_one_unit(_first(run))
     each = pd.Series({str(name): _median_error(cells) for name, cells in first.groupby("benchmark", sort=False)})
     if len(each) > 1:
         found.append(

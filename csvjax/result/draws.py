@@ -61,11 +61,12 @@ def to_tree(fit: Result, draws: LawDraws) -> xr.DataTree:
     byte), tau and weight [feature] with one or two capabilities, own_slope, own_loss_unit, own_tau and own_weight
     [benchmark, feature], where there are losses.
     log_likelihood: score [cell] of the cells seen, in nats, of a density of fractions (0 and
-    1: of their probability); observed_data: score [cell].
+    1: of their probability) or of standardised scores; observed_data: score [cell].
     constant_data: seen [lm, benchmark]. sample_stats: lp [chain, draw] and what the sampler tells. A cell has the
-    coordinates cell_lm and cell_benchmark, a model lm_family.
+    coordinates cell_lm and cell_benchmark, a model lm_family, a benchmark benchmark_unit.
     """
     chains, count = draws.aligned.capability.shape[:2]
+    assert fit.dataset.scores is not None
     lms, benchmarks = fit.dataset.lms, fit.benchmarks
     seen = np.asarray(fit.evidence.seen)
     at = np.nonzero(seen)
@@ -82,6 +83,7 @@ def to_tree(fit: Result, draws: LawDraws) -> xr.DataTree:
         "lm_family": ("lm", lms["family"].to_numpy(object)),
         "family": np.array(fit.families, object),
         "benchmark": benchmark,
+        "benchmark_unit": ("benchmark", np.array([scale.word for scale in fit.dataset.scores.scales], object)),
         "capability": np.array(capability_names(fit.law.capabilities), object),
     }
     if fit.known.columns.names:
@@ -93,7 +95,7 @@ def to_tree(fit: Result, draws: LawDraws) -> xr.DataTree:
             {"score": (("chain", "draw", "cell"), draws.log_likelihood[..., seen])}, each | cell
         ),
         "sample_stats": xr.Dataset(_sample_stats(fit, chains, count), each),
-        "observed_data": xr.Dataset({"score": ("cell", np.asarray(fit.evidence.score)[seen])}, cell),
+        "observed_data": xr.Dataset({"score": ("cell", fit.dataset.scores.score[seen])}, cell),
         "constant_data": xr.Dataset({"seen": (("lm", "benchmark"), seen)}, {"lm": name, "benchmark": benchmark}),
     }
     return xr.DataTree.from_dict({group: found for group, found in groups.items() if found.data_vars})

@@ -20,6 +20,7 @@ from csvjax.errors import InputError
 from csvjax.infer.result import Status
 from csvjax.law.covariates import find_columns
 from csvjax.law.evidence import Known, evidence_of
+from csvjax.law.links import Standard
 from csvjax.law.model import Law, Priors
 from csvjax.law.units import Units
 from csvjax.plain import plain, write_json
@@ -28,7 +29,7 @@ from csvjax.result.result import Result
 
 __all__ = ["load", "load_convergence", "load_status", "load_tree", "save_fit"]
 
-_FORMAT = "csvjax fit 3"
+_FORMAT = "csvjax fit 4"
 _KNOWN = ("features", "scale", "reference_loss", "reference_design")
 _INFINITE = "Infinity"  # JSON has no word for it
 
@@ -58,6 +59,7 @@ def save_fit(fit: Result, folder: str | os.PathLike[str]) -> None:
         "seen": fit.evidence.seen,
         **_named("known", own),
         **_named("bounds", bounds),
+        **_named("standard", fit.known.standard._asdict()),
         **_named("units", {} if fit.known.units is None else fit.known.units._asdict()),
         **_named("diagnostics", fit.diagnostics),
     }
@@ -92,6 +94,7 @@ def load(folder: str | os.PathLike[str]) -> Result:
             arrays = dict(found)
         law, status, units = _law(known["law"]), _status(known), _units(arrays)
         bounds = Bounds(**_fields(arrays, "bounds"), told=tuple(known["assumed"]))
+        standard = Standard(**_fields(arrays, "standard"))
         own, x, left_out, seen = _fields(arrays, "known"), arrays["x"], arrays["left_out"], arrays["seen"]
         shapes = own["features"], float(own["scale"])
         reference = own["reference_loss"], own["reference_design"]
@@ -101,7 +104,7 @@ def load(folder: str | os.PathLike[str]) -> Result:
         ) from error
     dataset = load_dataset(place / "data", losses=units is not None)
     columns = find_columns(dataset.lms, law.covariates)
-    scaled = Known(columns, units, bounds, *shapes, *reference)
+    scaled = Known(columns, units, bounds, standard, *shapes, *reference)
     evidence = evidence_of(dataset, seen, law, scaled)
     method, diagnostics = str(known["method"]), _fields(arrays, "diagnostics")
     return Result(law, dataset, evidence, scaled, method, x, status, diagnostics, left_out, int(known["seed"]))

@@ -15,6 +15,7 @@ from scipy.special import expit, logit
 
 from csvjax.infer.convergence import bulk_ess, rhat
 from csvjax.infer.result import Status
+from csvjax.law.links import standardised
 from csvjax.law.predictive import draw_law
 from csvjax.precision import float64
 from csvjax.result.result import Result, finite_draws
@@ -22,7 +23,7 @@ from csvjax.result.result import Result, finite_draws
 __all__ = ["check_fit", "plain_error"]
 
 _WORSE = 1.5  # times the error of the plain fit
-_SLIGHT = 0.02  # root mean squared error that is never complained of, as a fraction of items
+_SLIGHT = 0.02  # root mean squared error that is never complained of: a fraction of items, or of a deviation
 _TAIL = 0.0005  # share of the predictive means on one side of the observed one
 _DRAWS = 200
 _RHAT, _ESS = 1.02, 200  # of the logits of all cells; of hundreds of well-mixed ones the largest r-hat is some 1.01
@@ -39,7 +40,7 @@ def check_fit(result: Result) -> Status:
     x = result.draws()
     x = x[np.linspace(0, len(x) - 1, _DRAWS).astype(int)]
     drawn = draw_law(result.density, result.law.tail, e, x, jax.random.key(result.seed))
-    mean, score = finite_draws((drawn.mean, drawn.score), drawn.mean)
+    mean, score = (standardised(e.standard, a) for a in finite_draws((drawn.mean, drawn.score), drawn.mean))
     index = _index(result)
     worse, off = [], []
     for b, name in enumerate(result.benchmarks):
@@ -48,7 +49,7 @@ def check_fit(result: Result) -> Status:
         if len(y) < 3:
             continue
         ours = float(np.sqrt(np.mean((mean[:, rows, b].mean(axis=0) - y) ** 2)))
-        plain = plain_error(y, index[rows])
+        plain = plain_error(y, index[rows], bool(e.standard.bounded[b]))
         if ours > _WORSE * plain + _SLIGHT:
             worse.append(f"{name} ({ours:.3f} against {plain:.3f})")
         below = float(np.mean(score[:, rows, b].mean(axis=1) < y.mean()))
@@ -84,14 +85,16 @@ def _check_chains(result: Result) -> Status | None:
     return Status(True, told)
 
 
-def plain_error(y: Float[np.ndarray, " lm"], index: Float[np.ndarray, " lm"]) -> float:
-    """Root mean squared error on the rows themselves: of the mean, or of a line of the logits, whichever is less."""
+def plain_error(y: Float[np.ndarray, " lm"], index: Float[np.ndarray, " lm"], bounded: bool = True) -> float:
+    """Root mean squared error on the rows themselves: of the mean, or of a line of the logits (of the scores themselves
+    where they have no bounds), whichever is less.
+    """
     errors = [y - y.mean()]
     known = np.isfinite(index)
     if known.sum() >= 3 and np.ptp(index[known]) > 0:
-        eta = logit(np.clip(y, 0.005, 0.995))
-        line = np.polyfit(index[known], eta[known], 1)
-        fitted = np.where(known, expit(np.polyval(line, np.where(known, index, 0.0))), y.mean())
+        eta = logit(np.clip(y, 0.005, 0.995)) if bounded else y
+        line = np.polyval(np.polyfit(index[known], eta[known], 1), np.where(known, index, 0.0))
+        fitted = np.where(known, expit(line) if bounded else line, y.mean())
         errors.append(y - fitted)
     return float(min(np.sqrt(np.mean(error**2)) for error in errors))
 

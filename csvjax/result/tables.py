@@ -8,6 +8,7 @@ import xarray as xr
 from scipy.special import betaln
 from scipy.stats import binomtest, hypergeom
 
+from csvjax.data.scales import FRACTION
 from csvjax.infer.result import Status
 
 __all__ = [
@@ -135,14 +136,19 @@ def capability_table(tree: xr.DataTree) -> pd.DataFrame:
 
 def loading_table(tree: xr.DataTree) -> pd.DataFrame:
     """A row for each benchmark: loadings in logits per unit of capability (mean, lower90, upper90), and the means of
-    intercept and residual spread (logits), floor, ceiling and number of items.
+    intercept and residual spread (logits), floor, ceiling and number of items. Scores without bounds have a unit, and
+    standard deviations in place of logits.
     """
     posterior = tree["posterior"].to_dataset()
     frame = pd.DataFrame({"benchmark": posterior["benchmark"].values})
+    bounded = posterior["benchmark_unit"].values == FRACTION.word
+    if not bounded.all():
+        frame["unit"] = posterior["benchmark_unit"].values
     if "loading" in posterior:
         frame = _with_intervals(frame, posterior["loading"].stack(sample=("chain", "draw")), "benchmark")
     for name in ("intercept", "spread", "floor", "ceiling", "n_items"):
         frame[name] = posterior[name].mean(("chain", "draw")).values
+    frame.loc[~bounded, ["floor", "ceiling", "n_items"]] = np.nan
     return frame
 
 

@@ -74,7 +74,7 @@ FRAME = pd.DataFrame(
         "mmlu": [0.3, 0.4, np.nan],
         "MMLU (5-shot)": [0.35, np.nan, 0.5],
         "wrong": [0.9, 0.8, 0.7],
-        "speed": [0.1, 0.2, 0.3],
+        "speed": [11, 20, 40],
     }
 )
 TEXT = """
@@ -92,12 +92,12 @@ link = "minutes"
 
 def test_a_users_file_goes_before_names_and_tables(tmp_path: Path) -> None:
     found = read(tmp_path, TEXT, FRAME)
-    assert found.scores.benchmarks == ("mmlu", "wrong")
-    np.testing.assert_allclose(found.scores.score, [[0.3, 0.1], [0.4, 0.2], [0.5, 0.3]])
-    np.testing.assert_array_equal(found.scores.floor, [0.2, np.nan])
-    np.testing.assert_array_equal(found.scores.ceiling, [np.nan, 0.9])
-    np.testing.assert_array_equal(found.scores.n_items, [100, np.nan])
-    assert dict(found.described.ignored)["speed"] == "it is a time or a speed"
+    assert found.scores.benchmarks == ("mmlu", "wrong", "speed")
+    np.testing.assert_allclose(found.scores.score, [[0.3, 0.1, 11], [0.4, 0.2, 20], [0.5, 0.3, 40]])
+    np.testing.assert_array_equal(found.scores.floor, [0.2, np.nan, np.nan])
+    np.testing.assert_array_equal(found.scores.ceiling, [np.nan, 0.9, np.nan])
+    np.testing.assert_array_equal(found.scores.n_items, [100, np.nan, np.nan])
+    assert [scale.word for scale in found.scores.scales] == ["fraction", "fraction", "minutes (logarithm)"]
     assert any("are read as mmlu" in sentence for sentence in found.described.said)
     assert found.described.benchmarks[0].items_from == "given by the registry"
 
@@ -127,7 +127,7 @@ def test_names_of_the_registry_can_be_chosen(tmp_path: Path) -> None:
 
 def test_python_takes_a_path(tmp_path: Path) -> None:
     table, _ = read_scores(FRAME, registry=write(tmp_path, TEXT))
-    assert table.benchmarks == ("mmlu", "wrong")
+    assert table.benchmarks == ("mmlu", "wrong", "speed")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from jax.flatten_util import ravel_pytree
 from csvjax.compiled import jit_by_size
 from csvjax.law.density import Density, Sites, law_density
 from csvjax.law.groups import make_groups
+from csvjax.law.links import fractions
 from csvjax.law.model import Evidence, Law
 from csvjax.precision import float64
 
@@ -41,7 +42,7 @@ def evidence(
         floor_most=np.full(benchmarks, 0.5),
         floor_near=np.zeros(benchmarks, bool),
         ceiling=np.full(benchmarks, np.nan),
-        bounded=np.ones(benchmarks, bool),
+        standard=fractions(benchmarks),
         covariate=covariate,
         missing=np.zeros((lms, covariates, 0)),
         groups=jax.tree.map(jnp.asarray, make_groups(family, np.arange(lms) // 2 // max(families, 1))),

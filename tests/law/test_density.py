@@ -12,6 +12,7 @@ from csvjax.compiled import jit_by_size
 from csvjax.infer import Map, fit
 from csvjax.law.density import law_density
 from csvjax.law.items import GAUGE
+from csvjax.law.links import fractions
 from csvjax.law.model import Evidence, Law, Priors
 from tests.law.tables import Slopes, evidence, planted, salient, unknown
 
@@ -135,7 +136,11 @@ def test_potential_is_minus_the_log_joint_density_with_the_jacobians(name: str) 
     rng = np.random.default_rng(1)
     seen = rng.random(e.score.shape) < 0.8
     y = rng.normal(-1, 1.5, e.score.shape)
-    e = e._replace(bounded=np.zeros(e.score.shape[1], bool), seen=seen, score=np.where(seen, y, 0.0))
+    e = e._replace(
+        standard=fractions(e.score.shape[1])._replace(bounded=np.zeros(e.score.shape[1], bool)),
+        seen=seen,
+        score=np.where(seen, y, 0.0),
+    )
     slopes = Slopes(law)
     density, size = slopes.density, slopes.size(e)
     potential = jit_by_size(density.potential)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from csvjax.law.items import GAUGE
+from csvjax.law.links import fractions
 from csvjax.law.model import Evidence, Law
 from csvjax.law.predictive import Predictive, draw_curve, draw_law, draw_salience, log_scores
 from tests.law.tables import LMS, Slopes, evidence, planted, salient, unknown
@@ -21,7 +22,7 @@ DRAWS = 6
 def table() -> Evidence:
     """Scores with and without bounds; one covariate is not known of one model."""
     e = unknown(planted(evidence(covariates=2, units=4), 1), 5)
-    return e._replace(bounded=np.array([True, True, False]))
+    return e._replace(standard=fractions(3)._replace(bounded=np.array([True, True, False])))
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +111,7 @@ def test_a_curve_is_a_line_in_the_covariate_through_what_is_predicted_of_the_mod
 
 
 def test_salience_is_the_derivative_of_logits_by_losses(slopes: Slopes, table: Evidence, x: jax.Array) -> None:
-    e = table._replace(bounded=np.ones(3, bool))
+    e = table._replace(standard=fractions(3))
     found = np.asarray(draw_salience(slopes.density, e, x))
     step = 1e-5
     for u in range(e.loss.shape[1]):

@@ -138,9 +138,10 @@ def test_what_was_fitted_is_what_is_returned_where_there_are_ever_more(
 
 def test_a_hidden_score_is_of_the_law_or_of_an_outlier() -> None:
     log_p, score = np.array([-50.0, -50.0, 2.0]), np.array([0.0, 0.4, 0.4])
+    bounded = np.ones(3, bool)
     expected = np.log([0.99 * np.exp(-50) + 0.01 / 4, 0.99 * np.exp(-50) + 0.01 / 2, 0.99 * np.exp(2) + 0.01 / 2])
-    np.testing.assert_allclose(log_either(log_p, score, 0.01), expected)
-    np.testing.assert_allclose(log_either(log_p, score, 0.0), log_p)
+    np.testing.assert_allclose(log_either(log_p, score, bounded, 0.01), expected)
+    np.testing.assert_allclose(log_either(log_p, score, bounded, 0.0), log_p)
 
 
 @pytest.mark.parametrize(("capabilities", "modes"), [(0, 1), (1, 1), (2, 2), (3, 8), (4, 48)])

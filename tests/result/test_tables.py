@@ -129,6 +129,7 @@ def test_tables_have_means_and_intervals_by_name() -> None:
             "lm": ["x", "y"],
             "lm_family": ("lm", ["f", "g"]),
             "benchmark": ["b"],
+            "benchmark_unit": ("benchmark", ["fraction"]),
             "capability": ["general", "contrast 1"],
         },
     )

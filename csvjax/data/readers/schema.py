@@ -18,11 +18,11 @@ __all__ = ["COLUMNS", "FORMAT", "KEY", "VERSION", "Row", "check_version", "field
 FORMAT, VERSION, KEY = "csvjax scores", 1, b"csvjax"
 """Format and version of the files of `csvjax import`, and their key in the metadata of parquet."""
 COLUMNS = (
-    *("lm", "family", "params", "tokens", "flops", "benchmark", "metric", "score", "unit"),
+    *("lm", "family", "params", "tokens", "flops", "benchmark", "metric", "score", "unit", "scale"),
     *("stderr", "n_items", "floor", "ceiling", "group", "source"),
 )
-"""Columns of a file that `csvjax import` writes. `unit`: one unit of the score as a fraction. `group`: the benchmark of
-which this one is a part."""
+"""Columns of a file that `csvjax import` writes. `unit`: one unit of the score as a fraction; NaN for scores on another
+`scale` (`csvjax.data.scales`). `group`: the benchmark of which this one is a part."""
 _NUMBERS = ("params", "tokens", "flops", "score", "unit", "stderr", "n_items", "floor", "ceiling")
 
 
@@ -38,6 +38,7 @@ class Row(TypedDict, total=False):
     metric: str
     score: float
     unit: float
+    scale: str
     stderr: float
     n_items: float
     floor: float
