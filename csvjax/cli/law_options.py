@@ -125,9 +125,18 @@ ManyFits = Annotated[
     str,
     _option("--method", "Inference of each fit: map, laplace, svi or nuts. Default: laplace.", "NAME", INFERENCE),
 ]
-Draws = Annotated[int | None, _option("--draws", "Posterior draws; with nuts, of each chain.", "NUMBER", INFERENCE)]
-Warmup = Annotated[int | None, _option("--warmup", "nuts only: warm-up steps of each chain.", "NUMBER", INFERENCE)]
-Starts = Annotated[int | None, _option("--starts", "Starting points of the search for the mode.", "NUMBER", INFERENCE)]
+Draws = Annotated[
+    int | None,
+    _option(
+        "--draws", "Posterior draws; with nuts, of each chain. Default: 1000; --method nuts: 500.", "NUMBER", INFERENCE
+    ),
+]
+Warmup = Annotated[
+    int | None, _option("--warmup", "nuts only: warm-up steps of each chain. Default: 500.", "NUMBER", INFERENCE)
+]
+Starts = Annotated[
+    int | None, _option("--starts", "Starting points of the search for the mode. Default: 8.", "NUMBER", INFERENCE)
+]
 Chains = Annotated[
     Path | None,
     _option("--chains", "nuts only: folder for the chains. Run the command again to resume.", "FOLDER", INFERENCE),
