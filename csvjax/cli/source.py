@@ -137,7 +137,8 @@ class Source:
         list[str] | None,
         _option(
             "--floor",
-            "Score of random guessing, a fraction or unknown. Default: inferred. Example: MMLU=0.25.",
+            "Score of random guessing, a fraction or unknown. Default: known by name, otherwise inferred. Example: "
+            "MMLU=0.25.",
             "NAME=NUMBER",
             _KNOWN_PANEL,
         ),
