@@ -105,7 +105,7 @@ BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
         lambda f: fit_with(f, "--floor", "0.25"),
         "BENCHMARK=NUMBER or BENCHMARK=unknown, found '0.25'",
     ),
-    "unit": (lambda f: fit_with(f, "--score-unit", "per cent"), "a number or percent"),
+    "unit": (lambda f: fit_with(f, "--score-unit", "per cent"), "a number, 'percent' or one of"),
     "split": (lambda f: fit_with(f, "--holdout", "flops=3"), "'flops=3' is none of the splits"),
     "split column": (lambda f: fit_with(f, "--holdout", "flop>3"), "the nearest is 'flops'"),
     "inner": (lambda f: fit_with(f, "--capabilities", "auto", "--inner", "wek"), "'wek' is none of the splits"),

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from csvjax import names
 from csvjax.cli import ending, inputs, show
 from csvjax.cli.output import with_json
 from csvjax.cli.source import Source, with_source
@@ -154,6 +153,8 @@ def compare(
 def _of_fractions(dataset: Dataset) -> Dataset:
     """The dataset without the benchmarks whose scores are no fractions, because the other methods cannot use them."""
     from dataclasses import replace
+
+    from csvjax import names
 
     scores = dataset.scores
     assert scores is not None
