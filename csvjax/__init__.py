@@ -1,6 +1,6 @@
-"""Predict what a language model will be able to do, with intervals, from token losses, benchmark scores and compute.
+"""Forecast benchmark scores of language models, with intervals, from token losses, other scores and compute.
 
-Public names are imported when they are first used, so that `import csvjax` costs nothing.
+Public names are imported when they are first used, so that `import csvjax` is fast.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written under another name beside their place, then moved there."""
+"""Writes files that are either complete or absent: write under another name in the same folder, then rename."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ _moving = threading.Lock()
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a free path in the same folder; afterwards what was written there, a file or a folder, becomes `path`.
+    """Give a temporary path in the same folder; when the block ends, the file or folder written there becomes `path`.
 
-    After an exception `path` is as before and nothing is left beside it. A file is replaced in one step. A folder in
-    the way is first moved aside: a kill between the two moves leaves the old one whole beside the new one.
+    After an exception `path` is as before and no temporary file is left. A file is replaced in one step. An existing
+    folder is first renamed: if the process is killed between the two renames, the old and the new folder are both
+    complete, under temporary names.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     mark = uuid.uuid4().hex[:8]
@@ -42,7 +43,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def removed_at_the_end(path: Path) -> Iterator[None]:
-    """Remove a file or folder when the block ends, if it is there; `discard` removes it too."""
+    """Remove a file or folder when the block ends, if it exists. `discard` removes it too."""
     _unfinished.add(path)
     try:
         yield
@@ -52,13 +53,14 @@ def removed_at_the_end(path: Path) -> Iterator[None]:
 
 
 def discard(patience: float = 0.5) -> None:
-    """Remove what is being written, before the process ends without unwinding. No file moves to its place after this.
+    """Remove all unfinished files before the process ends abruptly. No file is renamed to its final name after this.
 
-    patience: seconds to wait for a move that has begun.
+    Args:
+        patience: seconds to wait for a rename that has begun.
     """
     _moving.acquire(timeout=patience)
     for path in list(_unfinished):
-        for _ in range(3):  # whoever writes there goes on meanwhile
+        for _ in range(3):  # another thread may still be writing there
             try:
                 _remove(path)
             except OSError:

@@ -1,4 +1,4 @@
-"""How programs are compiled, and that they outlive their process: a command called again does not compile again."""
+"""Compiles JAX programs with an effort that fits their size, and keeps them on disk for the next process."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 __all__ = ["jit_by_size", "keep_compiled"]
 
-_LARGEST = 2**30  # bytes; what was not used for longest makes room
+_CACHE_BYTES = 2**30  # limit of the cache; JAX removes the programs that were unused for longest
 
-_SMALL = 3000  # numbers in the data below which compiling costs more than what is compiled
+_SMALL = 3000  # array elements up to which compiling costs more time than running
 _EFFORT = {
     "small": {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 0},
     "large": {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 1},
@@ -21,12 +21,19 @@ _EFFORT = {
 
 
 def jit_by_size(fun: Callable[..., Any], *, small: int = _SMALL, **options: Any) -> Callable[..., Any]:
-    """`jax.jit` in which the compiler tries no harder than the size of the data is worth.
+    """`jax.jit` with less compiler optimisation for small data.
 
     The density of a law is thousands of small operations. For 18 models and 8 benchmarks its gradient takes 1 ms, and
     XLA's default effort takes 9 CPU seconds to compile it; without its own fusion and LLVM's optimisation, 1.7 s and
     1.3 ms. For 1,000 models and 50 benchmarks LLVM's first level takes 6 s where the default takes 10, and runs in half
-    the time. small: numbers in all tuples of arrays among the arguments up to which nothing is optimised.
+    the time.
+
+    Args:
+        fun: the function to compile.
+        small: up to this number of array elements, in all tuples among the arguments, nothing is optimised.
+        options: passed to `jax.jit`.
+
+    Returns: the compiled function.
     """
     import jax
 
@@ -37,7 +44,7 @@ def jit_by_size(fun: Callable[..., Any], *, small: int = _SMALL, **options: Any)
     def call(*args: Any, **kwargs: Any) -> Any:
         leaves = jax.tree.leaves([arg for arg in (*args, *kwargs.values()) if isinstance(arg, tuple)])
         if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((args, kwargs))):
-            return plain(*args, **kwargs)  # options of a compiler belong to whole programs
+            return plain(*args, **kwargs)  # inside another jit; compiler options apply to whole programs only
         effort = "small" if sum(getattr(leaf, "size", 1) for leaf in leaves) <= small else "large"
         if effort not in compiled:
             compiled[effort] = jax.jit(fun, compiler_options=_options(effort), **options)
@@ -48,7 +55,7 @@ def jit_by_size(fun: Callable[..., Any], *, small: int = _SMALL, **options: Any)
 
 @cache
 def _options(effort: str) -> dict[str, Any]:
-    """Those options that this JAX knows; none where it does not compute on a CPU."""
+    """The compiler options that this version of JAX knows; none on a device other than the CPU."""
     import jax
 
     if jax.default_backend() != "cpu":
@@ -57,17 +64,17 @@ def _options(effort: str) -> dict[str, Any]:
     for name, value in _EFFORT[effort].items():
         try:
             jax.jit(lambda: 0, compiler_options={name: value})()
-        except Exception:  # whatever a version of XLA raises for an option that it does not have
+        except Exception:  # versions of XLA raise different errors for an unknown option
             continue
         known[name] = value
     return known
 
 
 def keep_compiled() -> None:
-    """Let JAX keep what took it a second or more to compile, in the user's cache folder.
+    """Let JAX keep programs that took a second or more to compile in the user's cache folder.
 
-    An environment that names another folder (JAX_COMPILATION_CACHE_DIR) is left as it is, and an empty name keeps
-    nothing. A folder that cannot be written is no error.
+    If the environment variable JAX_COMPILATION_CACHE_DIR is set, nothing changes; an empty value turns the cache off.
+    A folder that cannot be written is no error.
     """
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
@@ -79,10 +86,10 @@ def keep_compiled() -> None:
     settings = {
         "JAX_COMPILATION_CACHE_DIR": str(folder),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": 1.0,
-        "JAX_COMPILATION_CACHE_MAX_SIZE": _LARGEST,
+        "JAX_COMPILATION_CACHE_MAX_SIZE": _CACHE_BYTES,
     }
     jax = sys.modules.get("jax")
     for name, value in settings.items():
-        os.environ.setdefault(name, str(value))  # for a JAX that is yet to be imported, here or in another process
+        os.environ.setdefault(name, str(value))  # for a JAX that is imported later, here or in a child process
         if jax is not None:
             jax.config.update(name.lower(), value)

@@ -1,4 +1,4 @@
-"""The main job: are held-out models predicted better by salience than by the mean loss, and do the intervals hold?"""
+"""The demo: does salience predict held-out models better than the mean loss, and are the intervals calibrated?"""
 
 from __future__ import annotations
 
@@ -20,32 +20,33 @@ from csvjax.report.evaluation import save_evaluation
 __all__ = ["LAW", "METHOD", "QUICK", "SPLITS", "evaluate_ladder", "run_demo", "signal"]
 
 SPLITS = {"mixture": "leave-one-out:family", "size": "weak-to-strong:params", "checkpoint": "weak-to-strong:step:2"}
-"""What is held out, and how: every mixture in turn, the largest size, the last two checkpoints of every run."""
+"""Name and split of what is held out: every mixture in turn, the largest size, the last two checkpoints of all runs."""
 
 ABILITIES = {
     "arithmetic_in_synthetic": ("synthetic", ("sum_2digit", "sum_3digit", "count")),
     "code_in_code": ("code", ("cloze_code", "bracket", "indent")),
 }
-"""Figures that say where the salience of a kind of task lies: (domain, benchmarks)."""
+"""Name of a result -> the domain in which the salience of these benchmarks should lie, and the benchmarks."""
 
 LAW = Law(capabilities=0, covariates=(), effects=("family", "run"), priors=Priors(strength=MANY_UNITS))
-"""Each benchmark with a salience of its own, which the evidence of the training rows prefers to shared capabilities by
-130 nats; without compute as a covariate: the question is what the tokens tell."""
+"""Each benchmark has a salience of its own; the evidence of the training rows prefers this to shared capabilities by
+130 nats. Compute is no covariate, because the demo asks what the token losses alone predict."""
 
 METHOD = Laplace(draws=400, map=Map(starts=2, finalists=1))
 QUICK = Laplace(draws=200, map=Map(starts=1, finalists=1))
-"""A first look; with it go fewer groups of tokens."""
+"""For a first look; `run_demo` also uses fewer groups of tokens with it."""
 
 Tell = Callable[[str], None]
 
 
 def signal(dataset: Dataset) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Benchmarks on which the models do something, and those that are left out.
+    """The benchmarks whose scores differ between models by more than noise, and the other benchmarks.
 
-    A benchmark counts when more than half of the variance of its scores among models is not the noise of its items,
-    1 - mean(y (1 - y) / n) / var(y) > 1/2, and its best model beats guessing by three standard errors of a guesser. The
-    rule looks at scores alone and so favours no law. With n unknown nothing is known of the noise, and the benchmark
-    counts.
+    A benchmark is kept if more than half of the variance of its scores between models is not sampling noise of its n
+    items, 1 - mean(y (1 - y) / n) / var(y) > 1/2, and if its best model is above chance by three standard errors of
+    guessing. The rule uses scores only, so it favours no law. If n is unknown, the noise is taken as 0.
+
+    Returns: names of the benchmarks that are kept, and of those that are left out.
     """
     scores = dataset.measured()[0]
     y, floor, n = scores.score, np.nan_to_num(scores.floor), scores.n_items
@@ -59,9 +60,10 @@ def signal(dataset: Dataset) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def evaluate_ladder(
     dataset: Dataset, law: Law = LAW, method: Method = METHOD, seed: int = 0, tell: Tell = lambda sentence: None
 ) -> Evaluation:
-    """`evaluate` on the three splits of a ladder, and where the salience of its sum and code tasks lies.
+    """Evaluate a law on the three splits of a ladder.
 
-    More figures: arithmetic_in_synthetic and code_in_code, mean share of their salience in synthetic text and in code.
+    Returns: the result of `csvjax.evaluate.crossfit.evaluate` with two more figures, `arithmetic_in_synthetic` and
+    `code_in_code`: the mean share of the salience of arithmetic tasks in synthetic text, and of code tasks in code.
     """
     found = evaluate(dataset, SPLITS, law, method, seed, tell)
     shares = found.fit.salience().groupby(["benchmark", "domain"])["share"].sum()
@@ -80,20 +82,25 @@ def run_demo(
     begin: Callable[[int], Tell] = lambda steps: lambda sentence: None,
     ladder: Path | None = None,
 ) -> dict[str, float]:
-    """`evaluate_ladder` on the ladder of the package, or the one in the folder `ladder`, without the benchmarks that
-    have no signal: the figures.
+    """Run `evaluate_ladder` and write a run folder with a report. Benchmarks without a signal are left out.
 
-    `out` becomes a run folder with its report. `quick`: late checkpoints only and smaller settings. `begin(steps)`
-    gives the function that is told of each of the steps.
+    Args:
+        out: the run folder to write.
+        seed: seed of all random numbers.
+        quick: use late checkpoints only, and smaller settings.
+        begin: takes the number of steps and returns a function, which is called with a sentence for each step.
+        ladder: folder of another ladder; None for the ladder that comes with csvjax.
 
-    Raises: InputError if `out` may not be written, and if no benchmark has a signal.
+    Returns: the figures of the evaluation.
+
+    Raises: InputError if `out` holds something else than a run, and if no benchmark has a signal.
     """
     runs.check_out(out)
     dataset = load_ladder(ladder)
     kept, left_out = signal(dataset)
     if not kept:
         raise InputError(
-            f"expected a benchmark whose scores are more than guessing and the noise of its items, found none among "
+            f"expected a benchmark whose scores differ by more than noise and are above chance, found none among "
             f"{', '.join(left_out)}; train a larger ladder"
         )
     law, method = LAW, METHOD

@@ -1,4 +1,4 @@
-"""Errors that a user can act on: one sentence that says what was expected, what was found, where, and what to do."""
+"""Errors that a user can act on. Each is one sentence: what was expected, what was found, where, and what to do."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ __all__ = ["ArgumentError", "CsvjaxError", "FitWarning", "InputError", "Remedy",
 
 
 class CsvjaxError(Exception):
-    """Base of every error that csvjax raises on purpose; the command line prints its sentence and exits with 2."""
+    """Base class of all errors that csvjax raises on purpose. The command line prints the sentence and exits with 2."""
 
 
 class InputError(CsvjaxError):
-    """A file, table, column, name or option is not what was expected."""
+    """A file, table, column, name or option cannot be used as it is."""
 
 
 @dataclass(frozen=True)
 class Remedy:
-    """Something to do with an argument of the function that raised: `text` has {} in the place of the argument.
+    """A way to mend an error by changing an argument of the function that raised it.
 
-    `example`: a value, as Python writes it. `otherwise`: what to do where there is no such argument.
+    Args:
+        text: the advice, with {} in the place of the argument.
+        argument: the name of the argument in Python.
+        example: a value, as Python writes it.
+        otherwise: the advice for a command line that has no such option.
     """
 
     text: str
@@ -31,14 +35,14 @@ class Remedy:
 
 
 class ArgumentError(InputError):
-    """An InputError whose remedies may name arguments, so that a command line can name its own options instead."""
+    """An InputError whose remedies name Python arguments, so that a command line can name its options instead."""
 
     def __init__(self, problem: str, *remedies: str | Remedy) -> None:
         self.problem, self.remedies = problem, remedies
         super().__init__(self.sentence(lambda remedy: f"{remedy.argument}={remedy.example}"))
 
     def sentence(self, spelling: Callable[[Remedy], str | None]) -> str:
-        """The error in one sentence; `spelling` writes the argument of a remedy, None if there is none to give."""
+        """The error in one sentence; `spelling` writes the argument of a remedy, or returns None if it has none."""
         found = []
         for remedy in self.remedies:
             if isinstance(remedy, str):
@@ -50,12 +54,15 @@ class ArgumentError(InputError):
 
 
 class FitWarning(UserWarning):
-    """A fit ended in a state that its user should know: the sentence is the result's status."""
+    """A fit did not converge, or its result needs care; the text is the status of the result."""
 
 
 @contextmanager
 def installed(what: str, extra: str) -> Iterator[None]:
-    """Imports for which `what` needs the optional dependencies `extra`. Raises: InputError for one that is missing."""
+    """A block with imports of the optional dependencies `extra`, which `what` needs.
+
+    Raises: InputError for a package that is not installed, with the command that installs it.
+    """
     try:
         yield
     except ImportError as missing:

@@ -1,4 +1,4 @@
-"""Names of models, benchmarks, columns: checked once, looked up by position, and quoted in errors."""
+"""Names of models, benchmarks and columns: check them, find their positions, and quote them in errors."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from csvjax.errors import InputError
 __all__ = ["checked", "hint", "positions", "some"]
 
 
-def some(names: Iterable[object], most: int = 3) -> str:
-    """The first `most` names in quotes, and how many more there are."""
+def some(names: Iterable[object], shown: int = 3) -> str:
+    """The first `shown` names in quotes, and how many more there are."""
     quoted = [repr(str(name)) for name in names]
-    return ", ".join(quoted[:most]) + (f" and {len(quoted) - most} more" if len(quoted) > most else "")
+    return ", ".join(quoted[:shown]) + (f" and {len(quoted) - shown} more" if len(quoted) > shown else "")
 
 
 def hint(name: str, known: Iterable[str]) -> str:
-    """What to choose in place of an unknown `name`: the nearest spelling, or the first of the known ones."""
+    """Advice for an unknown `name`: the known name with the nearest spelling, or the first known names."""
     known = list(known)
     lower = {k.casefold(): k for k in reversed(known)}
     close = difflib.get_close_matches(str(name).casefold(), lower, 1)
@@ -30,7 +30,7 @@ def hint(name: str, known: Iterable[str]) -> str:
 
 
 def checked(names: Iterable[object], what: str) -> tuple[str, ...]:
-    """The names as a tuple of distinct, non-empty strings; `what` names them in the error.
+    """The names as a tuple of distinct, non-empty strings. `what` says in errors what the names are, such as "lm".
 
     Raises: InputError for something that is not a string, an empty name, or the same name twice.
     """
@@ -38,7 +38,7 @@ def checked(names: Iterable[object], what: str) -> tuple[str, ...]:
     for at, name in enumerate(names):
         if not isinstance(name, str) or not name:
             raise InputError(
-                f"expected a non-empty string as the name of {what} number {at + 1}, found {name!r}; name it"
+                f"expected a non-empty string as the name of {what} number {at + 1}, found {name!r}; give it a name"
             )
         if name in kept:
             raise InputError(
@@ -50,9 +50,9 @@ def checked(names: Iterable[object], what: str) -> tuple[str, ...]:
 
 
 def positions(wanted: Sequence[str], names: Sequence[str], what: str) -> Int[np.ndarray, " wanted"]:
-    """Where each wanted name stands in `names`.
+    """The position of each wanted name in `names`.
 
-    Raises: InputError for a name that is not there, and for one string in place of several names.
+    Raises: InputError for a name that is not in `names`, and for a string in place of a list of names.
     """
     if isinstance(wanted, str):
         raise InputError(f"expected a list of {what} names, found the string {wanted!r}; write [{wanted!r}]")

@@ -1,4 +1,4 @@
-"""Settings and figures as JSON has them."""
+"""Converts settings and results to values that JSON can hold."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["plain", "write_json"]
 
 
 def plain(value: Any) -> Any:
-    """As JSON has it: objects for dataclasses and named tuples, lists for arrays and sets, null for NaN and inf."""
+    """The value for JSON: dataclasses and named tuples become dicts, arrays and sets lists, NaN and infinity None."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
@@ -33,4 +33,5 @@ def plain(value: Any) -> Any:
 
 
 def write_json(value: Any, path: Path) -> None:
+    """Write a value that JSON can hold to a file, in UTF-8."""
     path.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""float64 for fits, without touching the caller's JAX settings."""
+"""float64 for fits, without changing the JAX settings of the caller."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ R = TypeVar("R")
 
 
 def float64(function: Callable[P, R]) -> Callable[P, R]:
-    """Run `function` with 64-bit types enabled; the setting of the caller's process is as before afterwards."""
+    """The function with 64-bit types enabled while it runs; afterwards the setting of the caller is as before."""
 
     @wraps(function)
     def inside(*args: P.args, **kwargs: P.kwargs) -> R:

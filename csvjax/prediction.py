@@ -1,4 +1,4 @@
-"""The verb `csvjax.predict`: what a fit says of cells that it has not seen, and of models that came after it."""
+"""`csvjax.predict`: predictions for scores that a fit has not seen, and for new models."""
 
 from __future__ import annotations
 
@@ -37,12 +37,15 @@ __all__ = [
 
 IntervalKind = Literal["equal-tailed", "highest-density"]
 
-_LMS = 50  # in one piece: memory does not grow with their number, and one shape is compiled once
+_LMS = 50  # models in one batch, so that memory does not grow with their number and one shape is compiled
 
 
 class Drawn(NamedTuple):
-    """Draws of the mean score of models with such capabilities, and of a score observed for this model: fractions, or
-    in the unit of the benchmark.
+    """Draws of predicted scores: fractions, or in the unit of the benchmark.
+
+    Attributes:
+        mean: the mean score of models with the same capabilities [draw, lm, benchmark].
+        score: a score that is observed for this model, with its residual and item noise [draw, lm, benchmark].
     """
 
     mean: Float[np.ndarray, "draw lm benchmark"]
@@ -50,14 +53,17 @@ class Drawn(NamedTuple):
 
 
 def bounds(draws: np.ndarray, level: float, kind: IntervalKind) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper end of the interval of probability `level`; [draw, ...] -> two of [...]."""
+    """Lower and upper ends, each [...], of the interval of probability `level` of draws [draw, ...]."""
     return (intervals.interval if kind == "equal-tailed" else intervals.highest_density)(draws, level)
 
 
 @float64
 def draw_fitted(fit: Result, seed: int | None = None) -> Drawn:
-    """Draws for every cell of the fit's dataset given the scores that it saw, in float32. seed: that of the fit, unless
-    another is given.
+    """Draws for every score of the dataset of a fit, given the scores that the fit saw, in float32.
+
+    Args:
+        fit: a result of `csvjax.fit`.
+        seed: seed of the draws; None for the seed of the fit.
     """
     if seed is None or seed == fit.seed:
         return Drawn(fit.cells.mean, fit.cells.score)
@@ -67,7 +73,7 @@ def draw_fitted(fit: Result, seed: int | None = None) -> Drawn:
 
 @float64
 def draw_new(fit: Result, new: Dataset, seed: int = 0) -> Drawn:
-    """Draws for models that the fit does not have, each from what `new` shows of it, and from its family in the fit."""
+    """Draws for new models, given what `new` knows of each model and what the fit knows of its family."""
     evidence, groups = _new_evidence(fit, new), names_of_groups(fit.dataset.lms, fit.law)
     theirs = names_of_groups(new.lms, fit.law)
     parts = []
@@ -98,10 +104,18 @@ def summary(
     scores: ScoreTable,
     kind: IntervalKind = "equal-tailed",
 ) -> pd.DataFrame:
-    """One row for each of the `cells`, benchmark by benchmark.
+    """A table of predictions with one row for each of the `cells`.
 
-    Columns: benchmark, lm, family, observed, n_items, floor; mean, median; lower and upper 50, 80 and 90 of a new
-    observation, mean_lower90 and mean_upper90 of the mean score; crps; unit of all of these.
+    Args:
+        drawn: the draws.
+        cells: the scores to put into the table.
+        lms: the models.
+        scores: observed scores, NaN where unknown.
+        kind: kind of the intervals.
+
+    Returns: a frame with the columns benchmark, lm, family, observed, n_items, floor; mean and median of the predicted
+    score; lower50, upper50, lower80, upper80, lower90, upper90 of a new observation; mean_lower90 and mean_upper90 of
+    the mean score; crps; and unit, the unit of all of these.
     """
     parts = []
     for b, benchmark in enumerate(scores.benchmarks):
@@ -131,14 +145,14 @@ def summary(
 
 
 def mean_of(draws: Float[np.ndarray, "draw ..."], scale: Scale) -> Float[np.ndarray, ...]:
-    """The mean of the draws; on a logarithmic scale the geometric one, since few draws would decide on the other."""
+    """The mean of the draws. On a logarithmic scale the geometric mean, because few draws would dominate the other."""
     if scale.link == "log":
         return np.exp(np.log(np.maximum(draws, np.finfo(float).tiny)).mean(axis=0))
     return draws.mean(axis=0)
 
 
 def unseen(fit: Result, seed: int = 0, kind: IntervalKind = "equal-tailed") -> pd.DataFrame:
-    """Predictions of every score of the fit's own dataset that it was not given; columns as `summary` gives them."""
+    """Predictions of every score in the dataset of the fit that it has not seen, with the columns of `summary`."""
     assert fit.dataset.scores is not None
     cells = ~np.asarray(fit.evidence.seen) & ~fit.left_out
     return summary(draw_fitted(fit, seed), cells, fit.dataset.lms, fit.dataset.scores, kind)
@@ -155,12 +169,12 @@ def predict(
 
     Args:
         fit: a result of `csvjax.fit`.
-        models: models that the fit does not have, with whatever is known of them: a `Dataset`, a frame with any of the
-            columns family, run, params, tokens, flops and other covariates (index: names), scores on some benchmarks
-            of the fit, or losses on its text. A family that the fit knows by name lends its effects. Default: the
+        models: new models with what is known of them: a `Dataset`, a frame with any of the columns family, run, params,
+            tokens, flops and other covariates (index: names), scores on some benchmarks of the fit, or losses on its
+            text. A model of a family of the fit gets the effects of that family. None (the default) predicts the
             scores of the fit's own dataset that it has not seen.
-        seed: of the draws.
-        kind: of the intervals: "equal-tailed" or "highest-density".
+        seed: seed of the draws.
+        kind: kind of the intervals, "equal-tailed" or "highest-density".
 
     Returns: a `Prediction` with draws and a table.
 
@@ -177,8 +191,14 @@ def predict(
 
 
 class Prediction(NamedTuple):
-    """drawn: draws of the mean score and of an observed score. cells: which are asked for. lms, scores: of the models,
-    NaN where no score is known.
+    """Predicted scores.
+
+    Attributes:
+        drawn: draws of the mean score and of an observed score.
+        cells: the scores that were asked for.
+        lms: the models.
+        scores: observed scores, NaN where unknown.
+        kind: kind of the intervals in the table.
     """
 
     drawn: Drawn
@@ -188,7 +208,7 @@ class Prediction(NamedTuple):
     kind: IntervalKind
 
     def table(self) -> pd.DataFrame:
-        """One row for each model and benchmark: see `summary`."""
+        """One row for each model and benchmark, with the columns of `summary`."""
         return summary(self.drawn, self.cells, self.lms, self.scores, self.kind)
 
     def _repr_html_(self) -> str:
@@ -210,11 +230,11 @@ def new_models(fit: Result, models: Dataset | pd.DataFrame | ScoreTable | LossTa
         models = align(_completed(models))
     if known := [name for name in models.lms.index if name in set(fit.dataset.lms.index)]:
         raise InputError(
-            f"expected models that the fit does not have, found {names.some(known)}; leave them out, or rename them"
+            f"expected models that the fit does not have, found {names.some(known)}; leave them out or rename them"
         )
     if models.losses is not None:
         if fit.known.units is None:
-            raise InputError("expected no losses for a fit that was made without, found some; leave them out")
+            raise InputError("the fit has no losses, but the new models have some; leave out the losses")
         assert fit.dataset.losses is not None
         check_units(fit.dataset.losses, models.losses)
     old = fit.dataset.scores
@@ -230,7 +250,7 @@ def new_models(fit: Result, models: Dataset | pd.DataFrame | ScoreTable | LossTa
 
 
 def _completed(models: pd.DataFrame) -> pd.DataFrame:
-    """A frame of models with the columns that every dataset has; a model without a family is of a new one."""
+    """A frame of models with the columns that every dataset has; without a family each model is a family of its own."""
     missing = {name: np.nan for name in ("params", "tokens", "flops") if name not in models.columns}
     family = {} if "family" in models.columns else {"family": [str(name) for name in models.index]}
     return models.assign(**missing, **family)

@@ -1,12 +1,12 @@
-"""Run folders: what a command found, with the configuration, versions and seed that it was found with.
+"""Run folders: the results of a command, with its configuration, software versions and seed.
 
-    config.json           the resolved configuration, versions of the software, when it began and what it took
-    predictions.parquet   one row for each predicted cell (see csvjax.prediction.summary), where there were some
-    metrics.csv           their figures, one row for each split, law and benchmark
-    figures.json          the headline figures
-    fit.json and others   the fit, as csvjax.result.files.save_fit writes it; salience.parquet is among them
+    config.json           the configuration with all defaults, software versions, start time and seconds
+    predictions.parquet   one row for each predicted score (see csvjax.prediction.summary), if there are any
+    metrics.csv           metrics of the predictions, one row for each split, law and benchmark
+    figures.json          the main results
+    fit.json and others   the fit, as csvjax.result.files.save_fit writes it, with salience.parquet
 
-A folder of this kind is made whole beside its place and then moved there.
+A run is written to a temporary folder and renamed when it is complete.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ _PACKAGES = ("csvjax", "jax", "jaxlib", "flax", "optax", "numpyro", "numpy", "pa
 
 @dataclass(frozen=True)
 class RunWriter:
-    """`folder`: where to write; it becomes the run's folder when all is done."""
+    """Writes a run into the temporary `folder`, which becomes the folder of the run at the end."""
 
     folder: Path
     config: Mapping[str, Any]
     begun: float
 
     def write(self, predictions: pd.DataFrame, figures: Mapping[str, float | str]) -> pd.DataFrame:
-        """Write all files but the fit, which the caller adds itself; returns the metrics."""
+        """Write all files except the fit, which the caller writes. Returns the metrics."""
         metrics = score_table(predictions)
         predictions.to_parquet(self.folder / "predictions.parquet")
         metrics.to_csv(self.folder / "metrics.csv", index=False, lineterminator="\n")
@@ -55,17 +55,16 @@ class RunWriter:
         return metrics
 
     def write_config(self, **more: Any) -> None:
-        """Write `config.json`, with `more` of what the run settled on and the seconds that it took until now."""
+        """Write `config.json` with the settings `more` and the seconds since the start."""
         seconds = round(time.monotonic() - self.begun, 1)
         write_json(plain({**self.config, **more, "seconds": seconds}), self.folder / "config.json")
 
 
 @contextmanager
 def begin(folder: Path, config: Mapping[str, Any]) -> Iterator[RunWriter]:
-    """A writer for the run in `folder`, which is there when the block ends well, and as it was before otherwise.
+    """A writer for the run in `folder`. After an error in the block the folder is as it was before.
 
-    Raises: InputError if `folder` is something else than a run, an empty folder or nothing, and if another command
-    writes to it.
+    Raises: InputError if `folder` is a file or holds anything but a run, and if another command is writing to it.
     """
     place = check_out(folder)
     versions = {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in _PACKAGES}}
@@ -78,9 +77,9 @@ def begin(folder: Path, config: Mapping[str, Any]) -> Iterator[RunWriter]:
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Hold `folder` as the only command that writes a run there, by a locked file beside it. A kill frees it.
+    """Lock `folder`, so that no other command writes a run there. The lock ends with the process.
 
-    Raises: InputError if another command holds it.
+    Raises: InputError if another command holds the lock.
     """
     place = folder.resolve()
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -94,10 +93,10 @@ def claimed(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             os.close(handle)
             raise InputError(
-                f"expected a folder for the run that no other command writes to, found {folder} in use; wait until "
-                f"that command ends, or choose another --out"
+                f"expected a folder that no other command is writing to, found {folder} in use; wait until that "
+                f"command ends, or choose another --out"
             ) from None
-        os.close(handle)  # the command before removed this file between the two lines
+        os.close(handle)  # the previous command removed the file between open and lock
     try:
         with removed_at_the_end(lock):
             yield
@@ -106,9 +105,9 @@ def claimed(folder: Path) -> Iterator[None]:
 
 
 def check_out(folder: Path) -> Path:
-    """The absolute path of `folder`, if a run may be written there: nothing but a run is ever replaced.
+    """The absolute path of `folder`, after checking that a run may be written there. Only runs are ever replaced.
 
-    Raises: InputError if `folder` is something else than a run, an empty folder or nothing.
+    Raises: InputError if `folder` is a file or holds anything but a run.
     """
     place = folder.resolve()
     if place.exists() and not place.is_dir():
@@ -118,7 +117,7 @@ def check_out(folder: Path) -> Path:
             read_config(place)
         except InputError:
             raise InputError(
-                f"expected an empty folder or an older run to replace, found something else in {folder}; "
+                f"expected an empty folder or an older run to replace, found other files in {folder}; "
                 f"choose another --out"
             ) from None
     return place
@@ -127,7 +126,7 @@ def check_out(folder: Path) -> Path:
 def read_config(folder: Path) -> dict[str, Any]:
     """The configuration of the run in `folder`.
 
-    Raises: InputError if there is no run.
+    Raises: InputError if the folder holds no run.
     """
     try:
         found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -135,6 +134,6 @@ def read_config(folder: Path) -> dict[str, Any]:
         found = None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise InputError(
-            f"expected the folder of a run that csvjax wrote, found none at {folder}; give the --out of that run"
+            f"expected the folder of a run of csvjax, found none at {folder}; give the folder that was --out of the run"
         )
     return found

@@ -1,4 +1,4 @@
-"""The verb `csvjax.reach`: the compute at which a model reaches a score; and what it would score at some compute."""
+"""`csvjax.reach`: the compute at which a model reaches a score; and predicted scores of a model at some compute."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from csvjax.result.result import Result, finite_draws
 
 __all__ = ["Reach", "predict_target", "reach", "score_curves"]
 
-_BELOW, _ABOVE = 1e-2, 1e6  # how far beyond the least and the most compute of the fit the search goes
+_BELOW, _ABOVE = 1e-2, 1e6  # the search goes from 1e-2 of the smallest to 1e6 of the largest compute of the fit
 _POINTS = 150
 _LEVEL = 0.9
 
 
 def _check(fit: Result, amounts: Mapping[str, float], family: str | None) -> None:
-    """Raises: InputError if the fit does not know the family, or has no use for an amount."""
+    """Raises: InputError if the fit does not have the family, or does not use an amount as a covariate."""
     if family is not None and family not in fit.families:
         raise InputError(
-            f"expected a family of the fit, found {family!r}: {names.hint(family, fit.families)}; without a family the "
-            f"model is one of a new family"
+            f"expected a family of the fit, found {family!r}: {names.hint(family, fit.families)}; give no family for "
+            f"a model of a new family"
         )
     used = {base.column for base in fit.known.columns.bases.values()}
-    used |= set(AMOUNTS) if used & set(AMOUNTS) else set()  # the third follows from two
+    used |= set(AMOUNTS) if used & set(AMOUNTS) else set()  # flops, params and tokens: the third follows from two
     for name, value in amounts.items():
         if name not in used:
             raise InputError(
-                f"expected amounts that the fit has as covariates, found {name}: it has "
-                f"{', '.join(fit.law.covariates) or 'none'}; fit again with --covariates"
+                f"expected an amount that the fit uses as a covariate, found {name}; the covariates of the fit are "
+                f"{', '.join(fit.law.covariates) or 'none'}; run the fit again with --covariates"
             )
         if not 0 < value < np.inf:
-            raise InputError(f"expected {name} above 0, found {value:g}; correct it")
+            raise InputError(f"expected {name} above 0, found {value:g}; give a number above 0")
 
 
 def _models(amounts: Mapping[str, Any], family: str | None, lms: list[str]) -> pd.DataFrame:
@@ -58,12 +58,19 @@ def predict_target(
     seed: int = 0,
     kind: IntervalKind = "equal-tailed",
 ) -> pd.DataFrame:
-    """What a model of this family with these amounts (`flops`, `params`, `tokens`) would score on every benchmark.
+    """Predict the scores of one model that does not exist yet, on every benchmark.
 
-    family: one of the fit's; None for a new one. An amount that is a covariate of the fit and not given is unknown, and
-    widens the intervals. Columns as `csvjax.prediction.summary` gives them.
+    Args:
+        fit: a result of `csvjax.fit`.
+        amounts: `flops` (FLOP), `params` and `tokens` of the model. A covariate of the fit that is not given is
+            unknown, which makes the intervals wider.
+        family: a family of the fit; None for a new family.
+        seed: seed of the draws.
+        kind: kind of the intervals, "equal-tailed" or "highest-density".
 
-    Raises: InputError for a family that the fit does not have, and amounts that it has no use for.
+    Returns: a row for each benchmark, with the columns of `csvjax.prediction.summary`.
+
+    Raises: InputError for a family that the fit does not have, and for an amount that is no covariate of the fit.
     """
     _check(fit, amounts, family)
     words = [f"{value:g} {name}" for name, value in amounts.items()]
@@ -74,14 +81,18 @@ def predict_target(
 def score_curves(
     fit: Result, amounts: Mapping[str, Float[np.ndarray, " point"]], family: str | None = None, seed: int = 0
 ) -> pd.DataFrame:
-    """Mean score of one model on every benchmark while its amounts (`flops`, `params`, `tokens`) change together.
+    """The mean score of one model on every benchmark as a function of its compute, size or tokens.
 
-    family: one of the fit's; None for a new one.
+    Args:
+        fit: a result of `csvjax.fit`.
+        amounts: `flops`, `params`, `tokens`, each [point]; they change together from point to point.
+        family: a family of the fit; None for a new family.
+        seed: seed of the draws.
 
-    Returns: a row for each benchmark and point: benchmark, the amounts, mean, lower and upper 50 and 90 of the mean
-    score. In each draw the model is the same at every point.
+    Returns: a row for each benchmark and point with the columns benchmark, the amounts, mean, lower50, upper50,
+    lower90 and upper90 of the mean score. In each draw the model is the same at every point.
 
-    Raises: InputError for a family that the fit does not have, and amounts that it has no use for.
+    Raises: InputError for a family that the fit does not have, and for an amount that is no covariate of the fit.
     """
     _check(fit, {name: float(values[0]) for name, values in amounts.items()}, family)
     points = len(next(iter(amounts.values())))
@@ -99,52 +110,63 @@ def score_curves(
 
 @dataclass(frozen=True)
 class Reach:
-    """Compute at which the mean score of a model reaches `score` on `benchmark`.
+    """The compute at which the mean score of a model reaches `score` on `benchmark`.
 
-    flops [draw]: 0 where it is there at the least compute that was looked at already, inf where it is not yet at the
-    most. least, most: these two. median, lower, upper: of the draws; `never`: share of them that are inf.
+    Attributes:
+        benchmark: name of the benchmark.
+        score: the score to reach, a fraction.
+        family: family of the model; None for a new family.
+        flops: compute in FLOP [draw]; 0 if the score is reached at `smallest` already, inf if not at `largest`.
+        smallest: smallest compute of the search, in FLOP.
+        largest: largest compute of the search, in FLOP.
+        kind: kind of the interval.
     """
 
     benchmark: str
     score: float
     family: str | None
     flops: Float[np.ndarray, " draw"]
-    least: float
-    most: float
+    smallest: float
+    largest: float
     kind: IntervalKind
 
     @property
     def never(self) -> float:
+        """Share of the draws in which the score is not reached at the largest compute of the search."""
         return float(np.isinf(self.flops).mean())
 
     @property
     def median(self) -> float:
+        """Median compute in FLOP."""
         return float(np.quantile(self.flops, 0.5, method="inverted_cdf"))
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Of probability 0.9, in FLOP; ends at 0 and inf mean: beyond what was looked at."""
+        """The 90 % interval in FLOP; an end of 0 or inf lies outside the compute of the search."""
         if self.kind == "equal-tailed":
             lower, upper = np.quantile(self.flops, [0.05, 0.95], method="inverted_cdf")
             return float(lower), float(upper)
-        # Shortest on the logarithmic scale, on which draws beyond the ends count as lying just there.
-        ends = np.log(np.clip(self.flops, self.least, self.most))
+        # The shortest interval on the logarithmic scale; draws beyond the ends of the search count as its ends.
+        ends = np.log(np.clip(self.flops, self.smallest, self.largest))
         lower, upper = (float(np.exp(end[0])) for end in bounds(ends[:, None], _LEVEL, self.kind))
         near = 1 + 1e-9
-        return 0.0 if lower <= self.least * near else lower, np.inf if upper >= self.most / near else upper
+        return 0.0 if lower <= self.smallest * near else lower, np.inf if upper >= self.largest / near else upper
 
     def __str__(self) -> str:
-        what = f"a model of {self.family or 'a new family'} reaches {self.score:g} on {self.benchmark}"
+        model, target = f"a model of {self.family or 'a new family'}", f"{self.score:g} on {self.benchmark}"
         if self.never > 0.5:
             return (
-                f"{what} at no compute up to {self.most:.2g} FLOP in {self.never:.0%} of the draws; do not count on it"
+                f"{model} does not reach {target} with up to {self.largest:.2g} FLOP in {self.never:.0%} of the draws; "
+                f"do not rely on it"
             )
         lower, upper = self.interval
-        low = f"below {self.least:.2g}" if lower == 0 else f"{lower:.2g}"
-        high = f"above {self.most:.2g}" if np.isinf(upper) else f"{upper:.2g}"
-        median = f"below {self.least:.2g}" if self.median == 0 else f"{self.median:.2g}"
-        rest = f"; in {self.never:.1%} of the draws at no compute up to {self.most:.2g}" if self.never else ""
-        return f"{what} at {median} FLOP (90 % interval, {self.kind}: {low} to {high}){rest}"
+        low = f"below {self.smallest:.2g}" if lower == 0 else f"{lower:.2g}"
+        high = f"above {self.largest:.2g}" if np.isinf(upper) else f"{upper:.2g}"
+        median = f"below {self.smallest:.2g}" if self.median == 0 else f"{self.median:.2g}"
+        never = (
+            f"; in {self.never:.1%} of the draws it does not, with up to {self.largest:.2g} FLOP" if self.never else ""
+        )
+        return f"{model} reaches {target} at {median} FLOP (90 % interval, {self.kind}: {low} to {high}){never}"
 
 
 def reach(
@@ -156,33 +178,45 @@ def reach(
     seed: int = 0,
     kind: IntervalKind = "equal-tailed",
 ) -> Reach:
-    """The least compute at which the mean score of a model of this family is `score` or better, draw by draw.
+    """The smallest compute at which the mean score of a model is `score` or better, for each draw.
 
-    Each draw has its own parameters, family and model, which are the same at all compute; between the 150 points of a
-    grid on the logarithmic scale, from 1e-2 of the fit's least to 1e6 times its most, the mean score is a line.
-    amounts: others than compute that are known (params, tokens).
+    In each draw the parameters of the law, the family and the model are the same at all compute. The mean score is
+    computed at 150 points, equally spaced in log compute, from 1e-2 times the smallest to 1e6 times the largest
+    compute of the fit; between two points it is interpolated linearly.
 
-    Raises: InputError for a benchmark or a family that the fit does not have, a fit to which compute is no covariate,
-    and a fraction outside of (0, 1).
+    Args:
+        fit: a result of `csvjax.fit`.
+        benchmark: name of a benchmark of the fit.
+        score: the score to reach: a fraction between 0 and 1, or a number in the unit of the benchmark.
+        family: a family of the fit; None for a new family.
+        amounts: other amounts of the model that are known (`params`, `tokens`).
+        seed: seed of the draws.
+        kind: kind of the interval, "equal-tailed" or "highest-density".
+
+    Returns: a `Reach`; `str()` of it is a sentence.
+
+    Raises: InputError for a benchmark or family that the fit does not have, for a fit without compute as a covariate,
+    and for a fraction outside (0, 1).
     """
     (at,) = names.positions([benchmark], fit.benchmarks, "benchmark")
     assert fit.dataset.scores is not None
     scale = fit.dataset.scores.scales[at]
     if scale.bounded and not 0 < score < 1:
-        raise InputError(f"expected a score between 0 and 1 to reach, found {score:g}; give a fraction")
+        raise InputError(f"expected a score to reach between 0 and 1, found {score:g}; give a fraction")
     _check(fit, {**(amounts or {}), "flops": 1.0}, family)
     known = fit.dataset.lms["flops"].dropna()
-    least, most = float(known.min()) * _BELOW, float(known.max()) * _ABOVE
-    grid = np.geomspace(least, most, _POINTS)
+    smallest, largest = float(known.min()) * _BELOW, float(known.max()) * _ABOVE
+    grid = np.geomspace(smallest, largest, _POINTS)
     lms = _models({**(amounts or {}), "flops": grid}, family, [f"{flops:g}" for flops in grid])
     mean = _curve(fit, lms, seed)[:, :, at]
     sign = 1.0 if scale.better == "higher" else -1.0
-    return Reach(benchmark, score, family, _crossing(np.log(grid), sign * mean, sign * score), least, most, kind)
+    crossing = _crossing(np.log(grid), sign * mean, sign * score)
+    return Reach(benchmark, score, family, crossing, smallest, largest, kind)
 
 
 @float64
 def _curve(fit: Result, lms: pd.DataFrame, seed: int) -> Float[np.ndarray, "draw point benchmark"]:
-    """Mean scores of one model that differs from row to row in its covariates alone."""
+    """Mean scores of one model, whose covariates differ from row to row."""
     new = new_models(fit, lms)
     assert new.scores is not None
     points = evidence_of(new, np.zeros(new.scores.score.shape, bool), fit.law, fit.known)
@@ -200,7 +234,7 @@ def _curve(fit: Result, lms: pd.DataFrame, seed: int) -> Float[np.ndarray, "draw
 def _crossing(
     x: Float[np.ndarray, " point"], mean: Float[np.ndarray, "draw point"], score: float
 ) -> Float[np.ndarray, " draw"]:
-    """exp of where each line first is at `score` or above; 0 where it begins there, inf where it never is."""
+    """exp(x) where each curve first reaches `score`; 0 if it begins at or above `score`, inf if it never does."""
     above = mean >= score
     first = above.argmax(axis=1)
     row = np.arange(len(mean))

@@ -1,4 +1,4 @@
-"""Shape aliases."""
+"""Types for shape annotations."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ import numpy as np
 __all__ = ["AnyArray"]
 
 AnyArray = jax.Array | np.ndarray
-"""An array on either side of the border between numpy and JAX: `Float[AnyArray, "lm unit"]`."""
+"""A NumPy or a JAX array, for shape annotations such as `Float[AnyArray, "lm unit"]`."""

@@ -105,14 +105,14 @@ BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
         lambda f: fit_with(f, "--floor", "0.25"),
         "BENCHMARK=NUMBER or BENCHMARK=unknown, found '0.25'",
     ),
-    "unit": (lambda f: fit_with(f, "--score-unit", "per cent"), "a number or percent"),
-    "split": (lambda f: fit_with(f, "--holdout", "flops=3"), "'flops=3' is none of them"),
+    "unit": (lambda f: fit_with(f, "--score-unit", "per cent"), "a number, 'percent' or one of"),
+    "split": (lambda f: fit_with(f, "--holdout", "flops=3"), "'flops=3' is none of the splits"),
     "split column": (lambda f: fit_with(f, "--holdout", "flop>3"), "the nearest is 'flops'"),
-    "inner": (lambda f: fit_with(f, "--capabilities", "auto", "--inner", "wek"), "'wek' is none of them"),
-    "own without losses": (lambda f: ("fit", "--scores", f / "scores.csv", "--own"), "losses with --own, found none"),
+    "inner": (lambda f: fit_with(f, "--capabilities", "auto", "--inner", "wek"), "'wek' is none of the splits"),
+    "own without losses": (lambda f: ("fit", "--scores", f / "scores.csv", "--own"), "--own needs losses, found none"),
     "auto": (
         lambda f: ("evaluate", *fit_with(f)[1:], "--split", "models:3", "--capabilities", "auto"),
-        "a number of --capabilities, or each, found auto",
+        "--capabilities to be a number or each, found auto",
     ),
     "nan loss": (
         lambda f: ("fit", "--scores", f / "scores.csv", "--losses", blanked(f)),
@@ -139,11 +139,11 @@ BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
     ),
     "unit of a column": (
         lambda f: fit_with(f, "--params-column", "easy", "--params-unit", "-1"),
-        "say what one unit of the file is worth with --params-unit NUMBER",
+        "give the unit of the column with --params-unit NUMBER",
     ),
     "unit in a name": (
         lambda f: ("compare", "--scores", change(f, "scores.csv", "flops", "flops (many)"), "--split", "cells"),
-        "say what it is worth with --flops-unit NUMBER",
+        "give the unit with --flops-unit NUMBER",
     ),
     "score of a comparison": (
         lambda f: ("compare", "--scores", change(f, "scores.csv", "1e+20,", "1e+20,3"), "--split", "cells"),
@@ -151,11 +151,11 @@ BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
     ),
     "all": (
         lambda f: ("fit", "--losses", f / "losses.csv", "--scores", change(f, "scores.csv", "easy", "all")),
-        "no benchmark named 'all'",
+        "a benchmark has the name 'all'",
     ),
     "not only losses": (
         lambda f: ("fit", "--losses", f / "scores.csv", "--scores", f / "scores.csv"),
-        "leave such columns out of the table",
+        "remove such columns from the table",
     ),
     "models differ": (
         lambda f: ("fit", "--losses", f / "new.csv", "--scores", f / "scores.csv"),
@@ -210,12 +210,12 @@ def test_something_else_is_not_overwritten(folder: Path, tmp_path: Path) -> None
     for command in (fit_with(folder), ("evaluate", *fit_with(folder)[1:], "--split", "flops>1e22"), ("demo",)):
         done = call(*command, "--out", tmp_path)
         assert done.exit_code == 2
-        assert "found something else in" in done.stderr
+        assert "found other files in" in done.stderr
     assert call("ladder", "--out", tmp_path).exit_code == 2
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-DENIED = "error: expected a path that can be used, found /x: Permission denied; check it"
+DENIED = "error: cannot use the path /x: Permission denied; check that it exists and that you may use it"
 
 
 @pytest.mark.parametrize(
@@ -339,7 +339,7 @@ def test_a_fit_predicts_again_and_new_models(fitted: tuple[Path, Result], tmp_pa
     assert "f3s2" not in done.stdout
     assert "mean" in done.stdout
     for table, says in (
-        (replace(losses, lms=tuple(f"n{i}" for i in range(48)), units=losses.units.assign(start=1)), "found unit 0"),
+        (replace(losses, lms=tuple(f"n{i}" for i in range(48)), units=losses.units.assign(start=1)), "as unit 0"),
         (losses, "models that the fit does not have, found 'f0s0-1'"),
     ):
         write_losses(table, tmp_path / "other.zarr")
@@ -363,7 +363,7 @@ def test_inspect_shows_salience_and_no_capabilities_where_there_are_none(fitted:
     assert done.exit_code == 0, done.output
     said = " ".join(done.stdout.split())
     assert said.startswith("written. ")
-    assert "salience: the units whose loss tells most of a benchmark" in said
+    assert "salience: the units of text whose loss says most about a benchmark" in said
     assert "logits per nat" in said
     assert "capabilities, 90 %" not in said
 
@@ -409,7 +409,7 @@ def test_evaluate_takes_any_split_and_its_run_is_a_fit(
         assert done.exit_code == 0, done.output
     done = call("predict", tmp_path / "run")
     assert done.exit_code == 2
-    assert "scores that the fit in" in done.stderr
+    assert "has seen every score" in done.stderr
 
 
 @pytest.mark.slow

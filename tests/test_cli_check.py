@@ -37,9 +37,9 @@ def test_everything_that_is_read_or_ignored_is_told(table: Path) -> None:
     assert done.exit_code == 0, done.output
     for line in (
         "read 8 models from board.csv",
-        "benchmark MMLU: percent, 8 scores from 0.331 to 0.548, chance 0.25 (by its name), items unknown",
+        "benchmark MMLU: percent, 8 scores from 0.331 to 0.548, chance 0.25 (from its name), items unknown",
         "benchmark own: percent, 8 scores from 0.242 to 0.536, chance unknown, inferred, items unknown",
-        "benchmark humaneval: fraction, 8 scores from 0.15 to 0.5, chance 0 (by its name), items unknown",
+        "benchmark humaneval: fraction, 8 scores from 0.15 to 0.5, chance 0 (from its name), items unknown",
         "covariate params [#Params (B) x B]: 8 known, from 1e+09 to 8e+09",
         "ignored Rank: it is a rank",
     ):
@@ -130,9 +130,9 @@ def test_a_command_reads_what_its_options_say(tmp_path: Path) -> None:
     options = ["--lm-column", "who", "--benchmark-column", "what", "--metric-column", "by", "--score-column", "got"]
     options += ["--metric", "em", "--decimal", ",", "--score-unit", "0.0001"]
     (note,) = json.loads(call("check", path, "--json", *options).stdout)["benchmarks"]
-    assert (note["source"], note["least"], note["most"]) == ("em", 0.11, 0.22)
+    assert (note["source"], note["lowest"], note["highest"]) == ("em", 0.11, 0.22)
     done = call("fit", "--scores", path, *options, "--holdout", "wek", "--out", tmp_path / "run")
-    assert "'wek' is none of them" in done.stderr  # after reading
+    assert "'wek' is none of the splits" in done.stderr  # after reading
     assert "benchmark sciq [em]: units of 0.0001, 2 scores from 0.11 to 0.22" in done.stdout
 
 

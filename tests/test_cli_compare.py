@@ -77,7 +77,7 @@ def test_benchmarks_may_be_predicted_from_the_others(table: Path, tmp_path: Path
     [
         (("--split", "compute:1e23", "--methods", "slot"), "found 'slot': the nearest is 'sloth'"),
         (("--split", "compute:1e99"), "models on both sides"),
-        (("--split", "date:2023-08-31:day"), "'day' is none"),
+        (("--split", "date:2023-08-31:day"), "the column 'day', which the table of models does not have"),
         (("--split", "cells", "--sees", "everything"), "expected nothing, all"),
         (("--split", "cells", "--split", "cells"), "found cells more than once"),
     ],

@@ -62,26 +62,26 @@ BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
     "target": (lambda f: fit_with(f, "--targets", "hrd"), "the nearest is 'hard'"),
     "nothing held out": (lambda f: fit_with(f, "--holdout", "flops>1e30"), "needs models on both sides"),
     "all held out": (lambda f: fit_with(f, "--holdout", "flops>1"), "needs models on both sides"),
-    "too many held out": (lambda f: fit_with(f, "--holdout", "flops>1.5e20"), "three or more models with scores"),
-    "split": (lambda f: fit_with(f, "--holdout", "halves"), "'halves' is none of them"),
+    "too many held out": (lambda f: fit_with(f, "--holdout", "flops>1.5e20"), "at least three models with scores"),
+    "split": (lambda f: fit_with(f, "--holdout", "halves"), "'halves' is none of the splits"),
     "covariate": (lambda f: fit_with(f, "--covariates", "flop"), "the nearest is 'flops'"),
     "covariate not known": (lambda f: fit_with(f, "--covariates", "tokens"), "tokens"),
     "capabilities": (lambda f: fit_with(f, "--capabilities", "4"), "from 0 (each) to 3, the number of benchmarks"),
     "no number": (lambda f: fit_with(f, "--capabilities", "two"), "found 'two'"),
     "effects": (lambda f: fit_with(f, "--effects", "familly"), "found 'familly': the nearest is 'family'"),
-    "tail": (lambda f: fit_with(f, "--tail", "0.7"), "--tail from 0 to below 0.5, found 0.7"),
+    "tail": (lambda f: fit_with(f, "--tail", "0.7"), "--tail to be at least 0 and below 0.5, found 0.7"),
     "method": (lambda f: fit_with(f, "--method", "mcmc"), "one of auto, map, laplace, svi, nuts, found 'mcmc'"),
-    "chains": (lambda f: fit_with(f, "--chains", f / "chains"), "--chains with --method nuts alone"),
-    "warmup": (lambda f: fit_with(f, "--warmup", "100"), "--warmup with --method nuts alone, found auto"),
-    "draws of a mode": (lambda f: fit_with(f, "--method", "map", "--draws", "100"), "laplace or svi or nuts alone"),
-    "few draws": (lambda f: fit_with(f, "--draws", "1"), "--draws of at least 10, found 1"),
+    "chains": (lambda f: fit_with(f, "--chains", f / "chains"), "--chains needs --method nuts, found auto"),
+    "warmup": (lambda f: fit_with(f, "--warmup", "100"), "--warmup needs --method nuts, found auto"),
+    "draws of a mode": (lambda f: fit_with(f, "--method", "map", "--draws", "100"), "svi or nuts, found map"),
+    "few draws": (lambda f: fit_with(f, "--draws", "1"), "--draws to be at least 10, found 1"),
     "prior": (lambda f: fit_with(f, "--prior", "loadng=1"), "found 'loadng': the nearest is 'loading'"),
     "prior below 0": (
         lambda f: fit_with(f, "--prior", "loading=-1"),
-        "that is finite and above 0, found -1",
+        "to be finite and above 0, found -1",
     ),
-    "strength below 0": (lambda f: fit_with(f, "--prior", "strength=-1"), "that is finite and 0 or more, found -1"),
-    "inner": (lambda f: fit_with(f, "--inner", "weak-to-strong:flops"), "--inner with --capabilities auto alone"),
+    "strength below 0": (lambda f: fit_with(f, "--prior", "strength=-1"), "to be finite and 0 or more, found -1"),
+    "inner": (lambda f: fit_with(f, "--inner", "weak-to-strong:flops"), "--inner needs --capabilities auto"),
     "inner folds": (
         lambda f: fit_with(f, "--capabilities", "auto", "--inner", "weak-to-strong:flop"),
         "the nearest is 'flops'",
@@ -89,7 +89,7 @@ BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
     "no such law": (lambda f: fit_with(f, "--law", "joint"), "--law"),
     "data and scores": (
         lambda f: ("fit", "--data", f, "--scores", f / "scores.csv"),
-        "expected --data alone or with --benchmarks, found --scores too",
+        "--data can be combined with --benchmarks only, found --scores too",
     ),
     "no dataset": (lambda f: ("fit", "--data", f), "found no lms.csv in"),
 }
@@ -177,7 +177,7 @@ def test_holdout_takes_every_split_of_compare_and_says_which_fold_is_hidden(
     assert "expected no fit here" in done.stderr
     assert 0 < (~masks[0]).sum() < masks[0].size
     count, name = SPLITS[split]
-    said = [line for line in done.stderr.splitlines() if "folds: this fit hides the first" in line]
+    said = [line for line in done.stderr.splitlines() if "folds; this fit hides the first" in line]
     assert len(said) == bool(count)
     assert all(count in line and name in line and "csvjax evaluate" in line for line in said)
     assert not list(tmp_path.iterdir())
@@ -238,7 +238,7 @@ def test_inspect_gives_the_verdict_first(run: tuple[Path, Result]) -> None:
     ).sum()
     assert done.stdout.splitlines()[0].startswith(f"written. {inside} of {len(predictions)} held-out scores")
     for words in (
-        "has no r-hat",
+        "r-hat needs several chains",
         "coverage of held-out scores",
         "capabilities, 90 %",
         "loadings, logits",
@@ -297,16 +297,16 @@ def unknown(folder: Path) -> Path:
 
 QUESTIONS: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
     "family": (lambda f: ("--flops", "1e26", "--family", "g1"), "found 'g1'"),
-    "family alone": (lambda f: ("--family", "f1"), "or --reach with --family, found none"),
+    "family alone": (lambda f: ("--family", "f1"), "--family needs --flops, --params, --tokens or --reach"),
     "amount": (lambda f: ("--flops", "-1"), "expected flops above 0, found -1"),
     "benchmark": (lambda f: ("--reach", "hrd=0.5"), "the nearest is 'hard'"),
     "no score": (lambda f: ("--reach", "hard"), "BENCHMARK=SCORE, found 'hard'"),
-    "percent": (lambda f: ("--reach", "hard=50"), "a score between 0 and 1 to reach, found 50"),
-    "two kinds": (lambda f: ("--scores", f / "new.csv", "--flops", "1e26"), "from --scores, or one that --flops"),
+    "percent": (lambda f: ("--reach", "hard=50"), "a score to reach between 0 and 1, found 50"),
+    "two kinds": (lambda f: ("--scores", f / "new.csv", "--flops", "1e26"), "--scores cannot be used with --flops"),
     "models of the fit": (lambda f: ("--scores", f / "scores.csv"), "models that the fit does not have, found 'm00'"),
-    "unknown benchmark": (lambda f: ("--scores", unknown(f)), "columns named as benchmarks of the fit"),
-    "losses": (lambda f: ("--losses", other_text(f)), "no losses for a fit that was made without"),
-    "out": (lambda f: ("--reach", "hard=0.5", "--out", f / "reach.csv"), "--out with a table of predictions"),
+    "unknown benchmark": (lambda f: ("--scores", unknown(f)), "columns with the names of benchmarks of the fit"),
+    "losses": (lambda f: ("--losses", other_text(f)), "the fit has no losses, but the new models have some"),
+    "out": (lambda f: ("--reach", "hard=0.5", "--out", f / "reach.csv"), "--out cannot be used with --reach"),
 }
 
 

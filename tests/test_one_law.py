@@ -85,7 +85,7 @@ def test_a_model_without_losses_is_predicted_from_its_compute(fitted: csvjax.Res
     width = found["upper90"] - found["lower90"]
     assert (width > 0.2).all()  # what its losses would tell is not known
     reached = csvjax.reach(fitted, "easy", 0.6)
-    assert reached.least < reached.median < np.inf
+    assert reached.smallest < reached.median < np.inf
 
 
 def test_a_fit_comes_back_from_its_folder(fitted: csvjax.Result, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_a_run_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["notes.txt", "config.json"])
 def test_what_is_no_run_is_not_replaced(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text('{"model_type": "llama"}')
-    with pytest.raises(InputError, match="found something else in"), runs.begin(tmp_path, {}):
+    with pytest.raises(InputError, match="found other files in"), runs.begin(tmp_path, {}):
         raise AssertionError("began")
     assert [path.name for path in tmp_path.iterdir()] == [name]
     with pytest.raises(InputError, match="found the file"):

@@ -1,4 +1,4 @@
-"""The competing methods of the literature behind one interface: `Method.fit(view, key)`, then `predict` and `draws`."""
+"""The methods of the literature behind one interface: `Method.fit(view, key)`, then `predict` and `draws`."""
 
 from csvjax.baselines.catalogue import BY_NAME, METHODS, find_methods
 from csvjax.baselines.method import Fitted, Method

@@ -1,12 +1,12 @@
-"""Intervals for methods that publish none, as the field makes them: refit to resampled families, add unseen errors.
+"""Intervals for methods without published ones: refit to resampled families, and add errors of left-out rows.
 
     mean[r]  = prediction of the method fitted to families drawn with replacement, r = 1..refits
-    score[d] = mean[r(d)] + an error that the method made on training rows when it was fitted without them
+    score[d] = mean[r(d)] + an error of the method on training rows that were left out of the fit
 
-A row whose family has training rows is predicted from refits that contain the family, and gets an error made with
-single models left out; a row of an unseen family gets an error made with families left out. Rows of one family are no
-independent evidence, which is why families are drawn (models, where there are fewer than three families): Efron and
-Tibshirani 1993, An Introduction to the Bootstrap, chapter 8. Without the second line an interval covers the mean only.
+A row whose family has training rows is predicted by refits that contain the family, with errors of left-out models; a
+row of a new family gets errors of left-out families. Rows of one family are not independent, so families are drawn (or
+models, if there are fewer than three families): Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 8.
+Without the error in the second line an interval would cover only the mean.
 """
 
 from __future__ import annotations
@@ -25,22 +25,28 @@ from csvjax.errors import InputError
 __all__ = ["Law", "Learn", "PointFit", "PointMethod", "Refit"]
 
 Law = Callable[[View], Float[np.ndarray, "row target"]]
-"""From what may be seen of the rows to the score of every row and target; NaN where the law has no answer."""
+"""Predicts the score of every row and target from a view; NaN where the law cannot predict."""
 Learn = Callable[[View, jax.Array], Law]
 Refit = Callable[[Law, View, jax.Array], Law]
-"""A quicker `Learn` that may begin at the law that was learnt from all training rows."""
+"""A faster `Learn` that may start from the law that was learnt from all training rows."""
 
 _PARTS = 5
-_FEWEST_SCORES = 2  # of a target, for a resample or a rest to be fitted
+_FEWEST_SCORES = 2  # scores that a target must have in a resample, so that it can be fitted
 _TRIES = 20
 
 
 @dataclass(frozen=True)
 class PointMethod:
-    """A `Method` that gives points; its draws are those of the family bootstrap.
+    """A `Method` with point predictions, whose draws come from the bootstrap of families.
 
-    `learn` and the law that it returns see views without what `needs` does not name. `refits`: how many resamples.
-    `amounts`: the kinds of compute (params, tokens, flops) without which it has no answer for a row.
+    Attributes:
+        name: name for tables.
+        source: paper and equation.
+        needs: what it must see of a row; the views that `learn` and its law get show nothing else.
+        learn: fits a law to a view.
+        refit: fits a law again, faster; None for `learn`.
+        refits: number of resamples.
+        amounts: amounts (params, tokens, flops) without which it cannot predict a row.
     """
 
     name: str
@@ -59,20 +65,20 @@ class PointMethod:
 
 @dataclass(frozen=True)
 class PointFit:
-    """A law, and the view that it was learnt from."""
+    """A law with the view from which it was learnt."""
 
     method: PointMethod
     seen: View
     law: Law
 
     def predict(self, view: View) -> Float[np.ndarray, "row target"]:
-        """Scores of every row of `view`, as fractions; NaN where the method lacks what it needs."""
+        """Scores of every row of `view`, fractions; NaN where the row does not show what the method needs."""
         return self.law(view.only(self.method.needs))
 
     def draws(self, view: View, key: jax.Array, count: int) -> Float[np.ndarray, "draw row target"]:
         """Draws of an observed score, within [0, 1].
 
-        Raises: InputError for fewer than three training rows, and where no refit contained the family of a row.
+        Raises: InputError for fewer than three training rows, and if no refit contains the family of a row.
         """
         rng = generator(key)
         train = np.flatnonzero(self.seen.train)
@@ -88,7 +94,7 @@ class PointFit:
             rows = np.flatnonzero(view.family == family)
             good = np.flatnonzero(drawn[:, f])
             if len(rows) and not len(good):
-                raise InputError(f"expected a refit that contains family {family!r}, found none; ask for more refits")
+                raise InputError(f"expected a refit that contains family {family!r}, found none; use more refits")
             if len(rows):
                 chosen[:, rows] = rng.choice(good, (count, len(rows)))
         mean = means[chosen, np.arange(len(view.family))]
@@ -102,7 +108,7 @@ class PointFit:
     def _refits(
         self, view: View, train: np.ndarray, member: np.ndarray, key: jax.Array, rng: np.random.Generator, count: int
     ) -> tuple[Float[np.ndarray, "refit row target"], Bool[np.ndarray, "refit family"]]:
-        """Predictions of every refit, and the families that it contained."""
+        """Predictions of every refit, and whether it contained each family."""
         known = ~np.isnan(self.seen.target[train])
         families = int(member.max()) + 1
         means, drawn = [], []
@@ -115,8 +121,8 @@ class PointFit:
                     break
             else:
                 raise InputError(
-                    "expected scores of every target in a resample of the families, found none in "
-                    f"{_TRIES} of them; drop targets that few families have"
+                    f"expected scores of every target in one of {_TRIES} resamples of the families, found none; leave "
+                    "out targets that few families have"
                 )
             law = self._again(self.seen.take(train[rows]), jax.random.fold_in(key, r))
             means.append(law(view))
@@ -127,15 +133,15 @@ class PointFit:
         refit = self.method.refit
         try:
             return self.method.learn(view, key) if refit is None else refit(self.law, view, key)
-        except NotApplicable as error:  # a part of the view lacks what the whole of it had: a failure
+        except NotApplicable as error:  # the whole view had the data, so this is a failure
             raise InputError(f"a resample of the training rows is too small: {error}") from error
 
     def _errors(
         self, train: np.ndarray, part: Int[np.ndarray, " train"], key: jax.Array
     ) -> Float[np.ndarray, "train target"]:
-        """Observed minus predicted of the training rows, each without its part; NaN where nothing was predicted.
+        """Observed minus predicted scores of the training rows, predicted without their part; NaN without a prediction.
 
-        Of the rows left out the law sees what it sees of any row to predict.
+        The rows that are left out show the law what any row to predict shows.
         """
         everything = self.seen.take(train)
         error = np.full(everything.target.shape, np.nan)
@@ -155,7 +161,7 @@ def _parts(count: int, rng: np.random.Generator) -> Int[np.ndarray, " count"]:
 
 
 def _drawn(error: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Errors drawn with replacement, for every target among its own; none where none is known."""
+    """Errors drawn with replacement, for each target among its own errors; 0 if it has none."""
     found = np.zeros(shape)
     for b, column in enumerate(error.T):
         known = column[~np.isnan(column)]

@@ -1,4 +1,4 @@
-"""All competing methods by their short names."""
+"""All methods by their short names."""
 
 from __future__ import annotations
 
@@ -50,16 +50,16 @@ METHODS: dict[str, Callable[[], Method]] = {
     "nearest-models": nearest_models,
     "latent-law": latent_law,
 }
-"""Each makes its method with the published settings. Add a `Method` here and every command and table has it."""
+"""Functions that make each method with its published settings. Commands and tables use every method in this dict."""
 
 BY_NAME: dict[str, Callable[[], Method]] = {"law-compute": law_of_compute, "sloth-link": sloth_link}
-"""Methods that "all" leaves out, because they take long."""
+"""Methods that "all" leaves out because they are slow."""
 
 
 def find_methods(wanted: Iterable[str]) -> dict[str, Method]:
-    """The methods of these short names, in this order; "all" stands for every one of `METHODS`.
+    """The methods with these short names, in this order; "all" means all of `METHODS`.
 
-    Raises: InputError for a name that is not known.
+    Raises: InputError for an unknown name.
     """
     known = METHODS | BY_NAME
     found: dict[str, Method] = {}

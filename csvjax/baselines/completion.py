@@ -1,11 +1,11 @@
-"""Completion of a score matrix with gaps: the predictors of BenchPress (arXiv 2606.24020), on arrays alone.
+"""Completion of a score matrix with gaps: the predictors of BenchPress (arXiv 2606.24020), on arrays.
 
-    z[m, b] = (f(y[m, b]) - mean[b]) / sd[b],   f: logit for a benchmark in fractions, else the score itself
+    z[m, b] = (f(y[m, b]) - mean[b]) / sd[b],   f: logit for a benchmark in fractions, otherwise the identity
     z[m, b] ~ mu + a[m] + c[b] + U[m] . V[b],   ridge penalty 0.1 on a, c, U, V; mean over ten random starts
 
-`bias_als` alternates between models and benchmarks, all starts side by side; `soft_impute` repeats a truncated singular
-value decomposition (without the shrinkage of its name, as published); `nearest_models` averages the scores of the
-models that are nearest on shared benchmarks. github.com/microsoft/benchpress, commit 108c0997a908.
+`bias_als` alternates between models and benchmarks, with all starts in parallel; `soft_impute` repeats a truncated
+singular value decomposition (as published, without the shrinkage of the method of this name); `nearest_models` averages
+the scores of the nearest models on shared benchmarks. github.com/microsoft/benchpress, commit 108c0997a908.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ __all__ = [
 
 Matrix = Float[np.ndarray, "model benchmark"]
 Complete = Callable[[np.ndarray], np.ndarray]
-"""From a standardised matrix with gaps to one without."""
+"""Fills the gaps of a standardised matrix."""
 
-_EDGE = 0.005  # scores nearer to 0 or 1 are moved here before a logit
-_FRACTION = -0.01, 1.01  # a benchmark whose scores are all between these is one in fractions
+_EDGE = 0.005  # before a logit, scores are clipped to [0.005, 0.995]
+_FRACTION = -0.01, 1.01  # a benchmark whose scores are all in this range is in fractions
 _STARTS, _ROUNDS, _FIRST_SEED, _SMALL = 10, 40, 42, 0.01
 _FEWEST_SHARED = 3
 
@@ -62,14 +62,18 @@ TRANSFORMS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.nda
     "asinh": (lambda y: np.arcsinh(2 * y), lambda z: np.sinh(z) / 2),
     "sqrt": (lambda y: np.sqrt(np.maximum(y, 0.0)), np.square),
 }
-"""To the scale of the completion and back; they apply to benchmarks in fractions alone."""
+"""Functions to the scale of the completion and back, for benchmarks in fractions."""
 
 
 class Scale(NamedTuple):
-    """How scores are put on the scale of the completion. `transform`: a name in `TRANSFORMS`, or "quantile".
+    """The scale on which a matrix is completed.
 
-    fraction [benchmark]: whether its scores are fractions. mean, sd [benchmark]: after the transform. shown: the matrix
-    that the scale was read from; the quantiles are its.
+    Attributes:
+        transform: a name in `TRANSFORMS`, or "quantile".
+        fraction: whether scores are fractions [benchmark].
+        mean: mean after the transform [benchmark].
+        sd: standard deviation after the transform [benchmark].
+        shown: the matrix from which the scale, and its quantiles, were computed [model, benchmark].
     """
 
     transform: str
@@ -80,7 +84,7 @@ class Scale(NamedTuple):
 
 
 def find_scale(shown: Matrix, transform: str = "logit") -> Scale:
-    """The scale of the scores that are shown; a benchmark without any has a mean of NaN."""
+    """The scale of the scores that are shown; the mean of a benchmark without scores is NaN."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # benchmarks without scores
         low, high = np.nanmin(shown, axis=0), np.nanmax(shown, axis=0)
@@ -92,7 +96,7 @@ def find_scale(shown: Matrix, transform: str = "logit") -> Scale:
 
 
 def transformed(scale: Scale, y: Matrix) -> Matrix:
-    """z of scores, NaN in the gaps."""
+    """Scores on the scale of the completion, z; NaN in the gaps."""
     if scale.transform == "quantile":
         z = np.stack([_ranks(known, column) for known, column in zip(scale.shown.T, y.T, strict=True)], axis=1)
     else:
@@ -101,7 +105,7 @@ def transformed(scale: Scale, y: Matrix) -> Matrix:
 
 
 def _back(scale: Scale, z: Matrix) -> Matrix:
-    """Scores of z; those of benchmarks in fractions within [0, 1]."""
+    """Scores from z; fractions are clipped to [0, 1]."""
     z = z * scale.sd + scale.mean
     if scale.transform == "quantile":
         y = np.stack([_at_rank(known, column) for known, column in zip(scale.shown.T, z.T, strict=True)], axis=1)
@@ -112,7 +116,7 @@ def _back(scale: Scale, z: Matrix) -> Matrix:
 
 
 def _ranks(known: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Mid-ranks of y among the known scores of its benchmark, over their number + 1."""
+    """Mid-ranks of y among the known scores of its benchmark, divided by their number + 1."""
     ordered = np.sort(known[~np.isnan(known)])
     if len(ordered) <= 1:
         return y
@@ -128,7 +132,14 @@ def _at_rank(known: np.ndarray, z: np.ndarray) -> np.ndarray:
 
 
 class Factors(NamedTuple):
-    """Of every start: mu [start], c [start, benchmark], V [start, benchmark, rank]; `ridge`: the penalty."""
+    """The parameters of the benchmarks for every start.
+
+    Attributes:
+        mean: mu [start].
+        offset: c [start, benchmark].
+        loading: V [start, benchmark, rank].
+        ridge: the penalty.
+    """
 
     mean: Float[np.ndarray, " start"]
     offset: Float[np.ndarray, "start benchmark"]
@@ -137,7 +148,7 @@ class Factors(NamedTuple):
 
 
 def bias_als(z: Matrix, rank: int = 2, ridge: float = 0.1, starts: int = _STARTS) -> tuple[Matrix, Factors]:
-    """The completed matrix, mean of all starts, and the factors of the benchmarks, after forty rounds."""
+    """The completed matrix, averaged over all starts, and the factors of the benchmarks, after forty rounds."""
     models, benchmarks = z.shape
     seen = ~np.isnan(z)
     y, w = np.where(seen, z, 0.0), seen.astype(float)
@@ -157,7 +168,7 @@ def bias_als(z: Matrix, rank: int = 2, ridge: float = 0.1, starts: int = _STARTS
 def _solve(
     residual: np.ndarray, w: np.ndarray, other: np.ndarray, ridge: float, offset: np.ndarray, factor: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Offset and factor of each row by ridge regression on [1, other]; rows without a score keep theirs."""
+    """Offset and factor of each row by ridge regression on [1, other]; rows without scores keep their values."""
     starts, columns, rank = other.shape
     x = np.concatenate([np.ones((starts, columns, 1)), other], axis=2)
     square = (x[:, :, :, None] * x[:, :, None, :]).reshape(starts, columns, -1)
@@ -168,7 +179,7 @@ def _solve(
 
 
 def factor_scores(z: Matrix, factors: Factors) -> Matrix:
-    """The completed rows of any models, each from its own scores and the factors of the benchmarks."""
+    """The completed rows of any models, from their own scores and the factors of the benchmarks."""
     seen = ~np.isnan(z)
     w = seen.astype(float)
     y = np.where(seen, z, 0.0) - w * (factors.mean[:, None, None] + factors.offset[:, None, :])
@@ -180,7 +191,7 @@ def factor_scores(z: Matrix, factors: Factors) -> Matrix:
 
 
 def soft_impute(z: Matrix, rank: int = 2, rounds: int = 100, tolerance: float = 1e-4) -> Matrix:
-    """The gaps of z replaced by its best approximation of that rank, again and again; they begin at the means."""
+    """Replace the gaps of z repeatedly by its best approximation of this rank, starting from the means."""
     seen = ~np.isnan(z)
     filled = np.where(seen, z, 0.0)  # means are 0
     for _ in range(rounds):
@@ -194,10 +205,10 @@ def soft_impute(z: Matrix, rank: int = 2, rounds: int = 100, tolerance: float = 
 
 
 def nearest_models(y: Matrix, pool: Float[np.ndarray, "other benchmark"], count: int = 10) -> Matrix:
-    """Mean of the nearest models of `pool` that have the score, else that of all models.
+    """The mean score of the nearest models of `pool` that have the score; if none has it, the mean of all models.
 
-    Distance: root mean squared difference over at least three shared benchmarks. A model that shows just the same
-    scores is the row itself and no neighbour.
+    The distance is the root mean squared difference over at least three shared benchmarks. A model with exactly the
+    same scores is taken as the row itself, not as a neighbour.
     """
     everyone = _means(pool)
     found = np.empty(y.shape)
@@ -214,7 +225,7 @@ def nearest_models(y: Matrix, pool: Float[np.ndarray, "other benchmark"], count:
 
 
 def same_rows(row: Float[np.ndarray, " benchmark"], pool: Matrix) -> Bool[np.ndarray, " model"]:
-    """The rows of `pool` that show the very scores of this row."""
+    """The rows of `pool` with exactly the scores of this row."""
     return np.all((pool == row) | (np.isnan(pool) & np.isnan(row)), axis=1)
 
 
@@ -225,19 +236,26 @@ def _means(pool: Matrix) -> Float[np.ndarray, " benchmark"]:
 
 @dataclass(frozen=True, eq=False)
 class Completion:
-    """A completed matrix as a predictor of rows: `rows(shown)` expects scores of every benchmark from those shown."""
+    """A completed matrix that predicts rows: `rows(shown)` gives scores on all benchmarks from the known ones."""
 
     scale: Scale
     rule: Callable[[Matrix], Matrix]
 
     def rows(self, shown: Matrix) -> Matrix:
-        """Expected scores of each row on every benchmark, NaN on those without training scores."""
+        """Expected scores of each row on every benchmark; NaN on benchmarks without training scores."""
         expected = _back(self.scale, self.rule(transformed(self.scale, shown)))
         return np.where(np.isnan(self.scale.mean), np.nan, expected)
 
 
 class Recipe(NamedTuple):
-    """How a matrix is completed. kind: "als", "svd" or "nearest"; rank: or the number of neighbours."""
+    """How a matrix is completed.
+
+    Attributes:
+        transform: a name in `TRANSFORMS`, or "quantile".
+        kind: "als", "svd" or "nearest".
+        rank: rank, or number of neighbours for "nearest".
+        ridge: penalty of "als".
+    """
 
     transform: str = "logit"
     kind: str = "als"
@@ -246,10 +264,10 @@ class Recipe(NamedTuple):
 
 
 def fit_completion(shown: Matrix, recipe: Recipe) -> Completion:
-    """Complete the matrix as the recipe says; `Recipe()` is logit bias ALS of rank 2, the published predictor."""
+    """Complete the matrix by a recipe; `Recipe()` is logit bias ALS of rank 2, the published predictor."""
     scale = find_scale(shown, recipe.transform)
     z = transformed(scale, shown)
-    if recipe.kind == "nearest":  # in scores on the transformed scale that are not standardised
+    if recipe.kind == "nearest":  # on transformed scores that are not standardised
         unit = scale._replace(mean=np.where(np.isnan(scale.mean), np.nan, 0.0), sd=np.ones(len(scale.sd)))
         return Completion(unit, partial(nearest_models, pool=transformed(unit, shown), count=recipe.rank))
     if recipe.kind == "svd":
@@ -259,7 +277,7 @@ def fit_completion(shown: Matrix, recipe: Recipe) -> Completion:
 
 
 def _projected(z: Matrix, basis: Float[np.ndarray, "rank benchmark"]) -> Matrix:
-    """The rows on a basis that is kept: where the repeated projections of their gaps end."""
+    """The rows completed with a fixed basis: the limit of repeated projections of their gaps."""
     seen = ~np.isnan(z)
     found = np.empty(z.shape)
     for i, row in enumerate(z):
@@ -269,9 +287,9 @@ def _projected(z: Matrix, basis: Float[np.ndarray, "rank benchmark"]) -> Matrix:
 
 
 def complete(shown: Matrix, transform: str = "logit", method: Complete | None = None) -> Matrix:
-    """The matrix without gaps, on the scale of the scores; a benchmark without any score stays NaN.
+    """The completed matrix, in the units of the scores; a benchmark without scores stays NaN.
 
-    Default: logit bias ALS of rank 2, the predictor that BenchPress publishes.
+    Default: logit bias ALS of rank 2, the published predictor of BenchPress.
     """
     scale = find_scale(shown, transform)
     z = transformed(scale, shown)

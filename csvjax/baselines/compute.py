@@ -1,10 +1,10 @@
-"""Laws of compute, every benchmark alone: one curve for all families, or an intercept or a whole curve for each.
+"""Scaling laws of each benchmark in compute: one curve for all families, or an intercept or a curve for each family.
 
     score[m, b] = floor[b] + (ceiling[b] - floor[b]) sigmoid(slope[f, b] . x[m] + intercept[f, b])
 
-x: log FLOPs, log size, or log tokens, log size and their product. The laws that Maia Polo et al. 2024
-(arXiv 2412.06540, sections 2 and 4) compare Sloth with; with "family" as slope and intercept a law is the scaling law
-of each family, eq. 2 of Ruan et al. 2024 (arXiv 2405.10938).
+x: log FLOPs, log size, or log tokens, log size and their product. Maia Polo et al. 2024 (arXiv 2412.06540, sections 2
+and 4) compare Sloth with these laws. With "family" as slope and intercept, it is a scaling law for each family, eq. 2
+of Ruan et al. 2024 (arXiv 2405.10938).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def compute_law(
     intercept: Shared = "shared",
     floor: Literal["chance", "learned"] = "chance",
 ) -> PointMethod:
-    """The published laws learn the floor with FLOPs, and have it at chance otherwise."""
+    """The method of one such law. The published laws learn the floor for FLOPs, and otherwise set it to chance."""
     needs: frozenset[Need] = frozenset({"compute", "family"} if "family" in (slope, intercept) else {"compute"})
     return PointMethod(
         name=f"{_NAMES[amount]}, {_effects(slope, intercept)}",

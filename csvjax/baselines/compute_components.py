@@ -1,9 +1,9 @@
-"""Principal components of the benchmarks that are linear in log FLOPs, with an intercept for each family.
+"""Predicts principal components of the benchmarks linearly from log FLOPs, with an intercept for each family.
 
     S[m, k] = slope[f, k] log C[m] + intercept[f, k],   score[m] = centre + S[m] Gamma
 
 Ruan et al. 2024 (arXiv 2405.10938), eqs. 4 and 5, as in the comparison of Maia Polo et al. 2024 (arXiv 2412.06540),
-section 4: least squares, no link, the same slope for all families with one model seen of a new family.
+section 4: least squares without a link; if one model of a new family is seen, all families have the same slope.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["compute_components"]
 
 
 def compute_components(count: int = 3, slope: Shared = "shared") -> PointMethod:
-    """`count` components of the targets, of the training rows that have all of them."""
+    """The method with `count` components, fitted to the training rows that have all targets."""
     return PointMethod(
         name=f"{count} components from FLOPs",
         source="Ruan et al. 2024, arXiv 2405.10938, eqs. 4, 5; Maia Polo et al. 2024, arXiv 2412.06540, section 4",
@@ -37,7 +37,7 @@ def compute_components(count: int = 3, slope: Shared = "shared") -> PointMethod:
 
 @dataclass(frozen=True)
 class ComponentLaw:
-    """`weight` [feature, component]."""
+    """Linear weights [feature, component] from the features of a design to components."""
 
     design: Design
     basis: Components
@@ -54,10 +54,10 @@ def _learn(view: View, key: jax.Array, count: int, slope: Shared) -> Law:
     whole = ~np.isnan(y).any(axis=1)
     if whole.sum() < 2:
         raise InputError(
-            f"expected two or more training rows with compute and a score on every target, found {whole.sum()}; "
-            f"drop the targets with most gaps"
+            f"expected at least two training rows with compute and a score on every target, found {whole.sum()}; "
+            f"leave out the targets with the most gaps"
         )
     basis = components(y[whole], min(count, y.shape[1]))
-    # Families with one model leave slope and intercept undetermined: the shortest solution is taken, as published.
+    # Slope and intercept of a family with one model are not determined; as published, the shortest solution is used.
     weight, *_ = np.linalg.lstsq(x[whole], (y[whole] - basis.centre) @ basis.axes.T, rcond=None)
     return ComponentLaw(chosen, basis, weight)

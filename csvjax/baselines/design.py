@@ -1,6 +1,6 @@
-"""Features of compute laws: logs of size, tokens and FLOPs, with one slope for all families or one for each.
+"""Features of scaling laws: logs of size, tokens and FLOPs, with one slope for all families or for each family.
 
-A family that the training rows do not have gets the average of the families that they have.
+A family without training rows gets the average of the other families.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ Shared = Literal["shared", "family"]
 
 
 class Design(NamedTuple):
-    """`families`: those of the training rows. `slope`, `intercept`: one for all, or one for each family."""
+    """Which features a law has.
+
+    Attributes:
+        amount: the amounts.
+        slope: whether families share the slope or have slopes of their own.
+        intercept: the same for the intercept.
+        families: families of the training rows.
+    """
 
     amount: Amount
     slope: Shared
@@ -34,7 +41,7 @@ def design(view: View, amount: Amount, slope: Shared, intercept: Shared) -> Desi
 
 
 def features(view: View, design: Design) -> Float[np.ndarray, "row feature"]:
-    """One column for each coefficient; NaN where an amount is unknown. An intercept for all is not among them."""
+    """One column for each coefficient except a shared intercept; NaN where an amount is unknown."""
     logs = _logs(view, design.amount)
     member = (view.family[:, None] == np.array(design.families)).astype(float)
     member[~member.any(axis=1)] = 1 / len(design.families)
@@ -44,22 +51,22 @@ def features(view: View, design: Design) -> Float[np.ndarray, "row feature"]:
 
 
 def known_rows(view: View, design: Design) -> tuple[Float[np.ndarray, "known feature"], Bool[np.ndarray, " row"]]:
-    """Features of the training rows whose amounts are known, and which rows these are.
+    """The features of the training rows whose amounts are known, and the mask of these rows.
 
-    Raises: NotApplicable if there are fewer than two.
+    Raises: NotApplicable if there are fewer than two such rows.
     """
     x = features(view, design)
     rows = view.train & ~np.isnan(x).any(axis=1)
     if rows.sum() < 2:
         raise NotApplicable(
-            f"expected two or more training rows with known {design.amount}, found {rows.sum()}; "
+            f"expected at least two training rows with known {design.amount}, found {rows.sum()}; "
             f"give {design.amount} of more models"
         )
     return x[rows], rows
 
 
 def _logs(view: View, amount: Amount) -> Float[np.ndarray, "row amount"]:
-    """Natural logs of 1e9 parameters, 1e12 tokens, their product of logs, or 1e21 FLOPs."""
+    """Natural logs of parameters / 1e9, tokens / 1e12 and the product of these logs, or of FLOPs / 1e21."""
     size, tokens = np.log(view.params / 1e9), np.log(view.tokens / 1e12)
     if amount == "params and tokens":
         return np.column_stack([tokens, size, size * tokens])

@@ -1,6 +1,6 @@
-"""What anyone would guess from the family's name: its mean score, or the score of its last known model.
+"""Simple guesses from the family: its mean score, or the score of its largest known model.
 
-A family that the training rows do not have gets the average of what the known families would get.
+A family without training rows gets the average of the guesses for the known families.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ __all__ = ["family_mean", "last_of_family"]
 
 
 def family_mean() -> PointMethod:
-    """Mean of the training rows of the family."""
+    """The method that predicts the mean of the training rows of the family."""
     return PointMethod("mean of the family", "no model", frozenset({"family"}), partial(_learn, last=False))
 
 
 def last_of_family() -> PointMethod:
-    """Score of the training row of the family with the most training compute.
+    """The method that predicts the score of the training row of the family with the most training compute.
 
-    Compute is FLOPs where known for all of the family's rows, else parameters; without either, the mean.
+    Compute is FLOPs if known for all rows of the family, otherwise parameters. Without either, the mean is used.
     """
     return PointMethod("last known model of the family", "no model", frozenset({"family"}), partial(_learn, last=True))
 
@@ -35,7 +35,7 @@ def _learn(view: View, key: jax.Array, last: bool) -> Law:
     for family in sorted(set(view.family[view.train].tolist())):
         rows = view.take(view.train & (view.family == family))
         amount = _compute(rows) if last else np.zeros(len(rows.family))
-        guess[family] = np.array([_at_most(y, amount) for y in rows.target.T])
+        guess[family] = np.array([_at_largest(y, amount) for y in rows.target.T])
     everyone = np.nanmean(list(guess.values()), axis=0)
     filled = {family: np.where(np.isnan(value), everyone, value) for family, value in guess.items()}
     return partial(_predict, filled, everyone)
@@ -48,8 +48,8 @@ def _compute(rows: View) -> Float[np.ndarray, " row"]:
     return np.zeros(len(rows.family))
 
 
-def _at_most(y: np.ndarray, amount: np.ndarray) -> float:
-    """Mean score of the rows with the largest amount among those with a score; NaN without any."""
+def _at_largest(y: np.ndarray, amount: np.ndarray) -> float:
+    """Mean score of the rows with the largest amount among rows with a score; NaN without scores."""
     known = ~np.isnan(y)
     if not known.any():
         return float("nan")

@@ -1,8 +1,8 @@
-"""One number for each model, and a sigmoid with free asymptotes from it to each target.
+"""Predicts each target from one number for each model (an index), by a sigmoid with free asymptotes.
 
     score = b + a / (1 + exp(-k (x - x0))),   0 <= a <= 1, 0 <= b <= 1
 
-Step two of Bhagia et al. 2024 (arXiv 2412.04403), least squares; also the "plain sigmoid" of a mean loss.
+Least squares, as in step two of Bhagia et al. 2024 (arXiv 2412.04403); also used for the mean loss.
 """
 
 from __future__ import annotations
@@ -22,7 +22,14 @@ __all__ = ["IndexCurve", "apply_curves", "fit_curve", "fit_curves", "loss_per_by
 
 
 class IndexCurve(NamedTuple):
-    """`height` a, `slope` k (below 0 where scores fall with x), `middle` x0, `base` b."""
+    """The parameters of one curve.
+
+    Attributes:
+        height: a.
+        slope: k, below 0 if scores fall with x.
+        middle: x0.
+        base: b.
+    """
 
     height: float
     slope: float
@@ -33,23 +40,28 @@ class IndexCurve(NamedTuple):
 def fit_curves(
     view: View, index: Float[np.ndarray, "row target"], begin: list[IndexCurve] | None = None
 ) -> list[IndexCurve]:
-    """Fit every target to the rows where it and its index are known; `begin`: the one start of each, if given.
+    """Fit a curve for each target to the rows in which target and index are known.
 
-    Raises: InputError for fewer than two of them.
+    Args:
+        view: the data.
+        index: the index of each row for each target.
+        begin: starting points, one for each target; None for the default starts.
+
+    Raises: InputError for fewer than two such rows.
     """
     found = []
     for target, (x, y) in enumerate(zip(index.T, view.target.T, strict=True)):
         known = ~np.isnan(y) & ~np.isnan(x)
         if known.sum() < 2:
             raise InputError(
-                f"expected two or more training rows with losses and a score, found {known.sum()}; give more"
+                f"expected at least two training rows with losses and a score, found {known.sum()}; give more models"
             )
         found.append(fit_curve(x[known], y[known], None if begin is None else begin[target]))
     return found
 
 
 def apply_curves(curves: list[IndexCurve], index: Float[np.ndarray, "row target"]) -> Float[np.ndarray, "row target"]:
-    """Scores; NaN where the index is."""
+    """Scores for this index; NaN where the index is NaN."""
     height, slope, middle, base = np.array(curves).T
     return base + height * expit(slope * (index - middle))
 
@@ -57,7 +69,10 @@ def apply_curves(curves: list[IndexCurve], index: Float[np.ndarray, "row target"
 def fit_curve(
     index: Float[np.ndarray, " row"], y: Float[np.ndarray, " row"], begin: IndexCurve | None = None
 ) -> IndexCurve:
-    """From `begin`; else the best of three starts: between the extremes of y, and towards a 1 that no row reached."""
+    """Fit one curve from `begin`, or take the best fit from three starts.
+
+    One start has its asymptotes at the extremes of y; the others rise towards a score of 1 that no row has.
+    """
     centre, scale = index.mean(), index.std() or 1.0
     x = (index - centre) / scale
     sign = 1.0 if np.cov(x, y)[0, 1] > 0 else -1.0
@@ -86,10 +101,10 @@ def fit_curve(
 
 
 def loss_per_byte(view: View) -> Float[np.ndarray, " row"]:
-    """Mean loss of every row in nats per byte, over all units; NaN where one of them is unknown.
+    """Mean loss of every row in nats per byte, over all units; NaN if the loss on a unit is unknown.
 
     Raises: NotApplicable for a view without losses.
     """
     if not view.loss.shape[1]:
-        raise NotApplicable("expected token losses, found none; give losses beside the scores")
+        raise NotApplicable("expected token losses, found none; give losses as well as scores")
     return view.loss.sum(axis=1) / view.size.sum()

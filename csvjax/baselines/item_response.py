@@ -1,10 +1,10 @@
-"""One capability for each model, difficulty and slope for each benchmark: the Epoch capabilities index.
+"""The Epoch capabilities index: one capability for each model, a difficulty and a slope for each benchmark.
 
     score[m, b] = sigmoid(alpha[b] (C[m] - D[b])),   least squares + 0.1 mean(C^2, D^2, alpha^2)
 
 Ho et al. 2025 (arXiv 2512.00193): two-parameter item response without floors; alpha in [0.1, 10], C and D in [-10, 10],
-alpha of one benchmark is 1. Benchmark parameters come from the training rows, the capability of any other row from the
-benchmarks that may be seen of it.
+alpha of one benchmark is 1. The parameters of benchmarks come from the training rows; the capability of any other
+row comes from the benchmarks that it shows.
 """
 
 from __future__ import annotations
@@ -30,7 +30,13 @@ _FLATTEST, _STEEPEST = 0.1, 10.0
 
 
 class Items(NamedTuple):
-    """`slope` alpha and `difficulty` D [benchmark]; `weight`: of C^2 in the penalty."""
+    """The parameters of the benchmarks.
+
+    Attributes:
+        slope: alpha [benchmark].
+        difficulty: D [benchmark].
+        weight: weight of C^2 in the penalty.
+    """
 
     slope: Float[np.ndarray, " benchmark"]
     difficulty: Float[np.ndarray, " benchmark"]
@@ -38,7 +44,7 @@ class Items(NamedTuple):
 
 
 def item_response() -> PointMethod:
-    """The capability of a row to predict is inferred from its other benchmarks; NaN without any."""
+    """The method. The capability of a row is inferred from its other benchmarks; without any, predictions are NaN."""
     return PointMethod(
         name="one-dimensional item response",
         source="Ho et al. 2025, arXiv 2512.00193, Epoch capabilities index",
@@ -49,7 +55,7 @@ def item_response() -> PointMethod:
 
 def _learn(view: View, key: jax.Array) -> Law:
     if np.isnan(view.score[view.train]).all():
-        raise NotApplicable("expected scores on benchmarks that are not predicted, found none; give more benchmarks")
+        raise NotApplicable("expected scores on benchmarks other than the targets, found none; give more benchmarks")
     items = fit_items(np.hstack([view.score, view.target])[view.train])
     return partial(_predict, items)
 
@@ -81,7 +87,7 @@ def fit_items(score: Float[np.ndarray, "row benchmark"]) -> Items:
         level, difficulty, slope = unpack(p)
         share = expit(slope[b] * (level[m] - difficulty[b]))
         steep = share * (1 - share)
-        full = np.zeros((len(y), size + 1))  # the first slope, which is fixed, is cut out below
+        full = np.zeros((len(y), size + 1))  # the first slope is fixed and removed below
         full[cells, m] = steep * slope[b]
         full[cells, rows + b] = -steep * slope[b]
         full[cells, rows + benchmarks + b] = steep * (level[m] - difficulty[b])
@@ -90,16 +96,16 @@ def fit_items(score: Float[np.ndarray, "row benchmark"]) -> Items:
     free = np.repeat([_WIDEST, _STEEPEST], [rows + benchmarks, benchmarks - 1])
     lower = np.where(np.arange(size) < rows + benchmarks, -_WIDEST, _FLATTEST)
     start = np.zeros(size)
-    start[:rows] = np.nan_to_num(np.nanmean(score, axis=1) - np.nanmean(score))  # any order of the rows but a tie
+    start[:rows] = np.nan_to_num(np.nanmean(score, axis=1) - np.nanmean(score))  # rows must not all start equal
     start[rows + benchmarks :] = 1.0
     _, difficulty, slope = unpack(least_squares(residual, start, jacobian, bounds=(lower, free)).x)
     return Items(slope, difficulty, weight)
 
 
 def capability(items: Items, score: Float[np.ndarray, "row benchmark"]) -> Float[np.ndarray, " row"]:
-    """C of each row by penalised least squares over its scores; NaN for a row without any.
+    """The capability C of each row, by penalised least squares over its scores; NaN for a row without scores.
 
-    The best of a grid over [-10, 10], refined by Gauss-Newton steps.
+    The best point of a grid over [-10, 10] is refined by Gauss-Newton steps.
     """
     seen = ~np.isnan(score)
     y = np.where(seen, score, 0.0)

@@ -1,11 +1,11 @@
-"""The latent law: capabilities linear in size and tokens with correlated family effects, beta-distributed scores.
+"""The latent law: capabilities are linear in size and tokens with correlated family effects; scores are Beta.
 
     mu[m, b] = floor[b] + (1 - floor[b]) sigmoid((x[m] . B + a[f(m)]) . Lambda[:, b] + c[b])
     y[m, b]  ~ Beta(phi[b] mu, phi[b] (1 - mu)),   a[f] ~ Normal(0, R), R a correlation matrix
 
-x: standardised log size, log tokens and their product; Lambda is diagonal and positive on the first K benchmarks
-(arXiv 2512.06553). The authors maximise the likelihood by Monte Carlo on a GPU; here the family effects have a normal
-approximation each, whose lower bound of the likelihood is maximised with the parameters, from several starts.
+x: standardised log size, log tokens and their product; Lambda is diagonal and positive on the first K benchmarks (arXiv
+2512.06553). The authors maximise the likelihood by Monte Carlo on a GPU. Here the effects of each family have a normal
+approximation, and the lower bound of the likelihood is maximised over it and the parameters, from several starts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from csvjax.types import AnyArray
 
 __all__ = ["LatentFit", "LatentLaw", "latent_law"]
 
-_POINTS = 16  # of a family's effects, in pairs of opposite sign
+_POINTS = 16  # points at which the effects of a family are averaged, in pairs of opposite sign
 _STARTS, _SHORT, _LONG = 4, 150, 1500
 _EDGE = 1e-3
 _LEAST = 1e-6
@@ -37,7 +37,7 @@ _LEAST = 1e-6
 
 @dataclass(frozen=True)
 class LatentLaw:
-    """`capabilities`: K."""
+    """The method with K = `capabilities`."""
 
     capabilities: int
     name: str = "latent law with a beta likelihood"
@@ -46,15 +46,15 @@ class LatentLaw:
 
     @float64
     def fit(self, view: View, key: jax.Array) -> LatentFit:
-        """Maximise the bound on the scores of the training rows.
+        """Maximise the lower bound of the likelihood of the training scores.
 
-        Raises: NotApplicable where no training row has size and tokens.
+        Raises: NotApplicable if no training row has size and tokens.
         """
         view = view.only(self.needs)
         raw = _amounts(view)
         rows = view.train & np.isfinite(raw).all(axis=1)
         if not rows.any():
-            raise NotApplicable("expected training rows with size and tokens, found none; give them")
+            raise NotApplicable("expected training rows with size and tokens, found none; give params and tokens")
         centre, unit = raw[rows].mean(axis=0), raw[rows].std(axis=0)
         unit = np.where(unit > 0, unit, 1.0)
         families, member = np.unique(view.family[rows], return_inverse=True)
@@ -64,13 +64,13 @@ class LatentLaw:
             (raw[rows] - centre) / unit, np.clip(y[row, benchmark], _EDGE, 1 - _EDGE), row, benchmark, member[row]
         )
         k = min(self.capabilities, y.shape[1])
-        shape = Shape(k, y.shape[1], len(families))
+        counts = Counts(k, y.shape[1], len(families))
         drawn = norm.ppf(qmc.Sobol(k, seed=0).random(_POINTS // 2) * (1 - 1e-6) + 5e-7)
         noise = jnp.asarray(np.concatenate([drawn, -drawn]))
         floor = view.bounds[0]
 
         def bound(p: np.ndarray) -> tuple[float, np.ndarray]:
-            value, slope = _bound_and_slope(p, shape, cells, floor, noise)
+            value, slope = _bound_and_slope(p, counts, cells, floor, noise)
             return float(value), np.asarray(slope)
 
         def descend(start: np.ndarray, steps: int) -> tuple[float, np.ndarray]:
@@ -78,14 +78,14 @@ class LatentLaw:
             return float(found.fun), found.x
 
         rng = generator(key)
-        short = [descend(_start(shape, cells, floor, rng), _SHORT) for _ in range(_STARTS)]
+        short = [descend(_start(counts, cells, floor, rng), _SHORT) for _ in range(_STARTS)]
         loss, x = descend(min(short, key=lambda fit: fit[0])[1], _LONG)
-        parts = jax.tree.map(np.asarray, _unpack(jnp.asarray(x), shape))
+        parts = jax.tree.map(np.asarray, _unpack(jnp.asarray(x), counts))
         return LatentFit(self, parts, centre, unit, families, floor, -loss)
 
 
 class Cells(NamedTuple):
-    """Standardised amounts x [row, 3], and of each observed cell its score, row, benchmark and family."""
+    """Standardised amounts x [row, 3], and score, row, benchmark and family of each observed cell."""
 
     x: Float[AnyArray, "row amount"]
     y: Float[AnyArray, " cell"]
@@ -94,7 +94,7 @@ class Cells(NamedTuple):
     family: Int[AnyArray, " cell"]
 
 
-class Shape(NamedTuple):
+class Counts(NamedTuple):
     """Numbers of capabilities, benchmarks and families."""
 
     capabilities: int
@@ -103,8 +103,16 @@ class Shape(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """gain B [amount, K], loading Lambda [K, benchmark], intercept c, log of phi, root of R [K, K], and of each
-    family's effects before that root their mean and log standard deviation [family, K].
+    """The parameters.
+
+    Attributes:
+        gain: B [amount, k].
+        loading: Lambda [k, benchmark].
+        intercept: c [benchmark].
+        log_phi: log phi [benchmark].
+        root: Cholesky factor of R [k, k].
+        mean: mean of the family effects before multiplication by the root [family, k].
+        log_sd: log standard deviation of these effects [family, k].
     """
 
     gain: Float[Array, "amount k"]
@@ -116,8 +124,8 @@ class Parts(NamedTuple):
     log_sd: Float[Array, "family k"]
 
 
-def _unpack(p: Array, shape: Shape) -> Parts:
-    k, b, f = shape
+def _unpack(p: Array, counts: Counts) -> Parts:
+    k, b, f = counts
     sizes = [3 * k, k, k * (b - k), b, b, k * (k + 1) // 2, f * k, f * k]
     gain, diagonal, free, intercept, log_phi, low, mean, log_sd = jnp.split(p, np.cumsum(sizes)[:-1])
     loading = jnp.hstack([jnp.diag(jnp.exp(diagonal)), free.reshape(k, b - k)])
@@ -126,8 +134,8 @@ def _unpack(p: Array, shape: Shape) -> Parts:
     return Parts(gain.reshape(3, k), loading, intercept, log_phi, root, mean.reshape(f, k), log_sd.reshape(f, k))
 
 
-def _start(shape: Shape, cells: Cells, floor: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    k, b, f = shape
+def _start(counts: Counts, cells: Cells, floor: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    k, b, f = counts
     mean = np.array([cells.y[cells.benchmark == j].mean() for j in range(b)])
     intercept = logit(np.clip((mean - floor) / (1 - floor), 0.02, 0.98))
     low = np.eye(k)[np.tril_indices(k)] + 0.1 * rng.standard_normal(k * (k + 1) // 2)
@@ -136,9 +144,9 @@ def _start(shape: Shape, cells: Cells, floor: np.ndarray, rng: np.random.Generat
     return np.concatenate([*parts, 0.1 * rng.standard_normal(f * k), np.full(f * k, -1.0)])
 
 
-def _bound(p: Array, shape: Shape, cells: Cells, floor: AnyArray, noise: Float[Array, "point k"]) -> Float[Array, ""]:
-    """Minus the lower bound of the log-likelihood, for each cell."""
-    parts = _unpack(p, shape)
+def _bound(p: Array, counts: Counts, cells: Cells, floor: AnyArray, noise: Float[Array, "point k"]) -> Float[Array, ""]:
+    """Minus the lower bound of the log-likelihood, divided by the number of cells."""
+    parts = _unpack(p, counts)
     effect = (parts.mean + jnp.exp(parts.log_sd) * noise[:, None, :]) @ parts.root.T  # [point, family, k]
     theta = (cells.x @ parts.gain)[cells.row] + effect[:, cells.family]
     eta = jnp.sum(theta * parts.loading.T[cells.benchmark], axis=-1) + parts.intercept[cells.benchmark]
@@ -152,12 +160,12 @@ def _bound(p: Array, shape: Shape, cells: Cells, floor: AnyArray, noise: Float[A
     return (apart - jnp.sum(jnp.mean(likelihood, axis=0))) / len(cells.y)
 
 
-_bound_and_slope = jax.jit(jax.value_and_grad(_bound), static_argnames="shape")
+_bound_and_slope = jax.jit(jax.value_and_grad(_bound), static_argnames="counts")
 
 
 @dataclass(frozen=True, eq=False)
 class LatentFit:
-    """`bound`: of the log-likelihood, for each cell. A family that is not in the fit has effects of zero."""
+    """The fitted law. `bound` is the lower bound of the log-likelihood per cell. A new family has effects of 0."""
 
     method: LatentLaw
     parts: Parts
@@ -168,13 +176,13 @@ class LatentFit:
     bound: float
 
     def predict(self, view: View) -> Float[np.ndarray, "row target"]:
-        """mu at the mean of the family's effects."""
+        """mu at the mean of the family effects."""
         view = view.only(self.method.needs)
         mean, _ = self._effects(view)
         return self._mu(view, mean)
 
     def draws(self, view: View, key: jax.Array, count: int) -> Float[np.ndarray, "draw row target"]:
-        """Beta-distributed scores at draws of the family's effects; parameters are at their optimum, as published."""
+        """Beta draws at draws of the family effects; as published, the parameters are fixed at their optimum."""
         view, rng = view.only(self.method.needs), generator(key)
         mean, sd = self._effects(view)
         mu = self._mu(view, mean + sd * rng.standard_normal((count, 1, mean.shape[1])))
@@ -200,5 +208,5 @@ def _amounts(view: View) -> Float[np.ndarray, "row 3"]:
 
 
 def latent_law() -> LatentLaw:
-    """With four capabilities, the published number; it has the least error on the test models."""
+    """The law with four capabilities, the published number, which has the smallest error on the test models."""
     return LatentLaw(4)

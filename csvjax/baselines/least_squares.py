@@ -1,4 +1,4 @@
-"""A sigmoid of a linear combination by least squares from one start, the link of the observational scaling laws.
+"""Fits a sigmoid of a linear combination by least squares from one start, as in observational scaling laws.
 
     E = b + (1 - b) sigmoid(w . x + c),   0 <= b <= widest floor
 
@@ -18,11 +18,11 @@ __all__ = ["Sigmoid", "Solver", "evaluate", "fit_sigmoid"]
 
 Solver = Literal["quasi-newton", "trust-region"]
 
-_START = 0.03  # of every weight; intercept and floor start at 0
+_START = 0.03  # start of every weight; intercept and floor start at 0
 
 
 class Sigmoid(NamedTuple):
-    """`weight` [feature], `intercept` c, `floor` b."""
+    """The parameters: `weight` w [feature], `intercept` c, `floor` b."""
 
     weight: Float[np.ndarray, " feature"]
     intercept: float
@@ -30,7 +30,7 @@ class Sigmoid(NamedTuple):
 
 
 def evaluate(law: Sigmoid, x: Float[np.ndarray, "row feature"]) -> Float[np.ndarray, " row"]:
-    """b + (1 - b) sigmoid(w . x + c) of each row; NaN where a feature is."""
+    """b + (1 - b) sigmoid(w . x + c) of each row; NaN where a feature is NaN."""
     return law.floor + (1 - law.floor) * expit(x @ law.weight + law.intercept)
 
 
@@ -40,12 +40,16 @@ def fit_sigmoid(
     widest_floor: float = 0.0,
     solver: Solver = "quasi-newton",
 ) -> Sigmoid:
-    """Least squares over the rows, none of which may be missing.
+    """Fit the sigmoid by least squares.
 
-    "quasi-newton": BFGS (L-BFGS-B with a floor) on half the sum of squares with gradients by finite differences, which
-    stops when the largest component of the gradient is below 1e-5. Where scores hardly vary that is before the optimum,
-    and the published errors depend on it: the solver is part of the method. "trust-region": trust-region reflective
-    least squares, which goes on to the optimum.
+    Args:
+        x: features without gaps [row, feature].
+        y: scores without gaps, fractions [row].
+        widest_floor: largest value of the floor b; 0 for no floor.
+        solver: "quasi-newton" is BFGS (L-BFGS-B with a floor) on half the sum of squares with gradients by finite
+            differences. It stops when the largest component of the gradient is below 1e-5, which is before the optimum
+            if scores hardly vary; the published errors depend on this, so the solver is part of the method.
+            "trust-region" is trust-region reflective least squares, which reaches the optimum.
     """
     ones = np.column_stack([np.ones(len(x)), x])
     start = np.concatenate([[0.0], np.full(x.shape[1], _START), [0.0] if widest_floor else []])

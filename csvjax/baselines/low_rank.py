@@ -1,9 +1,9 @@
-"""Logistic curves of several targets whose logits have low rank, fitted with a smooth absolute loss.
+"""Fits logistic curves of several targets whose logits have low rank, with a smooth absolute loss.
 
     mu[m, b] = floor[b] + (ceiling[b] - floor[b]) sigmoid(sum_k (x[m] . A[:, k]) Lambda[k, b] + c[b])
 
-Link and loss (`robust`) of Maia Polo et al. 2024 (arXiv 2412.06540). From several starts: the loss has local optima
-that differ little in the loss and much in the predictions.
+Link and loss (`robust`) are those of Maia Polo et al. 2024 (arXiv 2412.06540). Several starts are needed, because local
+optima differ little in the loss but much in the predictions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,15 @@ __all__ = ["Surface", "evaluate", "fit", "fit_again"]
 
 
 class Surface(NamedTuple):
-    """`to_capability` A [feature, capability]; `loading` Lambda [capability, target]; `intercept` c [target]."""
+    """The parameters.
+
+    Attributes:
+        to_capability: A [feature, capability].
+        loading: Lambda [capability, target].
+        intercept: c [target].
+        floor: floors [target].
+        ceiling: ceilings [target].
+    """
 
     to_capability: Float[np.ndarray, "feature capability"]
     loading: Float[np.ndarray, "capability target"]
@@ -30,7 +38,7 @@ class Surface(NamedTuple):
 
 
 def evaluate(surface: Surface, x: Float[np.ndarray, "row feature"]) -> Float[np.ndarray, "row target"]:
-    """mu of every row and target; NaN where a feature is."""
+    """mu of every row and target; NaN where a feature is NaN."""
     share = expit(x @ surface.to_capability @ surface.loading + surface.intercept)
     return surface.floor + (surface.ceiling - surface.floor) * share
 
@@ -44,9 +52,18 @@ def fit(
     rng: np.random.Generator,
     starts: int,
 ) -> Surface:
-    """The best of `starts` fits to the cells that are seen; y is NaN elsewhere.
+    """The best of several fits to the known cells.
 
-    The first start is the best logit matrix of that rank after a ridge fit of every target, the others are random.
+    The first start is the best logit matrix of this rank after a ridge fit of every target; the others are random.
+
+    Args:
+        x: features [row, feature].
+        y: scores, fractions, NaN where unknown [row, target].
+        floor: floors [target].
+        ceiling: ceilings [target].
+        rank: number of capabilities.
+        rng: the generator of the random starts.
+        starts: number of starts.
     """
 
     def random() -> Surface:
@@ -60,7 +77,7 @@ def fit(
 
 
 def fit_again(surface: Surface, x: Float[np.ndarray, "row feature"], y: Float[np.ndarray, "row target"]) -> Surface:
-    """The fit to other rows from where `surface` is, with fewer steps."""
+    """Fit other rows, starting from `surface`, with fewer steps."""
     return _fit_from(surface, x, y, ((BETA, 200),))[1]
 
 
@@ -75,7 +92,7 @@ def _reduced(x: np.ndarray, y: np.ndarray, floor: np.ndarray, ceiling: np.ndarra
 def _fit_from(
     place: Surface, x: np.ndarray, y: np.ndarray, path: tuple[tuple[float, int], ...]
 ) -> tuple[float, Surface]:
-    """Loss and surface."""
+    """Loss and parameters of a fit from one start."""
     objective, start = _objective(place, x, y)
     loss, p = descend(objective, start, path)
     a, loading, intercept = _unpack(p, place)
@@ -88,7 +105,7 @@ def _unpack(p: np.ndarray, like: Surface) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def _objective(place: Surface, x: np.ndarray, y: np.ndarray) -> tuple[Objective, np.ndarray]:
-    """The mean loss over the seen cells with its gradient, and the place as a vector."""
+    """The mean loss over the known cells with its gradient, and the starting point as a vector."""
     seen = ~np.isnan(y)
     count = seen.sum()
     y = np.where(seen, y, 0.5)

@@ -1,8 +1,8 @@
-"""Completions of the score matrix as methods: targets and other benchmarks are the columns, gaps are predicted.
+"""Methods that complete the score matrix. Its columns are targets and other benchmarks; gaps are predicted.
 
-A row may show some of its targets and not others (`hide` with a mask of cells). Logit bias ALS has the intervals that
-are published with it (`uncertainty`), calibrated on cells hidden inside of what the view shows; soft-impute and nearest
-models have none, and are given the errors that they make on such cells.
+A row may show some of its targets and hide others (`hide` with a mask of cells). Logit bias ALS has its published
+intervals (`uncertainty`), calibrated on known cells that are hidden for this purpose. Soft-impute and nearest models
+have no published intervals; they get their errors on such cells.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SOURCE = "Zeng and Papailiopoulos 2026, arXiv 2606.24020"
 
 @dataclass(frozen=True)
 class MatrixMethod:
-    """A completion. `network`: whether its errors are scaled by a learnt uncertainty of each cell."""
+    """A method that completes the matrix. `network`: whether a network scales its errors for each cell."""
 
     name: str
     recipe: Recipe
@@ -35,14 +35,16 @@ class MatrixMethod:
     needs: frozenset[Need] = frozenset({"scores"})
 
     def fit(self, view: View, key: jax.Array) -> MatrixFit:
-        """Complete what the view shows of all rows.
+        """Complete the matrix of the view.
 
-        Raises: NotApplicable where no row shows some benchmarks and lacks others.
+        Raises: NotApplicable if no row has both known scores and gaps.
         """
         shown = _matrix(view.only(self.needs))
         gaps = np.isnan(shown)
         if (gaps.any(axis=1) == gaps.all(axis=1)).all():
-            raise NotApplicable("expected rows that show scores on some benchmarks, found none; give more benchmarks")
+            raise NotApplicable(
+                "expected rows with scores on some benchmarks and gaps on others, found none; give more benchmarks"
+            )
         scale = find_scale(shown)
         points = np.where(scale.fraction, 100.0, 1.0)
         folds = _hidden(shown, generator(key))
@@ -62,7 +64,7 @@ class MatrixMethod:
 
 @dataclass(frozen=True, eq=False)
 class MatrixFit:
-    """`ratio`: sorted errors of hidden cells in points, over their uncertainty where there is one."""
+    """The fitted method. `ratio`: sorted errors of hidden cells in points, divided by their uncertainty if known."""
 
     method: MatrixMethod
     completion: Completion
@@ -72,24 +74,24 @@ class MatrixFit:
     uncertainty: Uncertainty | None = None
 
     def predict(self, view: View) -> Float[np.ndarray, "row target"]:
-        """Expected scores of each row, from what the view shows of it; NaN for a target without training scores."""
+        """Expected scores of each row from its known scores; NaN for a target without training scores."""
         return self.completion.rows(_matrix(view.only(self.method.needs)))[:, : view.target.shape[1]]
 
     def draws(self, view: View, key: jax.Array, count: int) -> Float[np.ndarray, "draw row target"]:
-        """The prediction, plus errors of hidden cells times the uncertainty of the cell.
+        """The prediction plus errors of hidden cells, scaled by the uncertainty of the cell.
 
-        Their signs are drawn anew: the published intervals are symmetric.
+        The signs of the errors are drawn at random, because the published intervals are symmetric.
         """
         shown, targets = _matrix(view.only(self.method.needs)), view.target.shape[1]
         point = self.completion.rows(shown)[:, :targets]
-        wide = np.ones(point.shape)
+        unit = np.ones(point.shape)
         if self.support is not None and self.uncertainty is not None:
             feature = self.support.features(shown)[:, :targets]
-            wide = self.uncertainty(feature.reshape(-1, feature.shape[2])).reshape(point.shape)
-        # The same places for every row: a row does not depend on the rows beside it.
+            unit = self.uncertainty(feature.reshape(-1, feature.shape[2])).reshape(point.shape)
+        # All rows use the same quantiles, so that a row does not depend on the other rows.
         place = (np.arange(count) + 0.5) / count
         size = np.quantile(np.concatenate([self.ratio, -self.ratio]), generator(key).permutation(place))
-        drawn = point + size[:, None, None] * (wide / self.points[:targets])
+        drawn = point + size[:, None, None] * (unit / self.points[:targets])
         return np.where(self.points[:targets] == 100, np.clip(drawn, 0.0, 1.0), drawn)
 
 
@@ -98,7 +100,7 @@ def _matrix(view: View) -> Matrix:
 
 
 def _hidden(shown: Matrix, rng: np.random.Generator) -> list[Bool[np.ndarray, "model benchmark"]]:
-    """The scores of each row in three parts, each hidden once; a benchmark keeps one score at least."""
+    """Hide each third of the scores of each row once; every benchmark keeps at least one score."""
     part = np.full(shown.shape, -1)
     for row, known in zip(part, ~np.isnan(shown), strict=True):
         row[known] = rng.permutation(int(known.sum())) % _FOLDS
@@ -109,7 +111,7 @@ def _hidden(shown: Matrix, rng: np.random.Generator) -> list[Bool[np.ndarray, "m
 
 
 def logit_als() -> MatrixMethod:
-    """Logit bias ALS of rank 2 with conformal intervals of a learnt uncertainty."""
+    """Logit bias ALS of rank 2, with conformal intervals scaled by a learnt uncertainty."""
     return MatrixMethod("logit bias ALS", Recipe(), network=True)
 
 

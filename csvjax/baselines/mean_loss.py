@@ -1,4 +1,4 @@
-"""A sigmoid of the mean loss, for each target alone: what weighing of tokens has to beat.
+"""Predicts each target by a sigmoid of the mean loss, the reference for methods that weight tokens.
 
     score = b + a / (1 + exp(-k (L - L0))),   L in nats per byte
 
@@ -22,7 +22,7 @@ __all__ = ["mean_loss"]
 
 
 def mean_loss() -> PointMethod:
-    """The mean over all units, weighed by bytes."""
+    """The method, with the mean loss over all units in nats per byte."""
     return PointMethod(
         "mean loss", "Ge et al. 2025, arXiv 2506.13216, equal weights", frozenset({"losses"}), _learn, _refit
     )

@@ -1,4 +1,4 @@
-"""The one interface of everything that predicts scores: fit a view, then predict a view, as a mean and as draws.
+"""The interface of all methods that predict scores: fit a view, then predict the rows of a view.
 
     fitted = method.fit(view, key)
     fitted.predict(view)             [row, target]         point prediction
@@ -6,15 +6,15 @@
 
 The contract, which the referee relies on:
 
-- A method sees a `View` and nothing else. What is NaN or "" there is not to be seen; the targets that are there are its
-  training data. It may use whatever the view shows of other rows, but `predict` and `draws` of a row depend on that row
-  and on the fit alone.
-- Scores are fractions. Where a method has no answer (a row without compute, say) its prediction and all its draws are
-  NaN; that is counted, and is no failure. If it cannot fit at all it raises an `InputError` that says why; a
-  `NotApplicable` if the view has nothing of what it learns from.
-- `draws` are draws of what would be observed, noise of models and items included, not of the mean score. They may be
-  any exchangeable sample; the referee sees nothing else of a method's uncertainty.
-- Same view, same key: same numbers.
+- A method sees only a `View`. NaN and "" in it are hidden values; the targets that it shows are the training data. In
+  `fit` a method may use everything in the view, but `predict` and `draws` for a row depend only on this row and the
+  fit.
+- Scores are fractions. If a method cannot predict a row (one without compute, for example), its prediction and all its
+  draws are NaN; this is counted, but is no failure. A method that cannot be fitted raises an `InputError` with the
+  reason, and a `NotApplicable` if the view has none of the data that the method learns from.
+- `draws` are draws of an observed score, with the noise of models and items, not of the mean score. They may be any
+  exchangeable sample; the referee judges the uncertainty of a method by them alone.
+- The same view and the same key give the same numbers.
 """
 
 from __future__ import annotations
@@ -32,27 +32,30 @@ __all__ = ["Fitted", "Method", "NotApplicable", "generator"]
 
 
 class NotApplicable(InputError):
-    """The view has nothing at all of what the method learns from: no losses, no compute."""
+    """The view has none of the data that the method learns from, such as losses or compute."""
 
 
 @runtime_checkable
 class Fitted(Protocol):
-    """A method whose parameters are known."""
+    """A fitted method."""
 
     def predict(self, view: View) -> Float[np.ndarray, "row target"]:
-        """Point prediction of every row and target of `view`; NaN without an answer."""
+        """Point prediction for every row and target, a fraction; NaN where the method cannot predict."""
         ...
 
     def draws(self, view: View, key: jax.Array, count: int) -> Float[np.ndarray, "draw row target"]:
-        """`count` predictive draws of an observed score of every row and target; NaN without an answer."""
+        """`count` draws of an observed score for every row and target; NaN where the method cannot predict."""
         ...
 
 
 @runtime_checkable
 class Method(Protocol):
-    """A way to predict scores.
+    """A method that predicts scores.
 
-    `name`: as tables show it. `source`: paper and equation. `needs`: what it must see of a row to predict it.
+    Attributes:
+        name: name for tables.
+        source: paper and equation.
+        needs: what it must see of a row to predict it.
     """
 
     @property
@@ -67,11 +70,11 @@ class Method(Protocol):
     def fit(self, view: View, key: jax.Array) -> Fitted:
         """Fit the targets that `view` shows.
 
-        Raises: InputError if the view lacks what the method learns from.
+        Raises: InputError if the view does not have the data that the method learns from.
         """
         ...
 
 
 def generator(key: jax.Array) -> np.random.Generator:
-    """A numpy generator for the parts that numpy and scipy compute."""
+    """A NumPy generator from a JAX key, for code that uses NumPy and SciPy."""
     return np.random.default_rng(np.asarray(jax.random.key_data(key)))

@@ -1,9 +1,10 @@
-"""Observational scaling laws: downstream scores from principal components of benchmarks, or from compute.
+"""Observational scaling laws: predict scores from principal components of other benchmarks, or from compute.
 
     E = b + (1 - b) sigmoid(beta . S + alpha),   S: components of the other benchmarks, log size or log FLOPs
 
-Ruan et al. 2024 (arXiv 2405.10938), eqs. 1, 3, 5 and 6. Each target is fitted alone, to its own training rows: those
-are the rows that fit the imputation and the components too. A score is rescaled from [floor, ceiling] to [0, 1] first.
+Ruan et al. 2024 (arXiv 2405.10938), eqs. 1, 3, 5 and 6. Each target has a fit of its own to the rows in which it is
+known, which also determine the imputation and the components. A score is rescaled from [floor, ceiling] to [0, 1]
+first.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ __all__ = ["Amount", "observational_compute", "observational_index", "observatio
 Amount = Literal["params", "flops"]
 
 _SOURCE = "Ruan et al. 2024, arXiv 2405.10938"
-_UNIT = {"params": 1e9, "flops": 1e21}  # a fit that ends before its optimum depends on the units of its features
+_UNIT = {"params": 1e9, "flops": 1e21}  # a fit that stops before its optimum depends on the units of its features
 
 
 def observational_pca(count: int = 3, widest_floor: float = 0.0, solver: Solver = "quasi-newton") -> PointMethod:
-    """`count` principal components of the benchmarks that are not predicted; gaps filled by a component of rank one."""
+    """The method with `count` principal components of the other benchmarks, whose gaps a rank-one component fills."""
     return PointMethod(
         name=f"observational PCA, {count} component{'s' if count > 1 else ''}",
         source=f"{_SOURCE}, eqs. 3, 5, 6",
@@ -40,7 +41,7 @@ def observational_pca(count: int = 3, widest_floor: float = 0.0, solver: Solver 
 
 
 def observational_compute(amount: Amount, widest_floor: float = 0.0, solver: Solver = "quasi-newton") -> PointMethod:
-    """One sigmoid of log parameters or log FLOPs for all families together."""
+    """The method with one sigmoid of log parameters or log FLOPs for all families."""
     return PointMethod(
         name=f"sigmoid of log {amount}",
         source=f"{_SOURCE}, eqs. 2, 6 with one slope and intercept for all families",
@@ -61,7 +62,7 @@ def observational_index(fitted: PointFit, view: View) -> Float[np.ndarray, "row 
 
 def _learn_pca(view: View, key: jax.Array, count: int, widest_floor: float, solver: Solver) -> Law:
     if np.isnan(view.score[view.train]).all():
-        raise NotApplicable("expected scores on benchmarks that are not predicted, found none; give more benchmarks")
+        raise NotApplicable("expected scores on benchmarks other than the targets, found none; give more benchmarks")
     fits = []
     for y in _rescaled(view).T:
         seen = ~np.isnan(y)
@@ -73,7 +74,7 @@ def _learn_pca(view: View, key: jax.Array, count: int, widest_floor: float, solv
 
 
 def _predict_pca(fits: list[tuple[Imputation, Components, Sigmoid]], view: View) -> Float[np.ndarray, "row target"]:
-    """Mean scores; NaN for a row of which no benchmark is known."""
+    """Mean scores; NaN for a row without known benchmarks."""
     known = ~np.isnan(view.score).all(axis=1)
     unit = [evaluate(law, project(basis, impute(gaps, view.score))) for gaps, basis, law in fits]
     return np.where(known[:, None], _raw(view, np.stack(unit, axis=1)), np.nan)

@@ -1,12 +1,13 @@
-"""Perplexity correlations: rank-based weights of texts, then a sigmoid of the weighted loss.
+"""Perplexity correlations: weights texts by rank correlations, then fits a sigmoid of the weighted loss.
 
     estimate[u] = mean over pairs of models of sign(y_g - y_k) (F_u(x_g) - F_u(x_k)),   x = - loss per byte of text u
     w = argmax <estimate, w>   subject to   sum w = 1,   0 <= w[u] <= tau[u]
     score = b + a / (1 + exp(-k (w . x - x0)))
 
-Thrush et al. 2024 (arXiv 2409.05816): the estimator "sign_cdf", F_u the ranks among the training models, which is w of
-a single-index model up to scale; and its linear projection to the capped simplex, which does not depend on that scale.
-tau[u] is the share of bytes of a text over the share of the text that may be chosen, which is ours to set: a half.
+Thrush et al. 2024 (arXiv 2409.05816). The estimator is "sign_cdf": F_u are the ranks among the training models, and the
+estimate is the w of a single-index model up to scale. Its linear projection to the capped simplex does not depend on
+the scale. tau[u] is the share of bytes of a text divided by the share of the text that may have weight, for which we
+use 1/2.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ __all__ = ["pair_estimate", "perplexity_correlations", "to_capped_simplex"]
 
 
 def perplexity_correlations(chosen: float = 0.5) -> PointMethod:
-    """`chosen`: the least share of the text, by bytes, that has weight."""
+    """The method. `chosen` is the smallest share of the text, in bytes, that has weight."""
     return PointMethod(
         name="perplexity correlations",
         source="Thrush et al. 2024, arXiv 2409.05816, sign_cdf, linear projection",
@@ -38,9 +39,9 @@ def perplexity_correlations(chosen: float = 0.5) -> PointMethod:
 
 
 def pair_estimate(x: Float[np.ndarray, "lm unit"], y: Float[np.ndarray, " lm"]) -> Float[np.ndarray, " unit"]:
-    """Mean over the ordered pairs of different models of sign(y_g - y_k) (F(x_g) - F(x_k)), F the ranks over M.
+    """Mean over ordered pairs of different models of sign(y_g - y_k) (F(x_g) - F(x_k)), with F = rank / M.
 
-    A double sum over pairs is one over models: sum_gk sign(y_g - y_k) (F_g - F_k) = 2 sum_g F_g sum_k sign(y_g - y_k).
+    The sum over pairs is one over models: sum_gk sign(y_g - y_k) (F_g - F_k) = 2 sum_g F_g sum_k sign(y_g - y_k).
     """
     count = len(y)
     share = rankdata(x, axis=0) / count
@@ -49,20 +50,20 @@ def pair_estimate(x: Float[np.ndarray, "lm unit"], y: Float[np.ndarray, " lm"]) 
 
 
 def to_capped_simplex(
-    estimate: Float[np.ndarray, " unit"], most: Float[np.ndarray, " unit"]
+    estimate: Float[np.ndarray, " unit"], cap: Float[np.ndarray, " unit"]
 ) -> Float[np.ndarray, " unit"]:
-    """argmax <estimate, w> with 0 <= w <= most and sum w = 1: the largest estimates get all that they may.
+    """argmax <estimate, w> with 0 <= w <= cap and sum w = 1: the largest estimates get their caps.
 
-    Raises: InputError if `most` sums to less than 1.
+    Raises: InputError if the caps sum to less than 1.
     """
-    if most.sum() < 1 - 1e-9:
+    if cap.sum() < 1 - 1e-9:
         raise InputError(
-            f"expected caps that sum to 1 or more, found {most.sum():g}; choose a smaller share of the text"
+            f"expected caps that sum to at least 1, found {cap.sum():g}; choose a smaller share of the text"
         )
     order = np.argsort(-estimate, kind="stable")
-    before = np.concatenate([[0.0], np.cumsum(most[order])[:-1]])
-    weight = np.empty_like(most)
-    weight[order] = np.clip(1 - before, 0.0, most[order])
+    before = np.concatenate([[0.0], np.cumsum(cap[order])[:-1]])
+    weight = np.empty_like(cap)
+    weight[order] = np.clip(1 - before, 0.0, cap[order])
     return weight
 
 
@@ -84,7 +85,7 @@ def _weights(view: View, chosen: float) -> Float[np.ndarray, "unit target"]:
         known = whole & ~np.isnan(y)
         if known.sum() < 2:
             raise InputError(
-                f"expected two or more training rows with losses and a score, found {known.sum()}; give more"
+                f"expected at least two training rows with losses and a score, found {known.sum()}; give more models"
             )
         estimate = pair_estimate(-view.loss[known] / view.size, y[known])
         weights.append(to_capped_simplex(estimate, view.size / view.size.sum() / chosen))

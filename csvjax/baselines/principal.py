@@ -2,8 +2,8 @@
 
     B_m = Gamma S_m,   Gamma orthonormal (eq. 5): principal components, centred but not standardised
 
-Gaps are filled before by repeated projection on the first component of the *standardised* table. Everything is fitted
-on the training rows; other rows are projected with what the training rows gave.
+Gaps are filled first, by repeated projection on the first component of the *standardised* table. Everything is fitted
+to the training rows; other rows are projected with the result.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ _TOLERANCE = 1e-12  # of a standardised score
 
 
 class Components(NamedTuple):
-    """`centre` [benchmark], `axes` [component, benchmark]: orthonormal, largest loading of each positive."""
+    """`centre` [benchmark] and orthonormal `axes` [component, benchmark] with positive largest loadings."""
 
     centre: Float[np.ndarray, " benchmark"]
     axes: Float[np.ndarray, "component benchmark"]
 
 
 def components(table: Float[np.ndarray, "row benchmark"], count: int) -> Components:
-    """The first `count` principal components of a table without gaps, centred, not standardised.
+    """The first `count` principal components of a table without gaps, centred but not standardised.
 
-    The sign of an axis is that of its largest loading, so that a fit from one start begins at the same place.
+    The largest loading of each axis is made positive, so that a fit from one start always starts at the same point.
     """
     centre = table.mean(axis=0)
     _, _, axes = np.linalg.svd(table - centre, full_matrices=False)
@@ -44,7 +44,7 @@ def project(basis: Components, table: Float[np.ndarray, "row benchmark"]) -> Flo
 
 
 class Imputation(NamedTuple):
-    """Mean and deviation [benchmark] of the training rows, and the component of their standardised, filled table."""
+    """Mean and deviation [benchmark] of the training rows, and the component of their standardised, completed table."""
 
     mean: Float[np.ndarray, " benchmark"]
     deviation: Float[np.ndarray, " benchmark"]
@@ -64,9 +64,9 @@ def imputation(table: Float[np.ndarray, "row benchmark"], rank: int = 1) -> Impu
 
 
 def impute(fitted: Imputation, table: Float[np.ndarray, "row benchmark"]) -> Float[np.ndarray, "row benchmark"]:
-    """The table with its gaps filled, all of it clipped to [0, 1].
+    """The table with filled gaps, clipped to [0, 1].
 
-    The training table itself is filled by the same rule: its own rounds end at the same fixed point.
+    The training table is filled by the same rule, which ends at the fixed point of its imputation.
     """
     filled, gaps = _begin(table, fitted.mean, fitted.deviation)
     for _ in range(_ROUNDS):
@@ -82,7 +82,7 @@ def _begin(table: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> tuple[
 
 
 def _refine(filled: np.ndarray, gaps: np.ndarray, basis: Components) -> bool:
-    """Replace the gaps of `filled`, in place, by their projection; whether that changed nothing."""
+    """Replace the gaps of `filled` in place by their projection; True if nothing changed."""
     again = (basis.centre + (filled - basis.centre) @ basis.axes.T @ basis.axes)[gaps]
     step = np.abs(again - filled[gaps]).max(initial=0.0)
     filled[gaps] = again

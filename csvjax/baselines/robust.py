@@ -1,10 +1,10 @@
-"""Logistic curves fitted with a smooth absolute loss, every target alone.
+"""Fits a logistic curve for each target, with a smooth absolute loss.
 
     mu[m, b] = floor[b] + (ceiling[b] - floor[b]) sigmoid(x[m] . weight[:, b] + intercept[b])
-    loss     = mean over seen cells of  e^2 / (2 beta) if |e| < beta else |e| - beta / 2,   e = mu - y, beta = 0.01
+    loss     = mean over known cells of  e^2 / (2 beta) if |e| < beta else |e| - beta / 2,   e = mu - y, beta = 0.01
 
-The logistic link of Maia Polo et al. 2024 (arXiv 2412.06540) and the loss of their code. They descend with Adam and
-stop early; here L-BFGS goes on to the optimum, first with a wider beta.
+The logistic link of Maia Polo et al. 2024 (arXiv 2412.06540) and the loss of their code. They use Adam and stop early;
+here L-BFGS reaches the optimum, first with a larger beta.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from threadpoolctl import ThreadpoolController
 __all__ = ["BETA", "Curves", "Objective", "descend", "evaluate", "fit_again", "fit_each", "logits", "ridge", "smooth"]
 
 BETA = 0.01
-_CLIP = 0.02  # how near to floor and ceiling a score may be that is put on the logit scale to begin with
+_CLIP = 0.02  # for the starting logits, scores are kept this far from floor and ceiling
 _RIDGE = 1e-3
 
 
 @runtime_checkable
 class Objective(Protocol):
-    """Value and gradient of a loss."""
+    """A loss with its gradient."""
 
     def __call__(self, p: np.ndarray, beta: float) -> tuple[float, np.ndarray]: ...
 
 
 class Curves(NamedTuple):
-    """`weight` [feature, target]; `intercept`, `floor`, `ceiling` [target]."""
+    """The parameters: `weight` [feature, target]; `intercept`, `floor` and `ceiling` [target]."""
 
     weight: Float[np.ndarray, "feature target"]
     intercept: Float[np.ndarray, " target"]
@@ -42,7 +42,7 @@ class Curves(NamedTuple):
 
 
 def evaluate(curves: Curves, x: Float[np.ndarray, "row feature"]) -> Float[np.ndarray, "row target"]:
-    """mu of every row and target; NaN where a feature is."""
+    """mu of every row and target; NaN where a feature is NaN."""
     span = curves.ceiling - curves.floor
     return curves.floor + span * expit(x @ curves.weight + curves.intercept)
 
@@ -54,9 +54,14 @@ def fit_each(
     ceiling: Float[np.ndarray, " target"],
     learn_floor: bool = False,
 ) -> Curves:
-    """Every target alone, to the rows where it is seen; y is NaN elsewhere.
+    """Fit each target to the rows in which it is known.
 
-    With `learn_floor` the floor is fitted too, from two starts: the floor given, and one just below the lowest score.
+    Args:
+        x: features [row, feature].
+        y: scores, fractions, NaN where unknown [row, target].
+        floor: floors [target].
+        ceiling: ceilings [target].
+        learn_floor: fit the floor too, from two starts: the given floor, and one just below the lowest score.
     """
     found = []
     for b in range(y.shape[1]):
@@ -71,7 +76,7 @@ def fit_each(
 def fit_again(
     curves: Curves, x: Float[np.ndarray, "row feature"], y: Float[np.ndarray, "row target"], learn_floor: bool = False
 ) -> Curves:
-    """`fit_each` to other rows, from where `curves` are, with fewer steps."""
+    """Fit other rows as `fit_each` does, starting from `curves`, with fewer steps."""
     found = []
     for b in range(y.shape[1]):
         seen = ~np.isnan(y[:, b])
@@ -119,16 +124,16 @@ def _logit_of(floor: float) -> float:
 
 
 def smooth(error: np.ndarray, beta: float) -> tuple[float, np.ndarray]:
-    """Sum of the loss and its slope in every cell."""
+    """Sum of the loss over all cells, and its slope in each cell."""
     size = np.abs(error)
     value = np.where(size < beta, 0.5 * size * size / beta, size - 0.5 * beta).sum()
     return float(value), np.clip(error / beta, -1.0, 1.0)
 
 
 def descend(objective: Objective, start: np.ndarray, path: tuple[tuple[float, int], ...]) -> tuple[float, np.ndarray]:
-    """Loss and place of the optimum that L-BFGS reaches from `start` along a path of (beta, most steps)."""
+    """Loss and position of the optimum that L-BFGS reaches from `start`, along a path of (beta, step limit)."""
     p, loss = start, np.inf
-    # Matrices of a hundred rows: threads that wait for each other would take ten times the CPU seconds of one.
+    # Matrices have a hundred rows; several threads would wait for each other and take ten times the CPU time of one.
     with _blas().limit(limits=1, user_api="blas"):
         for beta, steps in path:
             options: Any = {"maxiter": steps, "maxfun": 2 * steps, "maxcor": 20, "ftol": 1e-9, "gtol": 1e-8}
@@ -143,8 +148,10 @@ def _blas() -> ThreadpoolController:
 
 
 def logits(y: np.ndarray, floor: np.ndarray | float, ceiling: np.ndarray | float) -> np.ndarray:
+    """Logits of scores between floor and ceiling, clipped away from both."""
     return logit(np.clip((y - floor) / (ceiling - floor), _CLIP, 1 - _CLIP))
 
 
 def ridge(ones: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Coefficients of a regression with a small ridge penalty."""
     return np.linalg.solve(ones.T @ ones + _RIDGE * np.eye(ones.shape[1]), ones.T @ y)

@@ -1,11 +1,11 @@
-"""Sloth with a logistic link: few capabilities, linear in log size and log tokens, with an intercept for each family.
+"""Sloth with a logistic link: few capabilities, linear in log size and log tokens, with family intercepts.
 
     score[m, b] = gamma[b] + (1 - gamma[b]) sigmoid(sum_k Lambda[b, k] theta[m, k] + c[b])
     theta[m, k] = alpha[f, k] + beta[k] . (log D, log N, log D log N)
 
 Maia Polo et al. 2024 (arXiv 2412.06540), section 3; gamma at chance, D in 1e12 tokens, N in 1e9 parameters. Theta is
-identified up to an invertible matrix, which predictions do not depend on. Benchmarks that a row to predict may show are
-not used of it; of the training rows they are fitted together with the targets.
+identified up to an invertible matrix, on which predictions do not depend. Other benchmarks are fitted together with the
+targets for training rows, but are not used for rows to predict.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["sloth"]
 
 
 def sloth(rank: int = 3, starts: int = 4) -> PointMethod:
-    """`rank` capabilities; the best of `starts` fits."""
+    """The method with `rank` capabilities; the best of `starts` fits is used."""
     return PointMethod(
         name=f"Sloth, {rank} capabilities",
         source="Maia Polo et al. 2024, arXiv 2412.06540, section 3, logistic link",
@@ -41,7 +41,7 @@ def sloth(rank: int = 3, starts: int = 4) -> PointMethod:
 
 @dataclass(frozen=True)
 class SlothLaw:
-    """`surface`: of the targets, then of the other benchmarks."""
+    """The fitted law. `surface` has the targets first and then the other benchmarks."""
 
     design: Design
     surface: low_rank.Surface
@@ -54,7 +54,7 @@ class SlothLaw:
 def _learn(view: View, key: jax.Array, rank: int, starts: int) -> Law:
     chosen = design(view, "params and tokens", "shared", "family")
     x, y = _cells(view, chosen)
-    kept = ~np.isnan(y).all(axis=0)  # a benchmark that is no target may have no score at all
+    kept = ~np.isnan(y).all(axis=0)  # another benchmark may have no scores
     floor, ceiling = view.all_bounds
     rank = min(rank, int(kept.sum()))
     fitted = low_rank.fit(x, y[:, kept], floor[kept], ceiling[kept], rank, generator(key), starts)

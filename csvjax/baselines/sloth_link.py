@@ -1,13 +1,14 @@
-"""Sloth with a trained link: a small monotone network for each benchmark in place of the logistic curve.
+"""Sloth with a trained link: a small monotone network for each benchmark instead of the logistic curve.
 
     score[m, b] = gamma[b] + (1 - gamma[b]) sigmoid(net_b(eta[m, b])),   eta = x A Lambda + c   (`sloth`)
     net_b(e) = w3 . tanh(W2 tanh(w1 tanh(e) + a1) + a2) + a3,   1-10-10-1, all weights >= 0, gamma learned
 
-Maia Polo et al. 2024 (arXiv 2412.06540), section 3. The network can bend at will, so that what is fitted is decided by
-the descent as much as by the loss: it is theirs, Adam at rates 0.1, 0.01 and 0.001, times 0.95 after 20 steps without
-improvement, ended after 500 steps without a lower absolute error; the rate with the lowest one wins. They stop at
-100,000 steps, here at 20,000. Single precision, as theirs. Their figures are not reproduced: one start gives 4.6 points
-and another 6.2 where 4.02 are published (all 12 benchmarks, two models of a family seen), so "all" leaves it out.
+Maia Polo et al. 2024 (arXiv 2412.06540), section 3. The network is very flexible, so the optimiser decides the fit as
+much as the loss does. The optimiser is theirs: Adam at rates 0.1, 0.01 and 0.001, multiplied by 0.95 after 20 steps
+without improvement, stopped after 500 steps without a lower absolute error; the rate with the lowest error wins. They
+stop at 100,000 steps, we at 20,000. As theirs, it uses single precision. We could not reproduce their results: one
+start gives 4.6 points and another 6.2, and the published number is 4.02 (all 12 benchmarks, two models of a family
+seen). Therefore "all" leaves this method out.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ __all__ = ["sloth_link"]
 
 _WIDTH = 10
 _RATES = (1e-1, 1e-2, 1e-3)
-_FACTOR, _PATIENCE, _GIVE_UP, _LEAST = 0.95, 20, 500, 1e-5
-_ROWS = 32  # rows come in multiples, so that resamples share their compilation
+_FACTOR, _PATIENCE, _GIVE_UP, _TOLERANCE = 0.95, 20, 500, 1e-5
+_ROWS = 32  # the number of rows is padded to a multiple, so that resamples share compiled code
 
 Params = dict[str, Any]
 
 
 def sloth_link(rank: int = 3, steps: int = 20_000) -> PointMethod:
-    """`rank` capabilities; at most `steps` steps of the descent."""
+    """The method with `rank` capabilities and at most `steps` steps of the optimiser."""
     return PointMethod(
         name=f"Sloth, {rank} capabilities, trained link",
         source="Maia Polo et al. 2024, arXiv 2412.06540, section 3, trained link",
@@ -52,7 +53,7 @@ def sloth_link(rank: int = 3, steps: int = 20_000) -> PointMethod:
 
 @dataclass(frozen=True)
 class LinkLaw:
-    """`params`: of the first targets and then of the other benchmarks, as a pytree of arrays."""
+    """The fitted law. `params` has the targets first and then the other benchmarks."""
 
     design: Design
     params: Params
@@ -72,13 +73,13 @@ def _score(p: Params, x: Float[Array, "row feature"]) -> Float[Array, "row bench
 
 
 def _begin(key: jax.Array, features: int, rank: int, floor: np.ndarray) -> Params:
-    """Normal coefficients; network weights uniform by fan-in, made positive, as a linear layer of PyTorch begins."""
+    """Initial parameters: normal coefficients, and network weights as in a linear layer of PyTorch, made positive."""
     k = jax.random.split(key, 9)
     count = len(floor)
-    wide = float(1 / np.sqrt(_WIDTH))
+    bound = float(1 / np.sqrt(_WIDTH))
 
-    def uniform(at: int, shape: tuple[int, ...], most: float) -> Array:
-        return jax.random.uniform(k[at], shape, minval=-most, maxval=most)
+    def uniform(at: int, shape: tuple[int, ...], limit: float) -> Array:
+        return jax.random.uniform(k[at], shape, minval=-limit, maxval=limit)
 
     safe = np.clip(floor, 1e-5, 1 - 1e-5)
     return {
@@ -87,16 +88,16 @@ def _begin(key: jax.Array, features: int, rank: int, floor: np.ndarray) -> Param
         "intercept": jax.random.normal(k[2], (count,)),
         "w1": jnp.abs(uniform(3, (count, _WIDTH), 1.0)),
         "a1": uniform(4, (count, _WIDTH), 1.0),
-        "w2": jnp.abs(uniform(5, (count, _WIDTH, _WIDTH), wide)),
-        "a2": uniform(6, (count, _WIDTH), wide),
-        "w3": jnp.abs(uniform(7, (count, _WIDTH), wide)),
-        "a3": uniform(8, (count,), wide),
+        "w2": jnp.abs(uniform(5, (count, _WIDTH, _WIDTH), bound)),
+        "a2": uniform(6, (count, _WIDTH), bound),
+        "w3": jnp.abs(uniform(7, (count, _WIDTH), bound)),
+        "a3": uniform(8, (count,), bound),
         "floor": jnp.asarray(np.log(safe / (1 - safe)), jnp.float32),
     }
 
 
 class _State(NamedTuple):
-    """One descent: `plateau` counts steps without a lower loss, `stale` steps without a lower absolute error."""
+    """The state of one descent. `plateau` counts steps without a lower loss, `stale` those without a lower error."""
 
     params: Params
     moments: Any
@@ -135,7 +136,7 @@ def _descend(
         lower = value < s.lowest * (1 - 1e-4)
         waited = jnp.where(lower, 0.0, s.plateau + 1)
         slower = waited > _PATIENCE
-        better = s.error > error + _LEAST
+        better = s.error > error + _TOLERANCE
         return _State(
             params=moved,
             moments=moments,
@@ -167,7 +168,7 @@ def _learn(view: View, key: jax.Array, rank: int, steps: int) -> Law:
 
 
 def _refit(law: Law, view: View, key: jax.Array) -> Law:
-    """From where the law is, at the middle rate."""
+    """Fit again, starting from the law, at the middle rate."""
     assert isinstance(law, LinkLaw)
     x, y = _cells(view, law.design)
     return LinkLaw(law.design, _best(law.params, _RATES[1:2], x, y[:, : len(law.params["floor"])], 1000))

@@ -1,12 +1,12 @@
-"""The two-step ladder: from size and tokens to the loss, from the loss to the score.
+"""The two-step ladder: predict the loss from size and tokens, and the score from the loss.
 
     L(N, D) = A / N^alpha + B / D^beta + E          Huber loss, delta 1e-3, on log L; L-BFGS from many starts
     score(L) = a / (1 + exp(-k (L - L0))) + b       least squares over the training rows
 
-Bhagia et al. 2024 (arXiv 2412.04403); step one is that of Hoffmann et al. 2022 (arXiv 2203.15556), appendix D.2, its
-grid of starts thinned. L is the mean loss of a view, in nats per byte: give the losses of a task's correct answers to
-have theirs. The losses of training rows are used in both steps, those of a row to predict are not: it is known by its
-size and tokens.
+Bhagia et al. 2024 (arXiv 2412.04403). Step one is that of Hoffmann et al. 2022 (arXiv 2203.15556), appendix D.2, with
+fewer starts. L is the mean loss of the view in nats per byte; with losses on the correct answers of a task it is their
+method. Both steps use the losses of training rows. A row to predict is predicted from its size and tokens; its losses
+are not used.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ __all__ = ["LossLaw", "expected_loss", "fit_loss_law", "two_step_ladder"]
 
 _HUBER = 1e-3
 _STARTS = tuple(product((0.0, 10.0, 20.0), (0.0, 10.0, 20.0), (-1.0, 0.5), (0.0, 0.5), (0.0, 0.5)))
-_POLISHED = 4  # starts that go on after a short descent
+_POLISHED = 4  # starts that are continued after a short descent
 _FEWEST = 5  # parameters of the loss law
 
 
 class LossLaw(NamedTuple):
-    """`log_a`, `log_b`, `log_e` of A, B and E; `alpha`, `beta`. N and D are counts."""
+    """The parameters: logs of A, B and E, and alpha and beta. N and D are counts."""
 
     log_a: float
     log_b: float
@@ -45,7 +45,7 @@ class LossLaw(NamedTuple):
 
 
 def two_step_ladder() -> PointMethod:
-    """A ladder of models trained alike; families are not told apart, as published."""
+    """The method. As published, it is for models that were trained alike and ignores families."""
     return PointMethod(
         name="two-step ladder",
         source="Bhagia et al. 2024, arXiv 2412.04403",
@@ -70,13 +70,20 @@ def fit_loss_law(
     loss: Float[np.ndarray, " row"],
     starts: tuple[tuple[float, ...], ...] = _STARTS,
 ) -> LossLaw:
-    """The best of the fits from all starts (log A, log B, log E, alpha, beta).
+    """The best fit from all starts (log A, log B, log E, alpha, beta).
+
+    Args:
+        params: N, number of parameters [row].
+        tokens: D, number of training tokens [row].
+        loss: L, nats per byte [row].
+        starts: starting points.
 
     Raises: InputError for fewer rows than parameters.
     """
     if len(loss) < _FEWEST:
         raise InputError(
-            f"expected at least {_FEWEST} training rows with size, tokens and losses, found {len(loss)}; give more"
+            f"expected at least {_FEWEST} training rows with size, tokens and losses, found {len(loss)}; give "
+            f"more models"
         )
     n, d, y = np.log(params), np.log(tokens), np.log(loss)
 
@@ -105,9 +112,9 @@ def _terms(p: np.ndarray, n: np.ndarray, d: np.ndarray) -> Float[np.ndarray, "3 
 
 
 def _log_sum(terms: np.ndarray) -> Float[np.ndarray, " row"]:
-    """log of the sum of exponentials; scipy's is slow for small arrays."""
-    most = terms.max(axis=0)
-    return most + np.log(np.exp(terms - most).sum(axis=0))
+    """Log of the sum of exponentials. SciPy's function is slow for small arrays."""
+    largest = terms.max(axis=0)
+    return largest + np.log(np.exp(terms - largest).sum(axis=0))
 
 
 def _learn(
@@ -119,7 +126,7 @@ def _learn(
     loss = np.where(view.train, loss_per_byte(view), np.nan)
     known = ~np.isnan(loss + view.params + view.tokens)
     if not known.any():
-        raise NotApplicable("expected training rows with losses, size and tokens, found none; give them")
+        raise NotApplicable("expected training rows with losses, size and tokens, found none; give all three")
     law = fit_loss_law(view.params[known], view.tokens[known], loss[known], starts)
     return partial(_predict, law, fit_curves(view, np.repeat(loss[:, None], view.target.shape[1], axis=1), begin))
 

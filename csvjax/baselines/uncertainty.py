@@ -1,10 +1,10 @@
-"""How far a completed score may be off: the calibrated intervals of BenchPress (arXiv 2606.24020, section 4.4).
+"""The uncertainty of completed scores: the calibrated intervals of BenchPress (arXiv 2606.24020, section 4.4).
 
-    u[m, b] = exp(MLP(features of the cell)) - 1,   learnt from log(1 + |error|) of hidden cells, in points
+    u[m, b] = exp(MLP(features of the cell)) - 1,   learnt from log(1 + |error|) of hidden cells; errors in points
     interval = prediction -+ q u,   q: quantile of |error| / u over hidden cells of other folds
 
-Features: how fifteen other completions differ (three ridge penalties, twelve transforms and methods), and how much of
-the model and of the benchmark is known. Everything but the scores of the row comes from the fit.
+Features: how much fifteen other completions differ (three ridge penalties, twelve transforms and methods), and how many
+scores of the model and of the benchmark are known. Only the scores of the row are new; everything else is from the fit.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _OTHERS = [
     *(Recipe(transform, "nearest", 10) for transform in ("logit", "probit", "identity")),
 ]
 _MAD = 1.4826
-_FEWEST = 100  # hidden cells from which a network is learnt
+_FEWEST = 100  # hidden cells that are needed to train a network
 _LAYERS: tuple[tuple[int, ...], ...] = ((16,), (32,), (64, 32))
 _SEED = 42
 
 
 @dataclass(frozen=True, eq=False)
 class Support:
-    """The completions of one matrix. `members`: the published predictor is the second."""
+    """All completions of one matrix. The second of `members` is the published predictor."""
 
     shown: Matrix
     points: Float[np.ndarray, " benchmark"]
@@ -49,27 +49,27 @@ class Support:
         return self.members[1]
 
     def features(self, rows: Matrix) -> Float[np.ndarray, "model benchmark feature"]:
-        """log(1 + features) of every cell of rows that show these scores; 0 where a benchmark has no score."""
+        """log(1 + features) of every cell of rows with these known scores; 0 for a benchmark without scores."""
         stack = np.stack([member.rows(rows) for member in self.members]) * self.points
-        wide = [_spread(stack[:3], stack[1]), _spread(stack[3:], stack[1]), self._known(rows)]
-        return np.log1p(np.maximum(np.nan_to_num(np.concatenate(wide, axis=2)), 0.0))
+        parts = [_spread(stack[:3], stack[1]), _spread(stack[3:], stack[1]), self._known(rows)]
+        return np.log1p(np.maximum(np.nan_to_num(np.concatenate(parts, axis=2)), 0.0))
 
     def _known(self, rows: Matrix) -> Float[np.ndarray, "model benchmark feature"]:
-        """What is known of each model and benchmark: numbers of scores, medians, deviation, nearest relative."""
+        """Known facts about each model and benchmark: numbers of scores, medians, deviation, most similar one."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # a row or a benchmark without scores
+            warnings.simplefilter("ignore", RuntimeWarning)  # rows or benchmarks without scores
             of_rows = [np.sum(~np.isnan(rows), axis=1), np.nanmedian(rows * self.points, axis=1)]
             shown = self.shown * self.points
             of_columns = [np.sum(~np.isnan(shown), axis=0), np.nanmedian(shown, axis=0), np.nanstd(shown, axis=0)]
         of_rows += list(_relatives(rows * self.points, shown))
         of_columns.append(_relatives(shown.T, shown.T)[0])
         shape = rows.shape
-        wide = [np.broadcast_to(np.asarray(f, float)[:, None], shape) for f in of_rows]
-        return np.stack([*wide, *(np.broadcast_to(np.asarray(f, float), shape) for f in of_columns)], axis=2)
+        by_row = [np.broadcast_to(np.asarray(f, float)[:, None], shape) for f in of_rows]
+        return np.stack([*by_row, *(np.broadcast_to(np.asarray(f, float), shape) for f in of_columns)], axis=2)
 
 
 def fit_support(shown: Matrix, points: Float[np.ndarray, " benchmark"]) -> Support:
-    """All completions of the matrix. points: what one unit of a score is in points."""
+    """All completions of a matrix. `points`: one unit of each benchmark in percentage points."""
     return Support(shown, points, tuple(fit_completion(shown, recipe) for recipe in (*_PENALTIES, *_OTHERS)))
 
 
@@ -83,7 +83,7 @@ def _spread(stack: np.ndarray, point: np.ndarray) -> np.ndarray:
 
 
 def _relatives(rows: np.ndarray, pool: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Largest absolute correlation of each row with another that shares three columns, and how many they share."""
+    """Largest absolute correlation of each row with one that shares at least three columns, and how many it shares."""
     best, overlap = np.zeros(len(rows)), np.zeros(len(rows))
     for i, row in enumerate(rows):
         both = ~np.isnan(pool) & ~np.isnan(row)
@@ -100,7 +100,7 @@ def _relatives(rows: np.ndarray, pool: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 class Records(NamedTuple):
-    """Hidden cells of several folds: features, signed error in points, and the fold."""
+    """Hidden cells of several folds: features, signed error in points, and number of the fold."""
 
     feature: Float[np.ndarray, "cell feature"]
     error: Float[np.ndarray, " cell"]
@@ -124,7 +124,7 @@ def records(
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """u of a cell from its features, in points; one where nothing was learnt."""
+    """The uncertainty u of a cell from its features, in points; 1 if no network was trained."""
 
     scaler: StandardScaler | None = None
     network: MLPRegressor | None = None
@@ -137,7 +137,7 @@ class Uncertainty:
 
 
 def fit_uncertainty(found: Records, train: Bool[np.ndarray, " cell"], seed: int = _SEED) -> Uncertainty:
-    """A network learnt from the cells `train`, its width chosen on a part of their folds."""
+    """Train a network on the cells `train`; its width is chosen on a part of their folds."""
     if train.sum() < _FEWEST:
         return Uncertainty()
     y = np.log1p(np.abs(found.error))
@@ -170,7 +170,7 @@ def _learnt(feature: np.ndarray, y: np.ndarray, layers: tuple[int, ...], seed: i
 
 
 def crossfitted(found: Records, folds: list[int] | None = None) -> Float[np.ndarray, " cell"]:
-    """u of the cells of each fold from a network that has not seen the fold; NaN in folds that are not asked for."""
+    """u of the cells of each fold, from a network trained without this fold; NaN for folds that are not in `folds`."""
     u = np.full(len(found.error), np.nan)
     for fold in np.unique(found.fold).tolist() if folds is None else folds:
         own = found.fold == fold

@@ -1,4 +1,4 @@
-"""What a competing method may see: every row of a dataset, without the scores that it is to predict."""
+"""The data that a method sees: all rows of a dataset, without the scores that it must predict."""
 
 from __future__ import annotations
 
@@ -20,13 +20,24 @@ Need = Literal["scores", "compute", "family", "losses"]
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """Arrays over the rows (language models) of one prediction problem; made by `hide`.
+    """The rows (language models) of one prediction problem; `hide` makes it.
 
-    `family` [row]: "" where not to be seen. `params`, `tokens`, `flops` [row]: counts, NaN where unknown. `score`
-    [row, predictor]: benchmarks that are not to be predicted, fractions, NaN where unknown. `target` [row, target]:
-    fractions of the training rows, NaN everywhere else: this is what says which rows are for training. `floor`,
-    `ceiling`, `n_items` [target] and `score_floor`, `score_ceiling`, `score_n_items` [predictor] as in a `ScoreTable`.
-    `loss` [row, unit] nats, NaN where not to be seen, and `size` [unit] bytes; both empty without losses.
+    Attributes:
+        family: family, "" where hidden [row].
+        params: number of parameters, NaN where unknown [row].
+        tokens: number of training tokens, NaN where unknown [row].
+        flops: training compute in FLOP, NaN where unknown [row].
+        score: scores on benchmarks that are not predicted, fractions, NaN where unknown [row, predictor].
+        target: scores on benchmarks to predict, fractions; NaN where hidden. Rows with a known target are training rows
+            [row, target].
+        loss: losses in nats, NaN where hidden; no units without losses [row, unit].
+        floor: score of random guessing, NaN where unknown [target].
+        ceiling: highest possible score, NaN where unknown [target].
+        n_items: number of items, NaN where unknown [target].
+        score_floor: as `floor`, for `score` [predictor].
+        score_ceiling: as `ceiling`, for `score` [predictor].
+        score_n_items: as `n_items`, for `score` [predictor].
+        size: bytes of each unit [unit].
     """
 
     family: Shaped[np.ndarray, " row"]
@@ -46,7 +57,7 @@ class View:
 
     @property
     def train(self) -> Bool[np.ndarray, " row"]:
-        """The rows with a target that may be seen."""
+        """The training rows: those with a target that is not hidden."""
         return ~np.isnan(self.target).all(axis=1)
 
     @property
@@ -57,12 +68,12 @@ class View:
 
     @property
     def all_bounds(self) -> tuple[Float[np.ndarray, " benchmark"], Float[np.ndarray, " benchmark"]]:
-        """The same of targets and predictors, in this order."""
+        """Floor and ceiling of each target and then of each predictor, 0 and 1 where unknown."""
         floor, ceiling = np.append(self.floor, self.score_floor), np.append(self.ceiling, self.score_ceiling)
         return np.nan_to_num(floor), np.nan_to_num(ceiling, nan=1.0)
 
     def only(self, needs: frozenset[Need]) -> View:
-        """The view without what is not needed of the rows to predict; the training rows stay as they are."""
+        """The view in which rows to predict show only what is in `needs`; training rows do not change."""
         hidden = ~self.train
 
         def blank(array: np.ndarray, value: float | str = np.nan) -> np.ndarray:
@@ -82,7 +93,7 @@ class View:
         return view
 
     def take(self, rows: Int[np.ndarray, " taken"] | Bool[np.ndarray, " row"]) -> View:
-        """The view of these rows, in this order; a row may come twice."""
+        """The view of these rows, in this order; rows may be repeated."""
         return replace(self, **{name: getattr(self, name)[rows] for name in _OF_ROWS})
 
 
@@ -92,7 +103,12 @@ _OF_ROWS = tuple(f.name for f in fields(View))[:7]
 def hide(
     dataset: Dataset, train: Bool[np.ndarray, " lm"] | Bool[np.ndarray, "lm target"], targets: Sequence[str]
 ) -> View:
-    """The view of `dataset` in which the benchmarks `targets` are known of the rows or cells `train` alone.
+    """The view of a dataset in which the targets are hidden except for the training rows or cells.
+
+    Args:
+        dataset: the data.
+        train: rows or cells whose targets are shown [lm] or [lm, target].
+        targets: benchmarks to predict.
 
     Raises: InputError for a dataset without scores or with scores that are no fractions, targets that it does not have,
     and a target without a score in the training rows.
@@ -102,15 +118,17 @@ def hide(
     if not dataset.scores.bounded.all():
         name = dataset.scores.benchmarks[int(np.argmin(dataset.scores.bounded))]
         raise InputError(
-            f"expected scores that are fractions, which is what all methods know, found {name!r} in another unit; "
-            f"leave the benchmark out"
+            f"expected scores that are fractions, because all methods must be able to predict them, found {name!r} in "
+            f"another unit; leave the benchmark out"
         )
     at = names.positions(targets, dataset.scores.benchmarks, "benchmark")
     rest = np.setdiff1d(np.arange(len(dataset.scores.benchmarks)), at)
     target = np.where(train if train.ndim == 2 else train[:, None], dataset.scores.score[:, at], np.nan)
     for name, column in zip(targets, target.T, strict=True):
         if np.isnan(column).all():
-            raise InputError(f"expected scores of target {name!r} in the training rows, found none; drop the target")
+            raise InputError(
+                f"expected scores of target {name!r} in the training rows, found none; leave out the target"
+            )
     lms, losses = dataset.lms, dataset.losses
     return View(
         family=lms["family"].to_numpy(str),

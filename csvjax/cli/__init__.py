@@ -1,6 +1,6 @@
 """The command line: `csvjax demo | check | import | fetch | losses | fit | predict | inspect | evaluate | ...`.
 
-Modules here import nothing heavy at their head, so that help comes at once; a command imports what it needs.
+Modules of this package import heavy libraries inside the commands that need them, so that --help is fast.
 """
 
 from __future__ import annotations
@@ -37,14 +37,16 @@ _WRONG_INPUT = 2
 
 
 class _Sentences(TyperGroup):
-    """Expected failures end with one sentence on stderr; a traceback is left for what is a mistake of csvjax."""
+    """A group of commands that prints expected errors as one sentence on stderr; a traceback means a bug in csvjax."""
 
     def invoke(self, ctx: Any) -> Any:
         keep_compiled()
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # else XLA remarks on slow compilation, on stderr
+        os.environ.setdefault(
+            "TF_CPP_MIN_LOG_LEVEL", "3"
+        )  # otherwise XLA prints remarks about slow compilation on stderr
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # those of libraries tell a user nothing that can be acted on
+                warnings.simplefilter("ignore")  # a user can do nothing about the warnings of libraries
                 warnings.simplefilter("always", FitWarning)
                 warnings.showwarning = lambda message, *rest, **more: typer.echo(f"warning: {message}", err=True)
                 return super().invoke(ctx)
@@ -52,10 +54,10 @@ class _Sentences(TyperGroup):
             typer.echo(f"error: {' '.join(str(error).split())}", err=True)
             raise typer.Exit(_WRONG_INPUT) from None
         except BrokenPipeError:
-            raise  # typer ends quietly when the reader of stdout has gone
+            raise  # typer ends quietly when the reader of stdout has closed it
         except OSError as error:
             what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-            typer.echo(f"error: expected a path that can be used, found {what}; check it", err=True)
+            typer.echo(f"error: cannot use the path {what}; check that it exists and that you may use it", err=True)
             raise typer.Exit(_WRONG_INPUT) from None
         except KeyboardInterrupt:
             why, code = ending.said()
@@ -76,10 +78,13 @@ def _version(wanted: bool) -> bool:
 @app.callback()
 def _csvjax(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.", metavar=" ")
     ] = False,
 ) -> None:
-    """Predict what a language model will be able to do, with intervals, from token losses and benchmark scores."""
+    """Forecast benchmark scores of language models, with intervals, from other scores, compute and token losses.
+
+    To see an example, run csvjax demo --quick. For your own table, begin with csvjax check and csvjax fit.
+    """
 
 
 for command in (

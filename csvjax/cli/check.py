@@ -1,4 +1,4 @@
-"""`csvjax check`: what csvjax reads from tables of scores, before anything is fitted."""
+"""`csvjax check`: show what csvjax reads from tables of scores, before anything is fitted."""
 
 from __future__ import annotations
 
@@ -14,17 +14,22 @@ from csvjax.cli.source import DATA, Source, with_source
 
 __all__ = ["Files", "check"]
 
-Files = Annotated[list[Path], typer.Argument(metavar="FILES", help="Tables, or results of evaluation programs.")]
+Files = Annotated[
+    list[Path], typer.Argument(metavar="FILES", help="Tables of scores, or results of evaluation programs.")
+]
 
 
 @with_json
 @with_source(*DATA)
 def check(files: Files, source: Source) -> dict[str, Any]:
-    """Say what is read: models, benchmarks with unit, chance level and items, covariates, and what is ignored and why.
+    """Show what csvjax reads from your tables, and what it ignores and why, before you fit anything.
 
-    With several files the scores are merged, and the file named first counts where two disagree.
+    The output lists models, benchmarks with their unit, chance level and number of items, and covariates.
+    The scores of several files are merged; where two files disagree, the first one counts.
+
+    Example: csvjax check scores.csv
     """
     described = inputs.read_reading(replace(source, scores=files)).described
-    for line in described.lines(most=10_000):
+    for line in described.lines(limit=10_000):
         typer.echo(line)
     return described.to_json()

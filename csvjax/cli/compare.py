@@ -1,4 +1,4 @@
-"""`csvjax compare`: every method of the literature on the held-out part of any table of scores."""
+"""`csvjax compare`: how well the methods of the literature predict held-out scores of a table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from csvjax import names
 from csvjax.cli import ending, inputs, show
 from csvjax.cli.output import with_json
 from csvjax.cli.source import Source, with_source
@@ -22,49 +21,90 @@ if TYPE_CHECKING:
 __all__ = ["compare"]
 
 
-def _option(name: str, help: str, metavar: str) -> Any:
-    return typer.Option(name, help=help, metavar=metavar, show_default=False)
+def _option(name: str, help: str, metavar: str, panel: str | None = None) -> Any:
+    return typer.Option(name, help=help, metavar=metavar, show_default=False, rich_help_panel=panel)
 
 
 Splits = Annotated[
     list[str],
     _option(
         "--split",
-        "cells[:K], models[:K], families[:K], benchmarks[:K], compute:NUMBER, date:DAY, corpus[:COLUMN], "
-        "mixtures[:COLUMN], leave-one-out:COLUMN, weak-to-strong:COLUMN[:TOP] or COLUMN>NUMBER. Can be repeated.",
+        "Which scores to hide, from the list above. Can be repeated. Example: families:5.",
         "SPLIT",
     ),
 ]
 Methods = Annotated[
-    str, typer.Option("--methods", metavar="A,B,...", help="Names of methods, or all. A wrong name lists them.")
+    str,
+    typer.Option(
+        "--methods",
+        metavar="A,B,...",
+        rich_help_panel="Comparison",
+        help="Methods to compare; a wrong name lists all names.",
+    ),
 ]
 Sees = Annotated[
     str | None,
     _option(
         "--sees",
-        "What a method may see of a model that it predicts: nothing, all, or some of scores, compute, family, losses. "
-        "Default: all but scores. With scores, each benchmark is predicted from the others.",
+        "What a method may know of a model whose scores it predicts: nothing, all, or some of scores, compute, family "
+        "and losses. With scores, each benchmark is predicted from the model's other scores. Default: "
+        "compute,family,losses.",
         "A,B,...",
+        "Comparison",
     ),
 ]
-Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Number of processes.")]
-Draws = Annotated[int, typer.Option("--draws", min=20, help="Number of predictive draws of each method.")]
-Out = Annotated[Path, _option("--out", "Folder of the run. Results that are there are not computed again.", "RUN")]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        "--jobs", min=1, metavar="NUMBER", rich_help_panel="Comparison", help="Number of processes that run at once."
+    ),
+]
+Draws = Annotated[
+    int,
+    typer.Option(
+        "--draws",
+        min=20,
+        metavar="NUMBER",
+        rich_help_panel="Comparison",
+        help="Number of predictive draws of each method.",
+    ),
+]
+Out = Annotated[
+    Path,
+    _option(
+        "--out",
+        "Folder for the results. Results of an earlier run there are used again. Example: runs/compare.",
+        "RUN",
+    ),
+]
 
 
 @with_json
 @with_source()
 def compare(
+    source: Source,
     split: Splits,
     out: Out,
-    source: Source,
     methods: Methods = "all",
     sees: Sees = None,
     jobs: Jobs = 1,
     draws: Draws = 400,
     seed: inputs.Seed = 0,
 ) -> dict[str, Any]:
-    """Hide scores, predict them with every method, and say which method is better.
+    """Hide scores, predict them with the law and the methods of the literature, and say which is better.
+
+    What --split can hide:
+      cells[:K]                     one K-th of the scores in turn, K = 5 unless given
+      models[:K]                    one K-th of the models in turn, K = 5 unless given
+      families[:K]                  one K-th of the families in turn; each family unless K is given
+      benchmarks[:K]                each benchmark for one K-th of the families, K = 2 unless given
+      compute:NUMBER                models with more training FLOP than NUMBER
+      date:DAY                      models released after DAY, such as 2025-01-01
+      corpus[:COLUMN]               each training corpus in turn
+      mixtures[:COLUMN]             each mixture of training text in turn
+      leave-one-out:COLUMN          each value of a column in turn
+      weak-to-strong:COLUMN[:TOP]   the largest value of a column, or the TOP largest
+      COLUMN>NUMBER                 models with more than NUMBER in a column
 
     Example: csvjax compare --scores scores.csv --split families:5 --out runs/compare
     """
@@ -76,7 +116,7 @@ def compare(
 
     chosen = find_methods([name.strip() for name in methods.split(",")])
     if repeated := sorted({text for text in split if split.count(text) > 1}):
-        raise InputError(f"expected every split once, found {', '.join(repeated)} more than once; name it once")
+        raise InputError(f"expected each --split once, found {', '.join(repeated)} more than once; give it once")
     seen = SEEN if sees is None else parse_sees(sees)
     folder = runs.check_out(out)
     dataset = inputs.with_columns(inputs.read_source(source, with_losses=False), source, split)
@@ -97,7 +137,9 @@ def compare(
     }
     with runs.claimed(out), ending.shielded(jobs), show.steps() as begin:
         folder.mkdir(parents=True, exist_ok=True)
-        runs.write_json(runs.plain(config), folder / "config.json")  # first, so that a run that is stopped can go on
+        runs.write_json(
+            runs.plain(config), folder / "config.json"
+        )  # written first, so that a stopped run can be resumed
         found = work.compare(todo, jobs, folder / "cache", begin(len(todo)))
         table = comparison_table(found)
         pairs = pair_table(found)
@@ -109,8 +151,10 @@ def compare(
 
 
 def _of_fractions(dataset: Dataset) -> Dataset:
-    """The dataset without the benchmarks whose scores have no bounds, which the other methods do not know."""
+    """The dataset without the benchmarks whose scores are no fractions, because the other methods cannot use them."""
     from dataclasses import replace
+
+    from csvjax import names
 
     scores = dataset.scores
     assert scores is not None
@@ -120,15 +164,15 @@ def _of_fractions(dataset: Dataset) -> Dataset:
     left = [name for name in scores.benchmarks if name not in set(kept)]
     if not kept:
         raise InputError(
-            f"expected a benchmark whose scores are fractions to compare methods on, found {names.some(left)} alone; "
-            f"csvjax evaluate judges the law on these"
+            f"expected a benchmark whose scores are fractions to compare methods on, found only {names.some(left)}; "
+            f"use csvjax evaluate, which judges the law on these too"
         )
-    typer.echo(f"left out of the comparison, whose methods know fractions alone: {names.some(left)}", err=True)
+    typer.echo(f"left out, because the other methods can only use fractions: {names.some(left)}", err=True)
     return replace(dataset, scores=scores.select(benchmarks=kept))
 
 
 def _write(folder: Path, found: Comparison, table: pd.DataFrame, pairs: pd.DataFrame) -> None:
-    """cells.parquet, table.csv, results.jsonl, figure.html, each of them whole or as before."""
+    """Write cells.parquet, table.csv, results.jsonl and figure.html; each is complete or as it was before."""
     import json
 
     from csvjax.atomic import replacing

@@ -1,4 +1,4 @@
-"""`csvjax demo`: the main job on the ladder of the package."""
+"""`csvjax demo`: the whole job on the ladder of models that comes with csvjax."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ __all__ = ["demo"]
 
 
 @with_json
-def demo(out: Out = Path("runs/demo"), seed: Seed = 0, quick: Quick = False) -> dict[str, Any]:
-    """Predict held-out models of the ladder that csvjax ships, with the mean loss and with salience.
+def demo(out: Out = Path("runs/demo"), quick: Quick = False, seed: Seed = 0) -> dict[str, Any]:
+    """Run the whole job on data that come with csvjax: the losses and scores of small language models.
+
+    csvjax hides the scores of some models, predicts them from losses with salience and from the mean loss,
+    compares both with the hidden scores, and writes a report.
 
     Example: csvjax demo --quick --out runs/demo
     """

@@ -1,7 +1,7 @@
-"""How a command ends when it is interrupted or terminated: soon, with one sentence, and with nothing half-written.
+"""Ends an interrupted or terminated command quickly, with one sentence, and without half-written files.
 
-Python handles a signal between two steps of its main thread, which may be minutes away while XLA computes. So a thread
-waits for the signal too. It gives the main thread a moment to end in good order, and ends the process otherwise.
+Python handles a signal between two steps of its main thread, and while XLA computes the next step may be minutes away.
+So a second thread waits for the signal too. It gives the main thread a moment to clean up, and then ends the process.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _printed = threading.Event()
 
 
 def watch() -> None:
-    """From now on each of these signals ends the process within two seconds, with the exit code of shells (128 + n).
+    """Make SIGINT, SIGTERM and SIGHUP end the process within two seconds, with exit code 128 + n as shells use it.
 
-    A signal that the process was told to ignore (nohup) stays ignored.
+    A signal that the process ignores already (nohup) stays ignored.
     """
-    quiet = "ignore:resource_tracker:UserWarning"  # of the process that frees what killed workers held
+    quiet = "ignore:resource_tracker:UserWarning"  # a warning of the process that frees resources of killed workers
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), quiet]))
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -43,13 +43,13 @@ def watch() -> None:
 
 @contextmanager
 def shielded(jobs: int) -> Iterator[None]:
-    """The processes that start in this block, if `jobs` are several, do not hear Ctrl-C: this process ends them."""
+    """Child processes that start in this block ignore Ctrl-C, because this process ends them. No effect for one job."""
     if jobs < 2:
         yield
         return
     from multiprocessing import resource_tracker
 
-    resource_tracker.ensure_running()  # it would undo the next line when the first of them starts
+    resource_tracker.ensure_running()  # its start, with the first child, would undo the next line
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -58,21 +58,21 @@ def shielded(jobs: int) -> Iterator[None]:
 
 
 def said() -> tuple[str, int]:
-    """Why the command ends, which the caller prints, and its exit code."""
+    """Why the command ends, for the caller to print, and its exit code."""
     _printed.set()
     number = signal.Signals(_received[0]) if _received else signal.SIGINT
     return _WORDS[number], 128 + number
 
 
 def end_if_stopped() -> None:
-    """End the process if it was told to end: XLA's threads, which go on, would crash it while Python shuts down."""
+    """End the process now if a signal came. Otherwise XLA's threads, which still run, could crash Python's shutdown."""
     if _received:
         _end()
 
 
 def _interrupt(number: int, frame: Any) -> None:
     _received.append(number)
-    if not _raised:  # a second one would interrupt the first one's cleaning up
+    if not _raised:  # a second exception would interrupt the cleanup after the first
         _raised.append(number)
         raise KeyboardInterrupt
 
@@ -90,8 +90,10 @@ def _end() -> None:
             child.kill()
     if atomic := sys.modules.get("csvjax.atomic"):
         atomic.discard()
-    show_cursor = "\r\x1b[K\x1b[?25h" if os.isatty(2) else ""  # a progress bar hides it
+    show_cursor = "\r\x1b[K\x1b[?25h" if os.isatty(2) else ""  # the progress bar has hidden the cursor
     printed = _printed.is_set()
     words, code = said()
-    os.write(2, f"{show_cursor}{'' if printed else words + chr(10)}".encode())  # no lock, which the others may hold
+    os.write(
+        2, f"{show_cursor}{'' if printed else words + chr(10)}".encode()
+    )  # print() takes a lock, which another thread may hold
     os._exit(code)

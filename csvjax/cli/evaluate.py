@@ -1,4 +1,4 @@
-"""`csvjax evaluate`: the law on held-out scores of any dataset."""
+"""`csvjax evaluate`: how well the law predicts held-out scores of a dataset."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Splits = Annotated[
         "--split",
         metavar="SPLIT",
         show_default=False,
-        help="Scores to hide: any split of csvjax compare. Can be repeated.",
+        help="Which scores to hide; csvjax compare --help lists the splits. Can be repeated. Example: families:5.",
     ),
 ]
 
@@ -28,9 +28,10 @@ Splits = Annotated[
 @with_json
 @with_source()
 def evaluate(
+    source: Source,
     split: Splits,
     out: inputs.Out,
-    source: Source,
+    quick: inputs.Quick = False,
     capabilities: options.Capabilities = None,
     covariates: options.Covariates = None,
     effects: options.Effects = None,
@@ -42,13 +43,12 @@ def evaluate(
     draws: options.Draws = None,
     warmup: options.Warmup = None,
     starts: options.Starts = None,
-    quick: inputs.Quick = False,
     seed: inputs.Seed = 0,
 ) -> dict[str, Any]:
-    """Hide scores, predict them with the law of csvjax fit, and compare with the hidden scores.
+    """Hide scores, predict them with the law of csvjax fit, and measure errors and coverage of intervals.
 
-    With losses, the same law with equal weights of all text (the mean loss) is shown too. The run also has a fit to all
-    scores, for csvjax predict and inspect.
+    If there are losses, the same law with the mean loss (equal weights for all text) is evaluated too.
+    The run also contains a fit to all scores, which csvjax predict and inspect can read.
 
     Example: csvjax evaluate --scores scores.csv --split leave-one-out:family --out runs/check
     """
@@ -62,16 +62,18 @@ def evaluate(
     made_of = options.LawOptions(capabilities, covariates, effects, own, tail, prior, keep_outliers)
     by = options.method_of(options.MethodOptions(method, draws, warmup, starts), quick)
     if by is None:
-        raise InputError("expected --method map, laplace, svi or nuts for many fits, found auto; choose one")
+        raise InputError(
+            "expected --method to be map, laplace, svi or nuts, found auto, which only csvjax fit has; choose one"
+        )
     if repeated := sorted({text for text in split if split.count(text) > 1}):
-        raise InputError(f"expected every split once, found {', '.join(repeated)} more than once; name it once")
+        raise InputError(f"expected each --split once, found {', '.join(repeated)} more than once; give it once")
     runs.check_out(out)
     dataset = options.read_data(source, split, made_of)
     law, automatic = options.law_of(dataset, made_of, quick)
     if automatic:
-        raise InputError("expected a number of --capabilities, or each, found auto; csvjax fit chooses it for one fit")
+        raise InputError("expected --capabilities to be a number or each, found auto; csvjax fit can choose the number")
     kinds = {_kind(text): text for text in split}
-    if len(kinds) < len(split):  # two splits of one column
+    if len(kinds) < len(split):  # two splits use the same column, so it cannot name them
         kinds = {text: text for text in split}
     total = count_fits(dataset, kinds, law)
     config = {
@@ -90,7 +92,7 @@ def evaluate(
     typer.echo("; ".join([f"law: {options.law_words(law, method)}", *found.fit.assumed]))
     if bad := int((~found.choices["converged"]).sum()):
         first = found.choices.loc[~found.choices["converged"], "status"].iloc[0]
-        warnings.warn(f"{bad} of {len(found.choices)} fits did not end well: {first}", FitWarning, stacklevel=1)
+        warnings.warn(f"{bad} of {len(found.choices)} fits did not converge: {first}", FitWarning, stacklevel=1)
     show.comparison_table(found.referee)
     show.metrics_table(found.metrics)
     typer.echo(f"report: {out / 'report.html'}")
@@ -99,7 +101,7 @@ def evaluate(
 
 
 def _kind(split: str) -> str:
-    """The column of a split, or its first word: what is unseen."""
+    """What a split hides: its column, or its first word."""
     from csvjax.evaluate.questions import split_column
 
     return split_column(split) or split.split(":")[0]

@@ -1,4 +1,4 @@
-"""`csvjax fetch`: public tables by name."""
+"""`csvjax fetch`: download public tables of scores by name."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ __all__ = ["fetch"]
 @with_json
 def fetch(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", show_default=False, help="A public table. Without it: their list.")
+        str | None,
+        typer.Argument(
+            metavar="NAME", show_default=False, help="Name of the table. Without a name, the tables are listed."
+        ),
     ] = None,
 ) -> dict[str, Any]:
-    """Download a public table of scores, and say where its files are, where they come from and under which licence.
+    """Download a public table of scores, and print the paths of its files, its source and its licence.
 
-    Files in the folder that CSVJAX_DATA names are used where they are. All files are checked by their SHA-256.
+    If the environment variable CSVJAX_DATA names a folder that has the files, they are used and not downloaded.
+    The SHA-256 of every file is checked.
 
     Example: csvjax fetch obsscaling
     """
@@ -29,7 +33,7 @@ def fetch(
     if name is None:
         tables = public.public_tables()
         rows = [(table.name, table.licence, table.about) for table in tables.values()]
-        show.table("public tables", ("name", "licence", "what"), rows)
+        show.table("public tables", ("name", "licence", "contents"), rows)
         return {"tables": tables}
     table, files = public.fetch(name)
     for path in files:

@@ -1,4 +1,4 @@
-"""`csvjax fit`: the law fitted to the scores that are known and not held out; the others are predicted."""
+"""`csvjax fit`: fit the law to the known scores that are not held out, and predict the other scores."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fit"]
 
-_MOST = 4  # capabilities that `auto` tries
+_MAX_CAPABILITIES = 4  # the largest number that --capabilities auto tries
 
 Holdout = Annotated[
     list[str] | None,
@@ -34,8 +34,8 @@ Holdout = Annotated[
         metavar="SPLIT",
         show_default=False,
         rich_help_panel="Held-out scores",
-        help="Hide scores from the fit and predict them. Takes every split of csvjax compare; of several folds the "
-        "first is hidden. Can be repeated. Example: flops>1e23.",
+        help="Hide scores from the fit and predict them; of several folds, the first one. csvjax compare --help lists "
+        "the splits. Can be repeated. Example: 'flops>1e23'.",
     ),
 ]
 Targets = Annotated[
@@ -45,7 +45,7 @@ Targets = Annotated[
         metavar="A,B,...",
         show_default=False,
         rich_help_panel="Held-out scores",
-        help="Hide and predict these benchmarks only. Default: all.",
+        help="Hide and predict only these benchmarks. Example: GSM8K,MMLU.",
     ),
 ]
 Inner = Annotated[
@@ -55,8 +55,7 @@ Inner = Annotated[
         metavar="SPLIT",
         show_default=False,
         rich_help_panel=options.MODEL,
-        help="With --capabilities auto: choose by scores that this split hides among the fitted ones. Default: by "
-        "their evidence.",
+        help="With --capabilities auto: choose by predicting fitted scores that this split hides, not by the evidence.",
     ),
 ]
 
@@ -64,8 +63,9 @@ Inner = Annotated[
 @with_json
 @with_source()
 def fit(
-    out: inputs.Out,
     source: Source,
+    out: inputs.Out,
+    quick: inputs.Quick = False,
     holdout: Holdout = None,
     targets: Targets = None,
     capabilities: options.Capabilities = None,
@@ -81,13 +81,12 @@ def fit(
     warmup: options.Warmup = None,
     starts: options.Starts = None,
     chains: options.Chains = None,
-    quick: inputs.Quick = False,
     seed: inputs.Seed = 0,
 ) -> dict[str, Any]:
-    """Fit the law to a table of scores, with losses, compute and families if they are known.
+    """Fit the law to a table of scores, and predict blank and held-out scores, with intervals.
 
-    Blank scores and held-out scores are predicted with intervals. csvjax predict, inspect and report read the run, and
-    csvjax.load in Python does too.
+    Losses, training compute and model families are used if you have them.
+    The run can be read by csvjax predict, inspect and report, and by csvjax.load in Python.
 
     Example: csvjax fit --scores scores.csv --losses losses.csv --out runs/mine
     """
@@ -102,7 +101,9 @@ def fit(
     dataset = options.read_data(source, holdout or (), made_of)
     law, automatic = options.law_of(dataset, made_of, quick)
     if inner is not None and not automatic:
-        raise InputError("expected --inner with --capabilities auto alone, found a number; leave one of them out")
+        raise InputError(
+            "--inner needs --capabilities auto, found another value; leave out --inner or add --capabilities auto"
+        )
     wanted = target_names(dataset, targets)
     seen = seen_cells(dataset, holdout or (), wanted)
     hidden = inner_cells(dataset, seen, wanted, inner)
@@ -148,7 +149,7 @@ def fit(
 
 
 def _told(found: Result) -> dict[str, object]:
-    """What a fit settled on, for the configuration of its run."""
+    """Facts of the fit that the configuration of its run records."""
     fitted = found.evidence.seen
     return {
         "law": found.law,
@@ -167,13 +168,14 @@ def _choose(
 
     from csvjax.infer.choose import choose
 
-    least = 1 if dataset.losses is None else 0  # a benchmark that stands alone has nothing but losses and covariates
-    among = [replace(law, capabilities=k) for k in range(least, min(_MOST, seen.shape[1]) + 1)]
-    return choose(dataset, seen, among, hidden, seed, begin(len(among) * (1 + len(hidden))))
+    # With 0 capabilities each benchmark is predicted from losses and covariates alone, which needs losses.
+    smallest = 1 if dataset.losses is None else 0
+    candidates = [replace(law, capabilities=k) for k in range(smallest, min(_MAX_CAPABILITIES, seen.shape[1]) + 1)]
+    return choose(dataset, seen, candidates, hidden, seed, begin(len(candidates) * (1 + len(hidden))))
 
 
 def _show_choice(chosen: Choice, inner: str | None) -> None:
-    by = "log score on scores held out inside" if inner else "evidence of the fitted scores"
+    by = "log score on fitted scores that --inner hides" if inner else "evidence of the fitted scores"
     rows = [
         (str(k), f"{evidence:.1f}", "" if score != score else f"{score:.3f}", "yes" if ok else "no")
         for k, evidence, score, ok in chosen.table[

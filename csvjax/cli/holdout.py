@@ -1,4 +1,4 @@
-"""Which scores a fit is given: all but those that splits hide."""
+"""Which scores a fit sees: all scores except those that the splits hide."""
 
 from __future__ import annotations
 
@@ -29,11 +29,13 @@ def target_names(dataset: Dataset, text: str | None) -> list[str]:
 
 
 def seen_cells(dataset: Dataset, holdout: Sequence[str], targets: Sequence[str]) -> np.ndarray:
-    """The scores to fit [lm, benchmark]: all but those of the targets that the first fold of a split hides.
+    """The scores to fit, True or False for each [lm, benchmark].
 
-    A model of which a split cannot tell, because its column is blank, is hidden too.
+    The first fold of each split hides scores of the targets. If the column of a split is blank for a model, its scores
+    are hidden too.
 
-    Raises: InputError for a text that names no split, fewer models than three, and benchmarks left without a score.
+    Raises: InputError for a text that is no split, for fewer than three models with scores, and for a benchmark that is
+    left without scores.
     """
     import numpy as np
 
@@ -46,23 +48,23 @@ def seen_cells(dataset: Dataset, holdout: Sequence[str], targets: Sequence[str])
         hidden |= asked[0].hidden
         if len(asked) > 1:
             typer.echo(
-                f"{text} has {len(asked)} folds: this fit hides the first, {asked[0].name}; csvjax evaluate and csvjax "
-                f"compare run them all",
+                f"{text} has {len(asked)} folds; this fit hides the first one ({asked[0].name}). csvjax evaluate and "
+                f"csvjax compare run all folds",
                 err=True,
             )
     seen = np.isfinite(dataset.scores.score) & ~(hidden & np.isin(dataset.scores.benchmarks, list(targets)))
     if (models := int(seen.any(axis=1).sum())) < 3:
-        raise InputError(f"expected three or more models with scores to fit, found {models}; hold out fewer")
+        raise InputError(f"expected at least three models with scores to fit, found {models}; hold out fewer models")
     for b in np.flatnonzero(~seen.any(axis=0)):
         raise InputError(
-            f"expected scores of the fitted models on every benchmark, found none for "
-            f"{dataset.scores.benchmarks[b]!r}; leave it out with --benchmarks, or hold out fewer"
+            f"expected at least one score to fit for every benchmark, found none for {dataset.scores.benchmarks[b]!r}; "
+            f"use --benchmarks without it, or hold out fewer scores"
         )
     return seen
 
 
 def inner_cells(dataset: Dataset, seen: np.ndarray, targets: Sequence[str], inner: str | None) -> list[np.ndarray]:
-    """The scores that each fold of a split inside the fitted ones hides."""
+    """The fitted scores that each fold of the split `inner` hides, True or False for each [lm, benchmark]."""
     import numpy as np
 
     from csvjax import names

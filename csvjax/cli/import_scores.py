@@ -1,4 +1,4 @@
-"""`csvjax import`: tables and results of evaluation programs, in one long parquet file."""
+"""`csvjax import`: write tables and results of evaluation programs as one long parquet table."""
 
 from __future__ import annotations
 
@@ -20,11 +20,20 @@ __all__ = ["import_scores"]
 def import_scores(
     files: Files,
     source: Source,
-    out: Annotated[Path, typer.Option("--out", metavar="PARQUET", help="The file to write, or to replace.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="The .parquet file to write. An older file is replaced. Example: scores.parquet.",
+        ),
+    ],
 ) -> dict[str, Any]:
-    """Write the scores of any files that csvjax reads as one long table: a row for each model, benchmark and metric.
+    """Collect the scores of several files in one parquet table with a row for each model, benchmark and metric.
 
-    Scores are fractions. `csvjax fit --scores` reads the table as it reads the files.
+    Scores are written as fractions. csvjax fit reads the table like the original files.
+
+    Example: csvjax import scores.csv results/ --out scores.parquet
     """
     from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""From the options of a command to its data: a folder that csvjax wrote, or losses and scores in tables."""
+"""Reads the data that the options of a command name: a folder that csvjax wrote, or tables of scores and losses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from csvjax.cli.source import Source, flag
+from csvjax.cli.source import OUTPUT_PANEL, Source, flag, switch
 from csvjax.cli.values import OR_UNKNOWN, by_name, listed, score_units
 from csvjax.errors import ArgumentError, InputError, Remedy
 
@@ -36,9 +36,19 @@ __all__ = [
     "with_columns",
 ]
 
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random choice.")]
+Seed = Annotated[
+    int,
+    typer.Option(
+        "--seed",
+        min=0,
+        metavar="NUMBER",
+        rich_help_panel=OUTPUT_PANEL,
+        help="Seed of all random numbers.",
+    ),
+]
 Quick = Annotated[
-    bool, typer.Option("--quick", show_default=False, help="A first look: fewer strengths, groups of tokens and draws.")
+    bool,
+    switch("--quick", "A fast, rough fit: fewer groups of tokens, starting points and draws."),
 ]
 Out = Annotated[
     Path,
@@ -46,7 +56,7 @@ Out = Annotated[
         "--out",
         metavar="RUN",
         show_default=False,
-        help="Folder of the run, which is made; an older run there is replaced.",
+        help="Folder for the results; an older run there is replaced. Example: runs/mine.",
     ),
 ]
 
@@ -54,12 +64,16 @@ _VALUES = {"benchmarks": "A,B", "score_unit": "percent", "decimal": "."}  # what
 
 
 def read_source(source: Source, with_losses: bool = True) -> Dataset:
-    """The dataset, with a row of blank scores for every model that has losses only; what was read is printed.
+    """The dataset that the options name. Prints what was read.
 
-    Unless `with_losses`, scores alone will do.
+    A model that has losses but no scores gets a row of blank scores.
 
-    Raises: InputError for options that do not go together, what the readers refuse, models without losses, and a
-    benchmark whose name is kept for the rows over all of them.
+    Args:
+        source: the options of the command.
+        with_losses: whether losses are required; without them scores are enough.
+
+    Raises: InputError for options that exclude each other, for tables that cannot be read, for models without losses,
+    and for a benchmark with the name that runs reserve for the mean of all benchmarks.
     """
     dataset, described = read_described(source, with_losses)
     if described is not None:
@@ -69,12 +83,17 @@ def read_source(source: Source, with_losses: bool = True) -> Dataset:
 
 
 def read_described(source: Source, with_losses: bool = True) -> tuple[Dataset, Description | None]:
-    """The dataset of `read_source`, and what was read, ignored and assumed; None for a folder that csvjax wrote."""
+    """The dataset of `read_source` and a description of what was read, ignored and assumed.
+
+    The description is None for a folder that csvjax wrote.
+    """
     from csvjax.evaluate.table import POOLED
 
     dataset, described = _read(source, with_losses)
     if dataset.scores is not None and POOLED in dataset.scores.benchmarks:
-        raise InputError(f"expected no benchmark named {POOLED!r}, which means all of them in a run; rename it")
+        raise InputError(
+            f"a benchmark has the name {POOLED!r}, which csvjax uses for the mean of all benchmarks; rename it"
+        )
     return dataset, described
 
 
@@ -86,7 +105,10 @@ def _read(source: Source, with_losses: bool) -> tuple[Dataset, Description | Non
 
     if source.data is not None:
         if others := [flag(name) for name in source.given if name not in ("data", "benchmarks")]:
-            raise InputError(f"expected --data alone or with --benchmarks, found {', '.join(others)} too; leave it out")
+            raise InputError(
+                f"--data can be combined with --benchmarks only, found {', '.join(others)} too; leave out --data or "
+                f"{', '.join(others)}"
+            )
         dataset = load_dataset(source.data, with_losses)
         scores = dataset.measured()[0] if with_losses else dataset.scores
         assert scores is not None
@@ -97,7 +119,7 @@ def _read(source: Source, with_losses: bool) -> tuple[Dataset, Description | Non
         return _dataset(reading), reading.described
     if source.losses is None or not source.tables:
         found = " ".join(flag(name) for name in ("losses", "scores") if getattr(source, name)) or "neither"
-        raise InputError(f"expected --data, or --losses and --scores, found {found}; say where the data are")
+        raise InputError(f"expected --data, or --losses and --scores, found {found}; name the files that hold the data")
     return _read_tables(source, source.losses)
 
 
@@ -109,7 +131,7 @@ def _dataset(reading: Reading) -> Dataset:
 
 @contextmanager
 def options_named() -> Iterator[None]:
-    """Errors of the readers name the options of a command line in place of arguments of Python."""
+    """Within this block errors of the readers name options of the command line instead of Python arguments."""
     try:
         yield
     except ArgumentError as error:
@@ -127,9 +149,9 @@ def _option_of(remedy: Remedy) -> str | None:
 
 
 def rules_of(source: Source) -> ReadingRules:
-    """How the tables of a command line are to be read.
+    """The rules for reading tables that the options give.
 
-    Raises: InputError for options that cannot be read.
+    Raises: InputError for an option whose value cannot be read.
     """
     from csvjax.data.models import read_models
     from csvjax.data.registry import read_registry
@@ -145,7 +167,7 @@ def rules_of(source: Source) -> ReadingRules:
         floors=by_name(source.floors, "--floor", OR_UNKNOWN),
         ceilings=by_name(source.ceilings, "--ceiling", OR_UNKNOWN),
         metric=source.metric,
-        decimal=source.decimal,  # type: ignore[arg-type]  # the rules check it
+        decimal=source.decimal,  # type: ignore[arg-type]  # ReadingRules checks it
         joined=True,
         registry=() if source.registry is None else read_registry(source.registry),
         models=() if source.models is None else read_models(source.models),
@@ -154,9 +176,9 @@ def rules_of(source: Source) -> ReadingRules:
 
 @options_named()
 def read_reading(source: Source) -> Reading:
-    """Scores, what their tables say of the models, and what was read, ignored and assumed.
+    """Scores and models of all tables, and a description of what was read, ignored and assumed.
 
-    Raises: InputError for what `csvjax.data.read_scores.read_tables` refuses.
+    Raises: InputError for tables that `csvjax.data.read_scores.read_tables` refuses.
     """
     from csvjax.data.read_scores import read_tables
 
@@ -165,9 +187,9 @@ def read_reading(source: Source) -> Reading:
 
 @options_named()
 def read_score_table(source: Source, scores: Path, wanted: Sequence[str] | None) -> Dataset:
-    """Scores of one table and what it says of the models; `wanted`: the benchmarks to read, None for all.
+    """Scores and models of one table; `wanted` names the benchmarks to read, None means all.
 
-    Raises: InputError for what `csvjax.data.read_scores.read_tables` refuses.
+    Raises: InputError for a table that `csvjax.data.read_scores.read_tables` refuses.
     """
     from dataclasses import replace
 
@@ -194,8 +216,9 @@ def _read_tables(source: Source, losses: Path) -> tuple[Dataset, Description]:
         if not source.common or len(only) == len(table.lms):
             tables = ", ".join(map(str, source.tables))
             raise InputError(
-                f"expected losses of every model in {tables}, found none for {names.some(only)} in {losses}, which "
-                f"begins with {names.some(known.lms, 2)}; make the names agree, or drop such models with --common"
+                f"expected losses of every model in {tables}, found none for {names.some(only)} in {losses}, whose "
+                f"first models are {names.some(known.lms, 2)}; write the same names in both, or use --common to leave "
+                f"out models without losses"
             )
         kept = [lm for lm in table.lms if lm not in set(only)]
         table, lms = table.select(lms=kept), lms.loc[kept]
@@ -216,7 +239,7 @@ def _read_tables(source: Source, losses: Path) -> tuple[Dataset, Description]:
 
 
 def with_columns(dataset: Dataset, source: Source, splits: Sequence[str]) -> Dataset:
-    """The dataset with the columns of the table that the splits name and csvjax does not read by itself."""
+    """The dataset with the further columns of the table that the splits need."""
     from dataclasses import replace
 
     from csvjax.data.columns import find_columns, lm_names

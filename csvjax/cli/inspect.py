@@ -16,24 +16,33 @@ if TYPE_CHECKING:
 
 __all__ = ["inspect"]
 
-_MOST = 40  # models on the terminal
-_UNITS = 5  # units of text of each benchmark
+_MAX_MODELS = 40  # rows of the table of capabilities on the terminal
+_UNITS = 5  # units of text that are shown for each benchmark
 
 
 def _table_option(name: str, what: str) -> Any:
     return typer.Option(
-        name, metavar="FILE", show_default=False, help=f"Write {what} to this .csv, .json or .parquet file."
+        name, metavar="FILE", show_default=False, help=f"Write {what} to this file (.csv, .json or .parquet)."
     )
 
 
 @with_json
 def inspect(
-    run: Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="The folder of a fit.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", show_default=False, help="Folder of a run of csvjax fit or evaluate.")
+    ],
     capabilities: Annotated[Path | None, _table_option("--capabilities", "the capabilities of all models")] = None,
-    loadings: Annotated[Path | None, _table_option("--loadings", "loadings, floors and ceilings of benchmarks")] = None,
-    salience: Annotated[Path | None, _table_option("--salience", "the salience of all units of text")] = None,
+    loadings: Annotated[
+        Path | None, _table_option("--loadings", "the loadings, floors and ceilings of all benchmarks")
+    ] = None,
+    salience: Annotated[
+        Path | None, _table_option("--salience", "the salience of every unit of text (token or group of tokens)")
+    ] = None,
 ) -> dict[str, Any]:
-    """Say whether to trust a fit, and show convergence, coverage, capabilities, loadings and salience.
+    """Say whether you can trust a fit, and show what it found.
+
+    The output has convergence, the coverage of held-out scores, the capabilities of the models,
+    the loadings of the benchmarks, and the text whose loss matters most (salience).
 
     Example: csvjax inspect runs/mine
     """
@@ -48,7 +57,9 @@ def inspect(
             check_table_path(path)
     fit, tree, convergence = load(run), load_tree(run), load_convergence(run)
     if salience is not None and fit.known.units is None:
-        raise InputError(f"expected a fit with losses for --salience, found one without losses in {run}; leave it out")
+        raise InputError(
+            f"--salience needs a fit with losses, found a fit without losses in {run}; leave out --salience"
+        )
     held, metrics = _predictions(run)
     said = verdict(fit.status, convergence, held)
     typer.echo(said)
@@ -84,7 +95,7 @@ def _coverage(metrics: pd.DataFrame) -> None:
 
 def _show_capabilities(able: pd.DataFrame, loadings: pd.DataFrame) -> None:
     if len(able):
-        _intervals(f"capabilities, 90 % intervals{_first(len(able))}", able.head(_MOST), ["lm", "family"], [])
+        _intervals(f"capabilities, 90 % intervals{_first(len(able))}", able.head(_MAX_MODELS), ["lm", "family"], [])
     others = ["intercept", "spread", "floor", "ceiling", "n_items"]
     title = "loadings, logits per unit of capability" if len(able) else "benchmarks"
     text = ["benchmark", "unit"] if "unit" in loadings else ["benchmark"]
@@ -92,11 +103,11 @@ def _show_capabilities(able: pd.DataFrame, loadings: pd.DataFrame) -> None:
 
 
 def _first(count: int) -> str:
-    return f" (the first {_MOST} of {count} models)" if count > _MOST else ""
+    return f" (the first {_MAX_MODELS} of {count} models)" if count > _MAX_MODELS else ""
 
 
 def _predictions(run: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Predicted cells of the law and their figures; both empty where nothing was left to predict."""
+    """The predictions of the law and their metrics; both are empty where nothing was left to predict."""
     import pandas as pd
 
     paths = run / "predictions.parquet", run / "metrics.csv"
@@ -105,8 +116,10 @@ def _predictions(run: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     try:
         cells, metrics = pd.read_parquet(paths[0]), pd.read_csv(paths[1])
     except (OSError, ValueError):
-        raise InputError(f"expected predictions that csvjax wrote in {run}, found none to be read; fit again") from None
-    # Of an evaluation: the first split, and not the mean loss that stands beside the law.
+        raise InputError(
+            f"expected predictions that csvjax wrote in {run}, found files that cannot be read; run the fit again"
+        ) from None
+    # An evaluation has several splits and also the mean loss; show the first split of the law.
     split = cells["split"].iloc[0]
     law = cells["law"].iloc[-1]
     first, its = ((t["split"] == split) & (t["law"] == law) for t in (cells, metrics))
@@ -115,15 +128,18 @@ def _predictions(run: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _convergence(found: pd.DataFrame, chains: int) -> None:
     if found.empty:
-        typer.echo("convergence: a fit without several chains has no r-hat; its status is the sentence above\n")
+        typer.echo(
+            "convergence: r-hat needs several chains, which this fit does not have; the first line says whether it "
+            "converged\n"
+        )
         return
-    headings = ("quantity", "count", "largest r-hat", "fewest in the bulk", "in the tails")
+    headings = ("quantity", "count", "largest r-hat", "smallest bulk ESS", "smallest tail ESS")
     formats = {"count": "{:.0f}", "bulk_ess": "{:.0f}", "tail_ess": "{:.0f}"}
-    _table(f"convergence of {chains} chains: r-hat and effective draws", headings, found, formats)
+    _table(f"convergence of {chains} chains: r-hat and effective sample size (ESS)", headings, found, formats)
 
 
 def _salience(found: pd.DataFrame) -> None:
-    """The units of text on which the loss tells most of each benchmark."""
+    """Print the units of text whose loss says most about each benchmark."""
     from csvjax.result.tables import salience_table
 
     rows = [
@@ -137,8 +153,8 @@ def _salience(found: pd.DataFrame) -> None:
         )
         for row in salience_table(found, _UNITS).to_dict("records")
     ]
-    headings = ("benchmark", "unit", "document", "logits per nat (90 %)", "share of salience", "of bytes")
-    show.table("salience: the units whose loss tells most of a benchmark", headings, rows)
+    headings = ("benchmark", "unit", "document", "logits per nat (90 %)", "share of salience", "share of bytes")
+    show.table("salience: the units of text whose loss says most about a benchmark", headings, rows)
 
 
 def _table(title: str, headings: tuple[str, ...], frame: pd.DataFrame, formats: dict[str, str]) -> None:
@@ -153,7 +169,7 @@ def _table(title: str, headings: tuple[str, ...], frame: pd.DataFrame, formats: 
 
 
 def _intervals(title: str, frame: pd.DataFrame, text: list[str], others: list[str]) -> None:
-    """A table in which `x`, `x lower90` and `x upper90` share a column."""
+    """Print a table in which `x`, `x lower90` and `x upper90` share one column."""
     names = [name.removesuffix(" lower90") for name in frame.columns if name.endswith(" lower90")]
     rows = []
     for row in frame.to_dict("records"):

@@ -10,6 +10,7 @@ import typer
 
 from csvjax.cli import show
 from csvjax.cli.output import with_json
+from csvjax.cli.source import switch
 from csvjax.errors import CsvjaxError, InputError
 
 if TYPE_CHECKING:
@@ -21,15 +22,27 @@ __all__ = ["build_ladder", "ladder"]
 @with_json
 def ladder(
     out: Annotated[
-        Path, typer.Option("--out", metavar="FOLDER", help="Folder for everything. Run the same command to resume.")
+        Path,
+        typer.Option(
+            "--out",
+            metavar="FOLDER",
+            help="Folder for models, losses and scores. Run the same command again to resume.",
+        ),
     ] = Path("runs/ladder"),
-    quick: Annotated[bool, typer.Option("--quick", help="A small ladder of 18 models, in minutes.")] = False,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Number of processes, at most the number of cores.")] = 2,
+    quick: Annotated[bool, switch("--quick", "Train a small ladder of 18 models, which takes minutes.")] = False,
+    jobs: Annotated[
+        int, typer.Option("--jobs", min=1, metavar="NUMBER", help="Number of processes; use at most one for each core.")
+    ] = 2,
     seed: Annotated[
-        int, typer.Option("--seed", min=0, help="Seed of the order of the text, of the weights and of the tasks.")
+        int,
+        typer.Option(
+            "--seed", min=0, metavar="NUMBER", help="Seed of the initial weights, the order of the text, and the tasks."
+        ),
     ] = 0,
 ) -> dict[str, Any]:
-    """Train a ladder of language models, score them, and save losses and scores to FOLDER/data.
+    """Train a series of small language models (a ladder) and measure their losses and scores.
+
+    The folder FOLDER/data can be given to csvjax fit --data.
 
     Example: csvjax ladder --quick --out runs/quick
     """
@@ -39,9 +52,9 @@ def ladder(
 
 
 def build_ladder(out: Path, quick: bool, jobs: int, seed: int = 0) -> Dataset:
-    """Go on with the ladder in `out` from where it is to its end, with a progress bar, and save it to `out/data`.
+    """Train and score the ladder in `out`, or resume it, with a progress bar; save its data to `out/data`.
 
-    Raises: InputError for a folder that holds something else or that another command writes to; CsvjaxError for a
+    Raises: InputError for a folder that holds other files or that another command is writing to; CsvjaxError for a
     training that diverged.
     """
     from csvjax import runs
@@ -54,7 +67,9 @@ def build_ladder(out: Path, quick: bool, jobs: int, seed: int = 0) -> Dataset:
     if out.exists() and not out.is_dir():
         raise InputError(f"expected a folder for the ladder, found the file {out}; choose another --out")
     if out.is_dir() and any(out.iterdir()) and not (out / "recipe.json").is_file():
-        raise InputError(f"expected an empty folder or an older ladder, found something else in {out}; choose another")
+        raise InputError(
+            f"expected an empty folder or an earlier ladder, found other files in {out}; choose another --out"
+        )
 
     with runs.claimed(out), show.bar() as shown:
 

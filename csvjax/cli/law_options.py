@@ -1,4 +1,4 @@
-"""The options that say what the law is made of and by which method it is fitted; read into a `Law` and a `Method`."""
+"""The options that choose the law and the inference method, and their translation into a `Law` and a `Method`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from csvjax.cli import inputs
-from csvjax.cli.source import Source
+from csvjax.cli.source import Source, switch
 from csvjax.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,11 +49,11 @@ __all__ = [
 METHODS = ("auto", "map", "laplace", "svi", "nuts")
 _DEFAULT_METHOD = "auto"
 _EFFECTS: tuple[Effect, ...] = ("family", "run")
-_MOST_TAIL = 0.5  # two degrees of freedom, below which a residual has no variance
+_TAIL_LIMIT = 0.5  # 1 / 2 degrees of freedom: Student t with two or fewer has no variance
 
 
 MODEL, INFERENCE = "Model", "Inference"
-"""Headings of the help."""
+"""Panels of the help."""
 
 
 def _option(name: str, help: str, metavar: str | None = None, panel: str = MODEL) -> Any:
@@ -64,8 +64,8 @@ Capabilities = Annotated[
     str | None,
     _option(
         "--capabilities",
-        "Number of shared capabilities (default: 2). each: every benchmark has its own. auto: choose the number by the "
-        "evidence of the fitted scores.",
+        "Number of capabilities that all benchmarks share, default 2. each: every benchmark has its own. auto: choose "
+        "the number by the evidence.",
         "K|each|auto",
     ),
 ]
@@ -73,68 +73,79 @@ Covariates = Annotated[
     str | None,
     _option(
         "--covariates",
-        "Columns that predict capabilities: flops, params, tokens, a product such as params*tokens, any other column, "
-        "or none. Default: flops, or params if no FLOPs are known.",
+        "Columns that predict the capabilities: flops, params, tokens, a product (params*tokens), any other column, or "
+        "none. Default: flops, or params if no FLOPs are known.",
         "A,B,...",
     ),
 ]
 Effects = Annotated[
     str | None,
     _option(
-        "--effects", "Effects that models share: family, run, both, or none. Default: those that the data have.", "A,B"
+        "--effects",
+        "Groups of models that have something in common: family, run, both (family,run) or none. Default: the groups "
+        "that the data have.",
+        "A,B",
     ),
 ]
-Own = Annotated[bool, _option("--own", "Add a salience of its own for each benchmark to the shared ones.")]
+Own = Annotated[
+    bool,
+    switch("--own", "Give each benchmark a salience of its own as well.", MODEL),
+]
 Tail = Annotated[
     float | None,
     _option(
         "--tail",
-        "Tail of the residuals, 1 / degrees of freedom. 0 (default): normal. 0.25: Student t with 4.",
+        "Tail of the residuals, 1 / degrees of freedom. Default: 0, normal. Example: 0.25, Student's t with 4.",
         "NUMBER",
     ),
 ]
 Prior = Annotated[
     list[str] | None,
-    _option(
-        "--prior", "Change a prior setting of csvjax.Priors, for example loading=2. Can be repeated.", "NAME=NUMBER"
-    ),
+    _option("--prior", "Change a setting of csvjax.Priors. Can be repeated. Example: family_sd=0.5.", "NAME=NUMBER"),
 ]
 KeepOutliers = Annotated[
     bool,
-    _option(
-        "--keep-outliers", "Keep models whose scores the law cannot explain. Default: leave them out and name them."
+    switch(
+        "--keep-outliers",
+        "Keep models whose scores the law cannot explain. Default: leave them out and name them.",
+        MODEL,
     ),
 ]
 MethodName = Annotated[
     str,
     _option(
         "--method",
-        "Inference: map, laplace, svi or nuts. Default: nuts for a table of up to 300 scores, otherwise laplace; the "
-        "command says which, and why.",
+        "Inference: map, laplace, svi or nuts. Default: nuts for up to 300 scores, otherwise laplace. The output says "
+        "which one was used and why.",
         "NAME",
         INFERENCE,
     ),
 ]
 ManyFits = Annotated[
     str,
-    _option("--method", "Inference of each fit: map, laplace (default), svi or nuts.", "NAME", INFERENCE),
+    _option("--method", "Inference of each fit: map, laplace, svi or nuts. Default: laplace.", "NAME", INFERENCE),
 ]
 Draws = Annotated[
-    int | None, _option("--draws", "Number of posterior draws. With nuts: of each chain.", "NUMBER", INFERENCE)
+    int | None,
+    _option(
+        "--draws", "Posterior draws; with nuts, of each chain. Default: 1000; --method nuts: 500.", "NUMBER", INFERENCE
+    ),
 ]
-Warmup = Annotated[int | None, _option("--warmup", "Warm-up steps of each chain. Only nuts.", "NUMBER", INFERENCE)]
+Warmup = Annotated[
+    int | None, _option("--warmup", "nuts only: warm-up steps of each chain. Default: 500.", "NUMBER", INFERENCE)
+]
 Starts = Annotated[
-    int | None, _option("--starts", "Number of starting points of the search for the mode.", "NUMBER", INFERENCE)
+    int | None, _option("--starts", "Starting points of the search for the mode. Default: 8.", "NUMBER", INFERENCE)
 ]
 Chains = Annotated[
     Path | None,
-    _option("--chains", "Folder for the chains of nuts. Run the same command to resume.", "FOLDER", INFERENCE),
+    _option("--chains", "nuts only: folder for the chains. Run the command again to resume.", "FOLDER", INFERENCE),
 ]
 
 
 @dataclass(frozen=True)
 class LawOptions:
-    """What the law is made of; None where not given."""
+    """The options that choose the law; None where an option was not given."""
 
     capabilities: str | None = None
     covariates: str | None = None
@@ -146,7 +157,7 @@ class LawOptions:
 
     @property
     def columns(self) -> tuple[str, ...] | None:
-        """The covariates that were named."""
+        """The covariates that --covariates names; None where it was not given."""
         if self.covariates is None:
             return None
         return () if self.covariates.strip() == "none" else tuple(_words(self.covariates))
@@ -154,7 +165,7 @@ class LawOptions:
 
 @dataclass(frozen=True)
 class MethodOptions:
-    """By which method the law is fitted; None where not given."""
+    """The options that choose the inference method; None where an option was not given."""
 
     name: str = _DEFAULT_METHOD
     draws: int | None = None
@@ -168,25 +179,24 @@ def _words(text: str) -> list[str]:
 
 
 def read_data(source: Source, splits: Sequence[str], options: LawOptions) -> Dataset:
-    """The dataset, with losses where there are some, and with the columns that splits and covariates name.
+    """The dataset, with losses if there are any, and with the columns that the splits and covariates name.
 
-    Raises: InputError for what the readers refuse.
+    Raises: InputError for tables that the readers refuse.
     """
     from csvjax.data.files import LOSSES
 
     losses = source.losses is not None or (source.data is not None and (source.data / LOSSES).is_file())
     dataset = inputs.read_source(source, with_losses=losses)
     named = [part.strip().split(":")[-1] for name in options.columns or () for part in name.split("*")]
-    # A column is read from the table where a split names it; so is one that the law needs.
+    # `with_columns` reads the columns that splits name, so a column that the law needs is passed as a split.
     wanted = [f"leave-one-out:{name}" for name in dict.fromkeys([*named, "run"])]
     return inputs.with_columns(dataset, source, [*splits, *wanted])
 
 
 def law_of(dataset: Dataset, options: LawOptions, quick: bool = False) -> tuple[Law, bool]:
-    """The law that the options describe, with defaults from the data; and whether its number of capabilities is still
-    to be chosen.
+    """The law that the options describe, with defaults from the data, and whether --capabilities is auto.
 
-    Raises: InputError for options that the data have no use for, and values that no law can have.
+    Raises: InputError for options that the data cannot support, and for values that no law can have.
     """
     from csvjax.fitting import default_law
     from csvjax.law.covariates import find_columns
@@ -194,12 +204,14 @@ def law_of(dataset: Dataset, options: LawOptions, quick: bool = False) -> tuple[
     law = default_law(dataset)
     count, automatic = _count(dataset, options.capabilities, law.capabilities)
     covariates = law.covariates if options.columns is None else options.columns
-    find_columns(dataset.lms, covariates)  # says what is wrong before anything is fitted
+    find_columns(dataset.lms, covariates)  # raises an error for a wrong name before anything is fitted
     if options.own and dataset.losses is None:
-        raise InputError("expected losses with --own, found none; give --losses, or leave --own out")
+        raise InputError("--own needs losses, found none; add --losses, or leave out --own")
     tail = options.tail or 0.0
-    if not 0 <= tail < _MOST_TAIL:
-        raise InputError(f"expected --tail from 0 to below {_MOST_TAIL:g}, found {tail:g}; choose another")
+    if not 0 <= tail < _TAIL_LIMIT:
+        raise InputError(
+            f"expected --tail to be at least 0 and below {_TAIL_LIMIT:g}, found {tail:g}; choose another number"
+        )
     law = replace(
         law,
         capabilities=count,
@@ -215,7 +227,7 @@ def law_of(dataset: Dataset, options: LawOptions, quick: bool = False) -> tuple[
 
 def _count(dataset: Dataset, text: str | None, default: int) -> tuple[int, bool]:
     assert dataset.scores is not None
-    most = len(dataset.scores.benchmarks)
+    limit = len(dataset.scores.benchmarks)
     if text is None:
         return default, False
     word = text.strip()
@@ -223,10 +235,10 @@ def _count(dataset: Dataset, text: str | None, default: int) -> tuple[int, bool]
         return default, True
     if word == "each":
         return 0, False
-    if not (word.isdecimal() and int(word) <= most):
+    if not (word.isdecimal() and int(word) <= limit):
         raise InputError(
-            f"expected --capabilities each, auto or a number from 0 (each) to {most}, the number of benchmarks, found "
-            f"{text!r}; choose another"
+            f"expected --capabilities to be each, auto or a number from 0 (each) to {limit}, the number of benchmarks, "
+            f"found {text!r}; choose another"
         )
     return int(word), False
 
@@ -244,9 +256,9 @@ def _effects(text: str) -> tuple[Effect, ...]:
 
 
 def _priors(given: list[str] | None, default: Priors) -> Priors:
-    """The default priors with what was given in place of the default.
+    """The default priors with the settings that --prior changes.
 
-    Raises: InputError for a name that is none, and a value that no prior setting can have.
+    Raises: InputError for a name that is no setting, and for a value that the setting cannot have.
     """
     from csvjax.names import hint
 
@@ -257,18 +269,21 @@ def _priors(given: list[str] | None, default: Priors) -> Priors:
                 f"expected --prior to name one of {', '.join(default._fields)}, found {name!r}: "
                 f"{hint(name, default._fields)}"
             )
-        fits = {"intercept_mean": math.isfinite(value), "strength": 0 <= value < math.inf, "ceiling": value > 0}
-        if not fits.get(name, 0 < value < math.inf):
+        allowed = {"intercept_mean": math.isfinite(value), "strength": 0 <= value < math.inf, "ceiling": value > 0}
+        if not allowed.get(name, 0 < value < math.inf):
             wanted = {"intercept_mean": "finite", "strength": "finite and 0 or more", "ceiling": "above 0"}
-            least = wanted.get(name, "finite and above 0")
-            raise InputError(f"expected --prior {name} to be a number that is {least}, found {value:g}; give another")
+            condition = wanted.get(name, "finite and above 0")
+            raise InputError(f"expected --prior {name} to be {condition}, found {value:g}; choose another number")
     return default._replace(**chosen)
 
 
 def method_of(options: MethodOptions, quick: bool = False) -> Method | None:
-    """The method of this name with its default settings, those for a first look, or those given; None for `auto`.
+    """The inference method that the options describe; None for `auto`.
 
-    Raises: InputError for another name, settings that the method does not have, and numbers that are too small.
+    `quick` replaces the default settings of the method by faster ones.
+
+    Raises: InputError for an unknown name, for options that the method does not have, and for numbers that are too
+    small.
     """
     from csvjax.infer import Laplace, Nuts, Svi
     from csvjax.names import hint
@@ -276,18 +291,18 @@ def method_of(options: MethodOptions, quick: bool = False) -> Method | None:
     name = options.name
     if name not in METHODS:
         raise InputError(f"expected --method to be one of {', '.join(METHODS)}, found {name!r}: {hint(name, METHODS)}")
-    for option, value, those, least in (
+    for option, value, methods, least in (
         ("--chains", options.chains, ("nuts",), None),
         ("--warmup", options.warmup, ("nuts",), 10),
         ("--draws", options.draws, ("auto", "laplace", "svi", "nuts"), 10),
         ("--starts", options.starts, METHODS, 1),
     ):
-        if value is not None and name not in those:
+        if value is not None and name not in methods:
             raise InputError(
-                f"expected {option} with --method {' or '.join(those)} alone, found {name}; leave {option} out"
+                f"{option} needs --method {' or '.join(methods)}, found {name}; leave out {option} or change --method"
             )
         if isinstance(value, int) and least is not None and value < least:
-            raise InputError(f"expected {option} of at least {least}, found {value}; give a larger number")
+            raise InputError(f"expected {option} to be at least {least}, found {value}; choose a larger number")
     search = _search(options, quick)
     if name == "auto" and not quick:
         return None
@@ -314,7 +329,7 @@ def _search(options: MethodOptions, quick: bool) -> Map:
 def settled_method(
     method: Method | None, options: MethodOptions, data: Dataset, seen: np.ndarray
 ) -> tuple[Method, str]:
-    """The method, or the default one for so many scores; and its name, with the reason where it was not asked for."""
+    """The given or the default method, and its name; a default comes with the reason for it."""
     from csvjax.fitting import default_method
     from csvjax.infer import Laplace, Nuts
 
@@ -328,7 +343,7 @@ def settled_method(
 
 
 def law_words(law: Law, method: str) -> str:
-    """What is fitted, in half a line."""
+    """The law and the method in one line, for the output of commands."""
     count = f"{law.capabilities} capabilit{'y' if law.capabilities == 1 else 'ies'}" if law.capabilities else ""
     parts = [
         method,

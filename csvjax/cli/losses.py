@@ -1,4 +1,4 @@
-"""`csvjax losses`: the loss of every token of a text under language models of Hugging Face."""
+"""`csvjax losses`: the loss of every token of a text under language models with Hugging Face or GGUF checkpoints."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 
 from csvjax.cli import show as shown
 from csvjax.cli.output import with_json
+from csvjax.cli.source import switch
 from csvjax.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,11 +20,18 @@ if TYPE_CHECKING:
     from typer import Context
 
     from csvjax.lms.checkpoint import Checkpoint
-    from csvjax.losses.extract import Options
+    from csvjax.losses.extract import LossOptions
 else:
-    Context = typer.Context.__mro__[1]  # the class of what typer passes; its own is a subclass
+    Context = typer.Context.__mro__[1]  # typer passes an object of this class, of which its own class is a subclass
 
 __all__ = ["losses"]
+
+_SCORING, _DEVICES = "How text is scored", "Devices and processes"
+
+
+def _option(name: str, help: str, metavar: str, panel: str | None = None, least: int | None = None) -> Any:
+    return typer.Option(name, help=help, metavar=metavar, show_default=False, rich_help_panel=panel, min=least)
+
 
 losses = typer.Typer(invoke_without_command=True, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -34,61 +42,130 @@ def extract_losses(
     context: Context,
     lm: Annotated[
         list[str] | None,
-        typer.Option("--lm", metavar="[NAME=]PATH_OR_ID", help="A folder, a .gguf file or a name on the hub; again."),
+        _option(
+            "--lm",
+            "Model: a folder, a .gguf file or a name on the Hugging Face Hub. Can be repeated. Example: "
+            "small=checkpoints/small.",
+            "[NAME=]MODEL",
+        ),
     ] = None,
     text: Annotated[
         list[str] | None,
-        typer.Option("--text", metavar="[DOMAIN=]PATH", help="A file, a .jsonl of documents, or a folder; again."),
+        _option(
+            "--text",
+            "Text: a file, a .jsonl file with one document on each line, or a folder. Can be repeated. Example: "
+            "german=news.txt.",
+            "[DOMAIN=]PATH",
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="STORE", help="The store; a second call goes on there.")
+        Path | None,
+        _option(
+            "--out",
+            "Store for the losses. Run the same command again to resume, or with other models to add them. Example: "
+            "losses.zarr.",
+            "STORE",
+        ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and stop.")] = False,
+    dry_run: Annotated[
+        bool, switch("--dry-run", "Print the number of tokens, memory and time that are needed, and stop.")
+    ] = False,
     window: Annotated[
-        int | None, typer.Option("--context", min=1, help="Tokens of a window (default: the model's, 4096 at most).")
+        int | None,
+        _option(
+            "--context",
+            "Tokens that the model sees at once. Default: the context of the model, at most 4096.",
+            "NUMBER",
+            _SCORING,
+            1,
+        ),
     ] = None,
     stride: Annotated[
-        int | None, typer.Option("--stride", min=1, help="Tokens from window to window (default: half the context).")
+        int | None,
+        _option(
+            "--stride",
+            "Tokens from the start of one window to the next in long documents. Default: half of --context.",
+            "NUMBER",
+            _SCORING,
+            1,
+        ),
     ] = None,
     first: Annotated[
-        str, typer.Option("--first", metavar="bos|unscored", help="A document's first token: after BOS, or left out.")
+        str,
+        _option(
+            "--first",
+            "First token of a document: bos scores it after the beginning-of-text token, unscored leaves it out. "
+            "Default: bos.",
+            "bos|unscored",
+            _SCORING,
+        ),
     ] = "bos",
-    dtype: Annotated[str, typer.Option("--dtype", metavar="float32|bfloat16", help="Type of the weights.")] = "float32",
+    dtype: Annotated[
+        str, _option("--dtype", "Type of the weights. Default: float32.", "float32|bfloat16", _SCORING)
+    ] = "float32",
     batch: Annotated[
         int | None,
-        typer.Option("--batch", min=1, help="Tokens of a batch, on each device (default: what the device gains from)."),
+        _option("--batch", "Tokens in a batch on each device. Default: chosen for the device.", "NUMBER", _DEVICES, 1),
     ] = None,
     memory: Annotated[
         str | None,
-        typer.Option("--memory", metavar="SIZE", help="Memory of a device to stay within, as 8GiB (default: its own)."),
+        _option("--memory", "Memory to use on each device at most. Default: all. Example: 8GiB.", "SIZE", _DEVICES),
     ] = None,
-    chunk: Annotated[int, typer.Option("--chunk", min=1, help="Tokens of a chunk of the store.")] = 16_384,
-    model_devices: Annotated[int, typer.Option("--model-devices", min=1, help="Devices that share each model.")] = 1,
+    chunk: Annotated[
+        int,
+        _option("--chunk", "Tokens in a chunk; losses are saved after each. Default: 16384.", "NUMBER", _DEVICES, 1),
+    ] = 16_384,
+    model_devices: Annotated[
+        int,
+        _option("--model-devices", "Number of devices that share one model. Default: 1.", "NUMBER", _DEVICES, 1),
+    ] = 1,
     part: Annotated[
-        str, typer.Option("--part", metavar="I/N", help="Compute the I-th of N stretches of the text; 1/2 beside 2/2.")
+        str,
+        _option(
+            "--part",
+            "Score only the I-th of N parts of the text; other processes can write the other parts to the same store. "
+            "Default: 1/1.",
+            "I/N",
+            _DEVICES,
+        ),
     ] = "1/1",
     distributed: Annotated[
         str | None,
-        typer.Option("--distributed", metavar="HOST:PORT,COUNT,INDEX", help="One of COUNT processes of one mesh."),
+        _option(
+            "--distributed",
+            "Run this process as number INDEX of COUNT processes that share one model. HOST:PORT is the address of "
+            "process 0.",
+            "HOST:PORT,COUNT,INDEX",
+            _DEVICES,
+        ),
     ] = None,
 ) -> dict[str, Any] | None:
-    """Losses, in nats, of every token of a text under language models, in a store that goes on after a kill."""
+    """Compute the loss of every token of a text under language models, in nats, and save the losses in a store.
+
+    csvjax fit --losses reads the store.
+    If the models have different tokenizers, use one store for each tokenizer and then csvjax losses join.
+
+    Example: csvjax losses --lm gpt2 --lm big=models/big --text news.txt --out losses.zarr
+    """
     if context.invoked_subcommand is not None:
         return None
     if not lm or not text or (out is None and not dry_run):
-        raise InputError("expected --lm, --text and --out, found one of them missing; see csvjax losses --help")
+        missing = [name for name, value in (("--lm", lm), ("--text", text), ("--out", out or dry_run)) if not value]
+        raise InputError(
+            f"expected --lm, --text and --out, found no {' and no '.join(missing)}; see csvjax losses --help"
+        )
     if distributed is not None:
         _join_processes(distributed)
-    from csvjax.losses.extract import Options
+    from csvjax.losses.extract import LossOptions
     from csvjax.losses.text import read_text
     from csvjax.names import some
 
     if dtype not in ("float32", "bfloat16"):
         raise InputError(f"expected --dtype to be float32 or bfloat16, found {dtype!r}; choose one")
-    options = Options(window, stride, first, dtype, batch, chunk, model_devices, _part(part), _bytes(memory))
+    options = LossOptions(window, stride, first, dtype, batch, chunk, model_devices, _part(part), _bytes(memory))
     documents = read_text(text)
     if replaced := sum(document.replaced for document in documents):
-        typer.echo(f"{replaced} characters that are no UTF-8 are scored as U+FFFD", err=True)
+        typer.echo(f"{replaced} characters are not valid UTF-8 and are scored as U+FFFD", err=True)
     lms, refused = _open_all(lm)
     if dry_run:
         answer = {"estimates": _show_estimates(lms, documents, options)}
@@ -97,14 +174,14 @@ def extract_losses(
         answer = _extract(lms, documents, out, options)
     if refused:
         raise InputError(
-            f"expected {len(lm)} models, found {len(refused)} that cannot be read ({some(refused)}, as said above); "
-            "the others are done"
+            f"expected {len(lm)} models, found {len(refused)} that cannot be read ({some(refused)}; the reasons are "
+            f"above); the losses of the other models are complete"
         )
     return answer
 
 
 def _open_all(sources: Sequence[str]) -> tuple[list[Checkpoint], list[str]]:
-    """The models that can be read, and what the others are called: one of many does not stop the rest."""
+    """The models that can be read, and the names of the others, so that one bad model does not stop the rest."""
     opened: list[Checkpoint] = []
     refused: list[str] = []
     for source in sources:
@@ -121,7 +198,7 @@ def _open_all(sources: Sequence[str]) -> tuple[list[Checkpoint], list[str]]:
 def _part(part: str) -> tuple[int, int]:
     i, _, n = part.partition("/")
     if not (i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n)):
-        raise InputError(f"expected --part as I/N with I from 1 to N, found {part!r}; write 1/1 for everything")
+        raise InputError(f"expected --part as I/N with I from 1 to N, found {part!r}; write 1/1 for the whole text")
     return int(i) - 1, int(n)
 
 
@@ -142,8 +219,8 @@ def _join_processes(distributed: str) -> None:
         jax.distributed.initialize(address, int(count), int(index))
     except ValueError:
         raise InputError(
-            f"expected --distributed as HOST:PORT,COUNT,INDEX, found {distributed!r}; write for example "
-            "host:1234,2,0 for the first of two"
+            f"expected --distributed as HOST:PORT,COUNT,INDEX, found {distributed!r}; for the first of two processes "
+            "write, for example, host:1234,2,0"
         ) from None
 
 
@@ -156,21 +233,21 @@ def _open(source: str) -> Checkpoint:
     return open_checkpoint(rest, name)
 
 
-def _show_estimates(lms: Sequence[Checkpoint], documents: Sequence[Any], options: Options) -> list[dict[str, Any]]:
+def _show_estimates(lms: Sequence[Checkpoint], documents: Sequence[Any], options: LossOptions) -> list[dict[str, Any]]:
     from csvjax.losses.estimate import estimate, matmul_speed
     from csvjax.losses.extract import plan
 
-    _, tasks = plan(lms, documents, options)
+    _, jobs = plan(lms, documents, options)
     speed = matmul_speed(options.dtype)
     rows, estimates = [], []
-    for task in tasks:
-        found = estimate(task, options, speed)
-        estimates.append({"lm": task.lm.name, **asdict(found)})
+    for job in jobs:
+        found = estimate(job, options, speed)
+        estimates.append({"lm": job.lm.name, **asdict(found)})
         size = f"{found.bytes / 1e9:.2f} GB"
         row = (f"{found.scored:,}", f"{found.windows:,}", f"{found.read:,}", size, _duration(found.seconds))
-        rows.append((task.lm.name, *row))
+        rows.append((job.lm.name, *row))
     headings = ("model", "tokens", "windows", "tokens read", "memory", "time")
-    shown.table("what it would take, from the first token on", headings, rows)
+    shown.table("what a run from the first token would need", headings, rows)
     return estimates
 
 
@@ -180,7 +257,7 @@ def _duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
 
 
-def _extract(lms: Sequence[Checkpoint], documents: Sequence[Any], out: Path, options: Options) -> dict[str, Any]:
+def _extract(lms: Sequence[Checkpoint], documents: Sequence[Any], out: Path, options: LossOptions) -> dict[str, Any]:
     import time
 
     from csvjax.losses.extract import extract
@@ -208,7 +285,7 @@ def _extract(lms: Sequence[Checkpoint], documents: Sequence[Any], out: Path, opt
             note = f"{speed:,.0f} tokens/s"
             progress.update(task, completed=done, note=note)
             nonlocal shown_at
-            if progress.disable and (done == total or time.perf_counter() - shown_at > 1):  # a log needs no more
+            if progress.disable and (done == total or time.perf_counter() - shown_at > 1):  # one line a second in a log
                 shown_at = time.perf_counter()
                 left = _duration((total - done) / speed)
                 typer.echo(f"{lm}: {done:,} of {total:,} tokens, {note}, {left} left", err=True)
@@ -220,13 +297,35 @@ def _extract(lms: Sequence[Checkpoint], documents: Sequence[Any], out: Path, opt
 @losses.command("join")
 @with_json
 def join_stores(
-    stores: Annotated[list[Path], typer.Argument(metavar="STORE...", help="Stores of the same text.")],
-    out: Annotated[Path, typer.Option("--out", metavar="STORE", help="A .zarr or .zarr.zip; one there is replaced.")],
-    units: Annotated[str, typer.Option("--units", metavar="common|words|fixed", help="Spans to share.")] = "common",
-    size: Annotated[int, typer.Option("--size", min=1, help="Bytes of a fixed span.")] = 16,
-    common: Annotated[bool, typer.Option("--common", help="Leave out models that are not complete.")] = False,
+    stores: Annotated[list[Path], typer.Argument(metavar="STORE", help="Stores with losses of the same text.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="STORE", help="The store to write, .zarr or .zarr.zip. An older one there is replaced."
+        ),
+    ],
+    units: Annotated[
+        str,
+        typer.Option(
+            "--units",
+            metavar="common|words|fixed",
+            help="Spans of text: common cuts where all tokenizers cut, words at words, fixed every --size bytes.",
+        ),
+    ] = "common",
+    size: Annotated[
+        int, typer.Option("--size", min=1, metavar="NUMBER", help="Bytes in a span with --units fixed.")
+    ] = 16,
+    common: Annotated[
+        bool, switch("--common", "Leave out models whose losses are not complete. Default: an error.")
+    ] = False,
 ) -> dict[str, Any]:
-    """Bring models with different tokenizers to shared spans of bytes, for csvjax fit."""
+    """Join stores of models with different tokenizers, so that csvjax fit can use them together.
+
+    Tokenizers cut a text differently. The joined store has the loss of every model on the same spans.
+    The loss of a whole document stays the same.
+
+    Example: csvjax losses join llama.zarr qwen.zarr --out shared.zarr
+    """
     from typing import cast, get_args
 
     from csvjax.data.read_losses import read_losses, write_losses
@@ -243,7 +342,7 @@ def join_stores(
             found, left = read_complete(store)
             tables.append(found)
             if left:
-                typer.echo(f"{store}: {some(left)} left out, as chunks are missing", err=True)
+                typer.echo(f"{store}: {some(left)} left out, because chunks are missing", err=True)
     else:
         tables = [read_losses(store) for store in stores]
     table = to_spans(tables, cast(Kind, units), size)
@@ -255,23 +354,23 @@ def join_stores(
 @losses.command("drop")
 @with_json
 def drop_model(
-    store: Annotated[Path, typer.Argument(metavar="STORE", help="What csvjax losses wrote.")],
-    lm: Annotated[str, typer.Argument(metavar="MODEL", help="The name of the model.")],
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="Store that csvjax losses wrote.")],
+    lm: Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model; csvjax losses show lists the names.")],
 ) -> dict[str, Any]:
-    """Take a model and its losses out of a store."""
+    """Delete a model and its losses from a store."""
     from csvjax.losses.drop import drop
 
     drop(store, lm)
-    typer.echo(f"{lm} is no longer in {store}")
+    typer.echo(f"{lm} was deleted from {store}")
     return {"store": store, "dropped": lm}
 
 
 @losses.command("show")
 @with_json
 def show_store(
-    store: Annotated[Path, typer.Argument(metavar="STORE", help="What csvjax losses wrote.")],
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="Store that csvjax losses wrote.")],
 ) -> dict[str, Any]:
-    """Models of a store, their mean losses by domain, and what is missing."""
+    """List the models of a store, their mean losses in each domain, and missing chunks."""
     return _show(store)
 
 
@@ -288,10 +387,10 @@ def _show(store: Path) -> dict[str, Any]:
     shown.table(f"{store}: {len(found.models)} models, {found.tokens:,} tokens", headings, rows)
     for lm, settings in found.models.items():
         if accuracy := ACCURACY.get(str(settings.get("dtype"))):
-            typer.echo(f"{lm}: losses of {settings['dtype']} weights; how far they may be off: {accuracy}")
+            typer.echo(f"{lm}: losses of {settings['dtype']} weights; possible error: {accuracy}")
         if found.missing[lm]:
             typer.echo(f"{lm}: {found.missing[lm]} chunks are missing")
         for path in found.damaged[lm]:
-            typer.echo(f"{lm}: the chunk {path} is damaged; run the same csvjax losses again")
+            typer.echo(f"{lm}: the chunk {path} is damaged; run the same csvjax losses command again")
     kept = {"tokens": found.tokens, "means": found.means, "missing": found.missing, "damaged": found.damaged}
     return {"store": store, "models": found.models, **kept}

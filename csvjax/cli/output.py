@@ -1,4 +1,4 @@
-"""What commands give to other programs: one JSON document on stdout, and tables as parquet, CSV or JSON."""
+"""Output for other programs: one JSON document on stdout, and tables as CSV, JSON or parquet files."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from csvjax.cli.source import OUTPUT_PANEL, switch
 from csvjax.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,12 +23,10 @@ __all__ = ["AsJson", "check_table_path", "predictions", "with_json", "write_tabl
 
 AsJson = Annotated[
     bool,
-    typer.Option(
-        "--json", show_default=False, help="Print one JSON document on stdout; everything else goes to stderr."
-    ),
+    switch("--json", "Print one JSON document on stdout; all other output goes to stderr.", OUTPUT_PANEL),
 ]
 _FORMATS = (".csv", ".json", ".parquet")
-# What a table of predictions says, in words that need no manual.
+# Columns of the result -> columns of the file, whose names a reader understands without the manual.
 _PREDICTIONS = {
     "lm": "lm",
     "benchmark": "benchmark",
@@ -42,7 +41,7 @@ _PREDICTIONS = {
 
 
 def with_json(command: Callable[..., Any]) -> Callable[..., None]:
-    """The decorator of a command that returns its answer: `--json` prints this, and what it says goes to stderr."""
+    """The decorator that adds `--json`: print the returned value as JSON, and send all other output to stderr."""
     signature = inspect.signature(command, eval_str=True)
     option = inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=AsJson)
 
@@ -64,19 +63,22 @@ def with_json(command: Callable[..., Any]) -> Callable[..., None]:
 
 
 def _rows(value: Any) -> Any:
-    """The answer with a list of objects for each frame."""
+    """The value with every frame replaced by a list of objects, one for each row."""
     if isinstance(value, dict):
         return {name: _rows(part) for name, part in value.items()}
     return value.to_dict("records") if hasattr(value, "to_dict") else value
 
 
 def predictions(found: pd.DataFrame) -> pd.DataFrame:
-    """Predicted cells as programs get them: what is predicted, both 90 % intervals, and what was observed."""
+    """A table of predictions for other programs: predicted score, both 90 % intervals, observed score."""
     return found[list(_PREDICTIONS)].rename(columns=_PREDICTIONS)
 
 
 def check_table_path(path: Path) -> None:
-    """Raises: InputError for a folder, and for a name that does not end as a table does."""
+    """Check the path of a table before the work begins.
+
+    Raises: InputError for a folder, and for a name that does not end in .csv, .json or .parquet.
+    """
     if path.is_dir():
         raise InputError(f"expected a file to write to, found the folder {path}; choose another")
     if path.suffix not in _FORMATS:
@@ -84,9 +86,11 @@ def check_table_path(path: Path) -> None:
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table in the format that its name ends in; the file is whole or as before. JSON: a list of objects.
+    """Write a table as CSV, JSON (a list of objects) or parquet, as the name of the file ends.
 
-    Raises: InputError as `check_table_path` does.
+    The file is complete or as it was before, even if the process is killed.
+
+    Raises: InputError for a path that `check_table_path` refuses.
     """
     from csvjax.atomic import replacing
     from csvjax.plain import plain, write_json

@@ -1,4 +1,4 @@
-"""`csvjax predict`: what a fit says of scores that it has not seen, of new models, and of a target compute."""
+"""`csvjax predict`: predictions of a fit for scores that it has not seen, for new models, or for a target compute."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from csvjax.cli import show
 from csvjax.cli.inputs import Seed
 from csvjax.cli.output import check_table_path, predictions, with_json, write_table
+from csvjax.cli.source import OUTPUT_PANEL
 from csvjax.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["predict"]
 
-# Options of a fit that tables of new models are read with, besides those on columns and units.
-_LIKE = ("metric", "decimal", "registry", "models")
-_TABLES, _TARGET, _OUTPUT = "New models from tables", "A model that does not exist yet", "Output"
+# With these options of the fit, and those on columns and units, tables of new models are read too.
+_READ_ALIKE = ("metric", "decimal", "registry", "models")
+_TARGET, _TABLES = "A model that does not exist yet", "New models from tables"
 
 
 def _option(help: str, metavar: str, panel: str) -> Any:
@@ -32,7 +33,7 @@ def _option(help: str, metavar: str, panel: str) -> Any:
 
 @dataclass(frozen=True)
 class _Question:
-    """What is asked; None where not given."""
+    """The options that say what to predict; None where an option was not given."""
 
     losses: Path | None
     lms: Path | None
@@ -61,35 +62,48 @@ class _Question:
 
 @with_json
 def predict(
-    run: Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="The folder of a fit.")],
-    losses: Annotated[Path | None, _option("Losses of new models on the text of the fit.", "PATH", _TABLES)] = None,
-    lms: Annotated[
-        Path | None, _option("Columns of new models: lm, family, run, flops and so on.", "TABLE", _TABLES)
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", show_default=False, help="Folder of a run of csvjax fit or evaluate.")
+    ],
+    flops: Annotated[float | None, _option("Training compute in FLOP. Example: 1e25.", "NUMBER", _TARGET)] = None,
+    params: Annotated[float | None, _option("Number of parameters, if the fit uses it.", "NUMBER", _TARGET)] = None,
+    tokens: Annotated[
+        float | None, _option("Number of training tokens, if the fit uses it.", "NUMBER", _TARGET)
     ] = None,
-    scores: Annotated[
-        Path | None, _option("Some scores of new models, in a table like that of the fit.", "TABLE", _TABLES)
-    ] = None,
-    flops: Annotated[float | None, _option("Training compute in FLOP.", "NUMBER", _TARGET)] = None,
-    params: Annotated[float | None, _option("Parameters, if the fit uses them.", "NUMBER", _TARGET)] = None,
-    tokens: Annotated[float | None, _option("Training tokens, if the fit uses them.", "NUMBER", _TARGET)] = None,
-    family: Annotated[str | None, _option("Family of the fit. Default: a new family.", "NAME", _TARGET)] = None,
+    family: Annotated[str | None, _option("A family of the fit. Default: a new family.", "NAME", _TARGET)] = None,
     reach: Annotated[
         list[str] | None,
-        _option("Give the compute at which the mean score reaches this value.", "BENCHMARK=SCORE", _TARGET),
+        _option(
+            "Print the training compute at which the mean score reaches this value. Example: GSM8K=0.8.",
+            "NAME=SCORE",
+            _TARGET,
+        ),
+    ] = None,
+    losses: Annotated[
+        Path | None, _option("Losses of the new models on the same text as in the fit.", "PATH", _TABLES)
+    ] = None,
+    lms: Annotated[
+        Path | None,
+        _option("Table that describes the new models: columns lm, family, run, flops and so on.", "TABLE", _TABLES),
+    ] = None,
+    scores: Annotated[
+        Path | None, _option("Known scores of the new models, in a table like that of the fit.", "TABLE", _TABLES)
     ] = None,
     interval: Annotated[
         Literal["equal-tailed", "highest-density"],
-        _option("equal-tailed (default) or highest-density.", "KIND", _OUTPUT),
+        _option("Kind of interval: equal-tailed (default) or highest-density.", "KIND", OUTPUT_PANEL),
     ] = "equal-tailed",
     out: Annotated[
-        Path | None, _option("Write the predictions to this .csv, .json or .parquet file.", "FILE", _OUTPUT)
+        Path | None, _option("Write the predictions to this file (.csv, .json or .parquet).", "FILE", OUTPUT_PANEL)
     ] = None,
     seed: Seed = 0,
 ) -> dict[str, Any]:
-    """Predict the scores that a fit has not seen, scores of new models, or scores at a target compute.
+    """Predict scores that a fit has not seen, scores of new models, or scores at a target compute.
 
-    There are two 90 % intervals. The mean score: where the average of such models lies. A new observation: where one
-    measured score lies, with the scatter of a single model and the luck of a finite number of test items.
+    Each prediction has two 90 % intervals:
+    - of the mean score: where the average of many such models lies;
+    - of a new observation: where one measured score lies, which also depends on
+      differences between single models and on the finite number of test items.
 
     Example: csvjax predict runs/mine --flops 1e26 --family Llama-2
     """
@@ -99,14 +113,14 @@ def predict(
     if out is not None:
         check_table_path(out)
     if reach and out is not None:
-        raise InputError("expected --out with a table of predictions, found --reach, whose answer is a sentence")
+        raise InputError("--out cannot be used with --reach, which prints a sentence, not a table; use --json")
     if question.tables and question.described:
         raise InputError(
-            f"expected new models from {' and '.join(question.tables)}, or one that "
-            f"{' and '.join(question.described)} describe, found both; ask for one after the other"
+            f"{' and '.join(question.tables)} cannot be used with {' and '.join(question.described)}; run the command "
+            f"once for the models of the tables and once for the model that does not exist yet"
         )
     if family is not None and not question.amounts and not reach:
-        raise InputError("expected --flops, --params, --tokens or --reach with --family, found none; add one")
+        raise InputError("--family needs --flops, --params, --tokens or --reach, found none of them; add one")
     fit = load(run)
     answer: dict[str, Any] = {"interval": interval}
     if reach:
@@ -119,7 +133,7 @@ def predict(
 
 
 def _answer(fit: Result, run: Path, question: _Question) -> pd.DataFrame | None:
-    """The table that the options ask for; None where they ask for a sentence alone."""
+    """The table of predictions that the options ask for; None if they ask only for the compute that reaches a score."""
     if question.tables:
         return _new(fit, run, question)
     if question.amounts and not (question.reach and "flops" not in question.amounts):
@@ -137,8 +151,8 @@ def _unseen(fit: Result, run: Path, question: _Question) -> pd.DataFrame:
         found = found[found["benchmark"].isin(targets)].reset_index(drop=True)
     if found.empty:
         raise InputError(
-            f"expected scores that the fit in {run} has not seen, found none; ask for new models with --scores, --lms "
-            f"or --losses, or for a target compute with --flops"
+            f"the fit in {run} has seen every score of its table, so there is nothing to predict; describe new models "
+            f"with --scores, --lms or --losses, or a target compute with --flops"
         )
     return found
 
@@ -159,14 +173,14 @@ def _new(fit: Result, run: Path, question: _Question) -> pd.DataFrame:
 
 
 def _config(run: Path) -> dict[str, Any]:
-    """The configuration of the run; nothing for a fit that was saved from Python."""
+    """The configuration of the run; empty for a fit that was saved from Python."""
     from csvjax import runs
 
     return runs.read_config(run) if (run / "config.json").is_file() else {}
 
 
 def _read_like_the_fit(fit: Result, run: Path, path: Path) -> Dataset:
-    """Scores of new models, with the names of columns and the units that the table of the fit was read with."""
+    """Scores of new models, read with the column names and units of the options of the fit."""
     from dataclasses import fields
 
     from csvjax import names
@@ -181,12 +195,12 @@ def _read_like_the_fit(fit: Result, run: Path, path: Path) -> Dataset:
         wanted = [name for name in fit.benchmarks if name in raw.columns]
         if not wanted:
             raise InputError(
-                f"expected columns named as benchmarks of the fit in {path}, {names.some(fit.benchmarks)}, found none; "
-                f"rename them, or give a table of models with --lms"
+                f"expected columns with the names of benchmarks of the fit ({names.some(fit.benchmarks)}) in {path}, "
+                f"found none; rename the columns, or describe the models with --lms"
             )
     known = {field.name for field in fields(Source)}
     given = {name: value for name, value in _config(run).get("options", {}).items() if name in known}
-    said = {name: value for name, value in given.items() if name.endswith(("_column", "_unit")) or name in _LIKE}
+    said = {name: value for name, value in given.items() if name.endswith(("_column", "_unit")) or name in _READ_ALIKE}
     said |= {name: Path(said[name]) for name in ("registry", "models") if name in said}
     source = Source(scores=[path], **said)
     columns = [base.column for base in fit.known.columns.bases.values()]
@@ -209,7 +223,7 @@ def _say_reach(fit: Result, text: str, question: _Question) -> dict[str, Any]:
 
 
 def _told(found: pd.DataFrame, out: Path | None, title: str) -> None:
-    """Print predictions, or write them to a file."""
+    """Print the predictions, or write them to a file."""
     if out is None:
         show.prediction_table(found, title)
         return

@@ -1,4 +1,4 @@
-"""`csvjax report`: the page of a run."""
+"""`csvjax report`: write the HTML page of a run."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ __all__ = ["report"]
 
 @with_json
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="The folder of a run.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", show_default=False, help="Folder of a run of csvjax fit, evaluate or demo.")
+    ],
 ) -> dict[str, Any]:
-    """Write report.html into the folder of a run: one page that needs no network.
+    """Write report.html, a page with the results and figures of a run, into its folder. It works without network.
 
     Example: csvjax report runs/mine
     """

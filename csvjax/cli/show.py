@@ -1,4 +1,4 @@
-"""What commands print: tables on stdout; progress, with the time left, on stderr."""
+"""Output of commands on the terminal: tables on stdout; progress, with the time left, on stderr."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 __all__ = ["Begin", "bar", "comparison_table", "metrics_table", "prediction_table", "steps", "table"]
 
 Begin = Callable[[int], Callable[[str], None]]
-"""Takes the number of steps; what it returns is called with a sentence when a step begins."""
+"""Takes the number of steps and returns a function; call it with a sentence when a step begins."""
 
 _SHOWN = ("mean", "mean_lower90", "mean_upper90", "lower90", "upper90", "observed")
-_MOST = 40  # rows of predictions on the terminal; files have all
+_MAX_ROWS = 40  # predictions on the terminal; files have all of them
 
 
 @contextmanager
 def bar() -> Iterator[Progress]:
-    """A progress bar that goes when its work is done; it does not show where stderr is no terminal."""
+    """A progress bar that disappears when the work is done; it is hidden if stderr is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -44,7 +44,7 @@ def bar() -> Iterator[Progress]:
 
 @contextmanager
 def steps() -> Iterator[Begin]:
-    """A `Begin` that shows a bar on a terminal, and a numbered sentence for each step elsewhere."""
+    """A `Begin` that shows a progress bar on a terminal, and otherwise prints a numbered sentence for each step."""
     with bar() as progress:
 
         def begin(total: int) -> Callable[[str], None]:
@@ -64,13 +64,13 @@ def steps() -> Iterator[Begin]:
 
 
 def table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; columns after the first stand to the right."""
+    """Print a table; the first column is aligned left, the others right."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console()
-    # A name may hold what rich would take for markup or for an emoji: everything is text.
+    # A name may look like markup or an emoji of rich, so every cell is passed as plain text.
     grid = Table(title=Text(title, style="table.title"), title_justify="left", box=None, pad_edge=False)
     for i, heading in enumerate(headings):
         grid.add_column(Text(heading), justify="right" if i else "left", overflow="fold")
@@ -80,7 +80,11 @@ def table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) ->
 
 
 def comparison_table(found: pd.DataFrame) -> None:
-    """A table for each split of `csvjax.evaluate.compare_table.comparison_table`, and why methods gave no answer."""
+    """Print a table for each split, and the reason of every method that gave no prediction.
+
+    Args:
+        found: what `csvjax.evaluate.compare_table.comparison_table` returns.
+    """
     headings = ("method", "CRPS", "95 % interval", "against best", "MAE", "in 90 %", "answered")
     for split, rows in found.groupby("split", sort=False):
         shown, silent = [], []
@@ -105,7 +109,7 @@ def comparison_table(found: pd.DataFrame) -> None:
 
 
 def metrics_table(metrics: pd.DataFrame) -> None:
-    """The rows over all benchmarks: one for each split and law."""
+    """Print the means over all benchmarks, one row for each split and law."""
     from csvjax.evaluate.table import POOLED
 
     shown = metrics[metrics["benchmark"] == POOLED]
@@ -116,15 +120,15 @@ def metrics_table(metrics: pd.DataFrame) -> None:
 
 
 def _digits(value: float) -> str:
-    """Three decimals of a fraction; four digits or more of a larger number."""
+    """A number as text: three decimals for a fraction, at least four digits for a larger number."""
     if abs(value) < 10 or value != value:
         return f"{value:.3f}"
     return f"{value:.1f}" if abs(value) < 1e5 else f"{value:.3g}"
 
 
 def prediction_table(found: pd.DataFrame, title: str) -> None:
-    """Predicted cells with both kinds of interval; the first rows of many."""
-    first = found.head(_MOST)
+    """Print predictions with both kinds of interval; of a long table only the first rows."""
+    first = found.head(_MAX_ROWS)
     text = {name: first[name].map(_digits) for name in _SHOWN}
     columns = (
         first["lm"],
@@ -136,5 +140,5 @@ def prediction_table(found: pd.DataFrame, title: str) -> None:
     )
     headings = ("model", "benchmark", "predicted", "90 % of the mean score", "90 % of a new observation", "observed")
     table(title, headings, list(zip(*columns, strict=True)))
-    if len(found) > _MOST:
-        typer.echo(f"and {len(found) - _MOST} rows more")
+    if len(found) > _MAX_ROWS:
+        typer.echo(f"and {len(found) - _MAX_ROWS} more rows")

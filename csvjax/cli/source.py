@@ -1,4 +1,4 @@
-"""The options that say where a command's data come from and how tables are to be read, declared once."""
+"""The options that say where a command's data are and how csvjax reads them, declared once for all commands."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from csvjax.cli.values import OR_UNKNOWN
-
-__all__ = ["BENCHMARKS", "DATA", "Source", "flag", "with_source"]
+__all__ = ["BENCHMARKS", "DATA", "DATA_PANEL", "OUTPUT_PANEL", "Source", "flag", "switch", "with_source"]
 
 DATA = ("data", "losses", "scores", "common")
 """The fields of `Source` that name files."""
 BENCHMARKS = ("benchmarks", "items", "floors", "ceilings", "metric")
-"""Those that choose benchmarks, or say something of them."""
+"""The fields of `Source` that choose benchmarks or describe them."""
 
-_READING, _KNOWN = "How tables are read", "What is known besides"
-_UNIT = "What one unit of that column is worth; without it, what its name says in parentheses, else 1."
+DATA_PANEL, OUTPUT_PANEL = "Data", "Output"
+"""Panels of the help. The most used options have no panel: typer shows them first, as "Options"."""
+_COLUMNS_PANEL, _KNOWN_PANEL = "How to read the tables", "What you know of benchmarks and models"
+_SAME_UNIT = "Unit of the {} column; see --params-unit."
 
 
 def _option(name: str, help: str, metavar: str | None = None, panel: str | None = None) -> Any:
@@ -29,81 +29,146 @@ def _option(name: str, help: str, metavar: str | None = None, panel: str | None 
 
 
 def _column(role: str, what: str) -> Any:
-    return _option(f"--{role}-column", what, "NAME", _READING)
+    return _option(f"--{role}-column", what, "NAME", _COLUMNS_PANEL)
+
+
+def switch(name: str, help: str, panel: str | None = None) -> Any:
+    """An option without a value. The metavar keeps typer from printing a type that looks like a value."""
+    return typer.Option(name, help=help, metavar=" ", show_default=False, rich_help_panel=panel)
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where data come from and how tables are to be read; None and False where not given. Each field is an option."""
+    """Where the data are and how to read them. Each field is an option; None and False mean that it was not given."""
 
-    data: Annotated[
-        Path | None, _option("--data", "A folder with lms.csv, scores.csv and losses.zarr.zip.", "FOLDER")
-    ] = None
-    losses: Annotated[Path | None, _option("--losses", "Losses: a Zarr group of csvjax, or a wide table.", "PATH")] = (
-        None
-    )
     scores: Annotated[
         list[Path] | None,
         _option(
             "--scores",
-            "Scores: a table, wide or long, or results of an evaluation program (csvjax check shows what is read); "
-            "may be repeated, and the first counts where two disagree.",
+            "Table of scores: one row for each model, one column for each benchmark. Long tables and results of "
+            "evaluation programs work too (see csvjax check). Can be repeated; where two tables disagree, the first "
+            "one counts.",
             "TABLE",
         ),
     ] = None
-    common: Annotated[bool, _option("--common", "Drop models that have scores and no losses.")] = False
+    losses: Annotated[
+        Path | None,
+        _option(
+            "--losses",
+            "Losses in nats: the output of csvjax losses, or a table with one row for each model and one column for "
+            "each piece of text.",
+            "PATH",
+        ),
+    ] = None
+    data: Annotated[
+        Path | None,
+        _option(
+            "--data",
+            "Folder that csvjax wrote, with lms.csv, scores.csv and losses.zarr.zip. Replaces --scores and --losses.",
+            "FOLDER",
+            DATA_PANEL,
+        ),
+    ] = None
     benchmarks: Annotated[
         list[str] | None,
-        _option("--benchmarks", "Benchmarks to use (default: all that are found); may be repeated.", "A,B,..."),
+        _option(
+            "--benchmarks",
+            "Use only these benchmarks. Can be repeated. Example: MMLU,GSM8K.",
+            "A,B,...",
+            DATA_PANEL,
+        ),
     ] = None
-    lm_column: Annotated[str | None, _column("lm", "Column of model names.")] = None
-    family_column: Annotated[str | None, _column("family", "Column of model families.")] = None
-    params_column: Annotated[str | None, _column("params", "Column of parameters.")] = None
-    tokens_column: Annotated[str | None, _column("tokens", "Column of training tokens.")] = None
-    flops_column: Annotated[str | None, _column("flops", "Column of training FLOPs.")] = None
-    params_unit: Annotated[float | None, _option("--params-unit", _UNIT, "NUMBER", _READING)] = None
-    tokens_unit: Annotated[float | None, _option("--tokens-unit", _UNIT, "NUMBER", _READING)] = None
-    flops_unit: Annotated[float | None, _option("--flops-unit", _UNIT, "NUMBER", _READING)] = None
+    common: Annotated[
+        bool, switch("--common", "Leave out models that have scores but no losses. Default: an error.", DATA_PANEL)
+    ] = False
+    lm_column: Annotated[str | None, _column("lm", "Column with the names of the models.")] = None
+    family_column: Annotated[str | None, _column("family", "Column with the model families.")] = None
+    params_column: Annotated[str | None, _column("params", "Column with the number of parameters.")] = None
+    tokens_column: Annotated[str | None, _column("tokens", "Column with the number of training tokens.")] = None
+    flops_column: Annotated[str | None, _column("flops", "Column with the training compute in FLOP.")] = None
+    params_unit: Annotated[
+        float | None,
+        _option(
+            "--params-unit",
+            "Unit of the parameter column. Example: 1e9. Default: read from the column name, such as Params (B), "
+            "otherwise 1.",
+            "NUMBER",
+            _COLUMNS_PANEL,
+        ),
+    ] = None
+    tokens_unit: Annotated[
+        float | None, _option("--tokens-unit", _SAME_UNIT.format("token"), "NUMBER", _COLUMNS_PANEL)
+    ] = None
+    flops_unit: Annotated[
+        float | None, _option("--flops-unit", _SAME_UNIT.format("compute"), "NUMBER", _COLUMNS_PANEL)
+    ] = None
     score_unit: Annotated[
         list[str] | None,
         _option(
             "--score-unit",
-            "What one unit of a score is worth, or percent, for all columns or for one (default: as the values tell). "
-            "Scores that are no fractions have a word: elo, nats, bits, perplexity, minutes, dollars, number or log. "
-            "Example: Arena=elo.",
-            "NUMBER or COLUMN=UNIT",
-            _READING,
+            "Unit of the scores, for all benchmarks or for one: percent, a number, or for scores that are no fractions "
+            "elo, nats, bits, perplexity, minutes, dollars, number or log. Examples: percent, MMLU=0.01, Arena=elo. "
+            "Default: decided from the values.",
+            "[NAME=]UNIT",
+            _COLUMNS_PANEL,
         ),
     ] = None
-    benchmark_column: Annotated[str | None, _column("benchmark", "Long table: column of benchmarks.")] = None
-    score_column: Annotated[str | None, _column("score", "Long table: column of scores.")] = None
-    metric_column: Annotated[str | None, _column("metric", "Long table: column of metrics.")] = None
+    benchmark_column: Annotated[str | None, _column("benchmark", "Long table: column with the benchmarks.")] = None
+    score_column: Annotated[str | None, _column("score", "Long table: column with the scores.")] = None
+    metric_column: Annotated[str | None, _column("metric", "Long table: column with the metrics.")] = None
     metric: Annotated[
-        str | None, _option("--metric", "Metric to read of benchmarks that have several.", "NAME", _READING)
+        str | None,
+        _option("--metric", "Metric to read if there are several. Example: acc_norm.", "NAME", _COLUMNS_PANEL),
     ] = None
     decimal: Annotated[
-        str | None, _option("--decimal", "Decimal mark, where the table leaves it open.", ". or ,", _READING)
+        str | None,
+        _option("--decimal", "Decimal mark. Default: decided from the numbers.", ". or ,", _COLUMNS_PANEL),
     ] = None
     items: Annotated[
-        list[str] | None, _option("--items", "Number of test items of a benchmark.", OR_UNKNOWN, _KNOWN)
+        list[str] | None,
+        _option(
+            "--items",
+            "Number of test items, or unknown. Example: GSM8K=1319.",
+            "NAME=NUMBER",
+            _KNOWN_PANEL,
+        ),
     ] = None
     floors: Annotated[
         list[str] | None,
-        _option("--floor", "Score of guessing, a fraction; without it, or unknown: inferred.", OR_UNKNOWN, _KNOWN),
+        _option(
+            "--floor",
+            "Score of random guessing, a fraction or unknown. Default: known by name, otherwise inferred. Example: "
+            "MMLU=0.25.",
+            "NAME=NUMBER",
+            _KNOWN_PANEL,
+        ),
     ] = None
     ceilings: Annotated[
         list[str] | None,
         _option(
-            "--ceiling", "Best score within reach, a fraction; without it, or unknown: inferred.", OR_UNKNOWN, _KNOWN
+            "--ceiling",
+            "Highest possible score, a fraction or unknown. Default: inferred. Example: GPQA=0.9.",
+            "NAME=NUMBER",
+            _KNOWN_PANEL,
         ),
     ] = None
     registry: Annotated[
         Path | None,
-        _option("--registry", "Benchmarks: aliases, chance, items and so on; it goes before tables.", "TOML", _KNOWN),
+        _option(
+            "--registry",
+            "TOML file about benchmarks (other names, chance level, items). It overrides the tables.",
+            "FILE",
+            _KNOWN_PANEL,
+        ),
     ] = None
     models: Annotated[
         Path | None,
-        _option("--models", "Models: sizes, tokens, families and so on; it goes before tables.", "TOML", _KNOWN),
+        _option(
+            "--models",
+            "TOML file about models (size, training tokens, family). It overrides the tables.",
+            "FILE",
+            _KNOWN_PANEL,
+        ),
     ] = None
 
     @property
@@ -126,8 +191,10 @@ class Source:
 
 
 def with_source(*left_out: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The decorator of a command with a parameter `source`: it takes the options of `Source` instead, where this
-    stands, without those that are left out.
+    """The decorator of a command that has a parameter `source`: the command takes the options of `Source` instead.
+
+    Options without a panel stand where `source` stands. Those with a panel come after the panels of the command itself,
+    and before its output. Fields named in `left_out` are no options of the command.
     """
     hints = get_type_hints(Source, include_extras=True)
     kept = {field.name: field.default for field in fields(Source) if field.name not in left_out}
@@ -135,6 +202,8 @@ def with_source(*left_out: str) -> Callable[[Callable[..., Any]], Callable[..., 
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[name])
         for name, default in kept.items()
     ]
+    first = [option for option in options if _panel(option) is None]
+    later = [option for option in options if option not in first]
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         signature = inspect.signature(command, eval_str=True)
@@ -143,15 +212,24 @@ def with_source(*left_out: str) -> Callable[[Callable[..., Any]], Callable[..., 
         def call(**given: Any) -> Any:
             return command(source=Source(**{name: given.pop(name) for name in kept}), **given)
 
-        parameters: list[inspect.Parameter] = []
+        before: list[inspect.Parameter] = []
+        after: list[inspect.Parameter] = []
         for name, parameter in signature.parameters.items():
             own = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-            parameters += options if name == "source" else [own]
+            if name == "source":
+                before += first
+            else:
+                (after if _panel(own) == OUTPUT_PANEL else before).append(own)
+        parameters = [*before, *later, *after]
         call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         return call
 
     return decorate
+
+
+def _panel(parameter: inspect.Parameter) -> str | None:
+    return getattr(parameter.annotation.__metadata__[0], "rich_help_panel", None)
 
 
 def flag(name: str) -> str:

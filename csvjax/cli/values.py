@@ -1,4 +1,4 @@
-"""Values of options: names, numbers, and numbers by name."""
+"""Reads the values of options: lists of names, units of scores, and numbers by name."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ OR_UNKNOWN = "BENCHMARK=NUMBER or BENCHMARK=unknown"
 
 
 def listed(given: list[str] | str | None) -> list[str]:
+    """The values of an option that can be repeated, also where a configuration holds a single value or none."""
     return [given] if isinstance(given, str) else list(given or ())
 
 
 def score_units(texts: list[str]) -> dict[str, Any] | None:
-    """Units of scores by column; that of all other columns has an empty key."""
+    """The unit of each column of scores. The empty key holds the unit of all other columns."""
     found: dict[str, Any] = {}
     for text in texts:
         column, _, unit = text.rpartition("=")
@@ -35,14 +36,17 @@ def _number(text: str, option: str, expected: str) -> float:
 
 
 def by_name(given: list[str] | None, option: str, form: str = "BENCHMARK=NUMBER") -> dict[str, float]:
-    """Numbers by benchmark, from BENCHMARK=NUMBER; the name may have an equals sign of its own. In a `form` that knows
-    the word "unknown" it is read as NaN.
+    """The numbers of texts such as BENCHMARK=NUMBER, by name; a name may contain equals signs.
+
+    With the form `OR_UNKNOWN` the word "unknown" is read as NaN.
+
+    Raises: InputError for a text without an equals sign or without a number.
     """
     found = {}
     for text in given or ():
         name, sign, number = text.rpartition("=")
         if not sign:
-            raise InputError(f"expected {option} {form}, found {text!r}; write both, with an equals sign between")
+            raise InputError(f"expected {option} as {form}, found {text!r}; write a name, an equals sign and a value")
         unknown = form == OR_UNKNOWN and number.strip() == "unknown"
         found[name] = float("nan") if unknown else _number(number, option, form)
     return found

@@ -1,1 +1,1 @@
-"""Benchmark tables in, `ScoreTable` out."""
+"""Datasets of language models: tables of scores and losses, and the readers that make them from files."""

@@ -1,8 +1,9 @@
-"""Floors and ceilings of benchmarks: what was given, what a name says, and what is left for the law to infer.
+"""Floors and ceilings of benchmarks: given, known from the name of the benchmark, or left for the law to infer.
 
-A floor that nobody gave is that of guessing where the benchmark's name is known (`csvjax/data/benchmarks.toml`), and is
-inferred otherwise. A floor that the scores contradict, because their mean over models lies below it by more than their
-items explain, or a single one by five standard errors, is inferred below what was given. `told` says all of this.
+If no floor is given, the chance level of a known benchmark (`csvjax/data/benchmarks.toml`) is used; the floor of an
+unknown benchmark is inferred. Scores may contradict a floor: their mean over models lies below it by more than the
+noise of the items explains, or a single score does by five standard errors. Then the floor is inferred, at or below the
+given value. `told` has a sentence for each of these assumptions.
 """
 
 from __future__ import annotations
@@ -17,14 +18,20 @@ from csvjax.data.scores import ScoreTable
 
 __all__ = ["Bounds", "chance_of", "find_bounds"]
 
-_HIGHEST = 0.5  # that an unknown floor may be
-_ITEMS = 200.0  # of a benchmark that nothing is known of, to judge whether scores lie below its floor
+_HIGHEST = 0.5  # upper limit of an unknown floor
+_ITEMS = 200.0  # assumed number of items, if unknown, to judge whether scores lie below the floor
 _SINGLE, _MEAN = 5.0, 3.0  # standard errors
 
 
 class Bounds(NamedTuple):
-    """floor, ceiling: NaN where the law infers them; 0 and 1 for scores without bounds. floor_most, floor_near: where
-    it looks for an unknown floor (see `csvjax.law.model.Evidence`). told: a sentence for everything that was assumed.
+    """What is known about floors and ceilings before a fit.
+
+    Attributes:
+        floor: a fraction; NaN if the law infers it; 0 for scores without bounds [benchmark].
+        floor_most: upper limit of an inferred floor [benchmark].
+        floor_near: whether an inferred floor is expected near its upper limit [benchmark].
+        ceiling: a fraction; NaN if the law infers it; 1 for scores without bounds [benchmark].
+        told: a sentence for each assumption.
     """
 
     floor: Float[np.ndarray, " benchmark"]
@@ -35,38 +42,38 @@ class Bounds(NamedTuple):
 
 
 def find_bounds(scores: ScoreTable, seen: Bool[np.ndarray, "lm benchmark"]) -> Bounds:
-    """What is known of floors and ceilings, from the table, the names and the scores `seen`."""
+    """Floors and ceilings from the table, the names of the benchmarks, and the scores that the fit has `seen`."""
     floor, ceiling = scores.floor.astype(float).copy(), scores.ceiling.astype(float).copy()
-    least = np.where(np.isnan(ceiling), 1.0, ceiling)
-    most, near, told = np.minimum(_HIGHEST, least), np.zeros(len(floor), bool), []
+    limit = np.where(np.isnan(ceiling), 1.0, ceiling)
+    highest, near, told = np.minimum(_HIGHEST, limit), np.zeros(len(floor), bool), []
     by_name, inferred = [], []
     for b, name in enumerate(scores.benchmarks):
         if not scores.scales[b].bounded:
             floor[b], ceiling[b] = 0.0, 1.0  # of no use: nothing is left to infer
             continue
         given = not np.isnan(floor[b])
-        if not given and (chance := chance_of(name)) is not None and chance < least[b]:
+        if not given and (chance := chance_of(name)) is not None and chance < limit[b]:
             floor[b] = chance
             by_name.append(f"{name} {chance:g}")
         if np.isnan(floor[b]):
             inferred.append(name)
         elif _below(scores.score[seen[:, b], b], floor[b], scores.n_items[b]):
             low = scores.score[seen[:, b], b].min()
-            word = "given for" if given else "of guessing on"
+            word = "the given floor" if given else "its chance level"
             told.append(
-                f"scores lie below the floor {floor[b]:g} {word} {name} (the least is {low:.3g}): its floor is "
-                f"inferred, at most {floor[b]:g}"
+                f"scores of {name} lie below {word} {floor[b]:g} (the lowest is {low:.3g}), so its floor is inferred, "
+                f"at most {floor[b]:g}"
             )
-            floor[b], most[b], near[b] = np.nan, floor[b], True
+            floor[b], highest[b], near[b] = np.nan, floor[b], True
     if by_name:
-        told.append(f"floors assumed by name: {', '.join(by_name)}")
+        told.append(f"floors assumed from the names of benchmarks: {', '.join(by_name)}")
     if inferred:
         told.append(f"floors inferred, between 0 and {_HIGHEST:g}: {', '.join(inferred)}")
-    return Bounds(floor, most, near, ceiling, tuple(told))
+    return Bounds(floor, highest, near, ceiling, tuple(told))
 
 
 def _below(score: np.ndarray, floor: float, n_items: float) -> bool:
-    """Whether items alone do not explain that scores lie below the floor."""
+    """Whether scores lie below the floor by more than the noise of the items explains."""
     if floor <= 0 or not len(score):
         return False
     error = np.sqrt(floor * (1 - floor) / (_ITEMS if np.isnan(n_items) else n_items))
@@ -74,6 +81,6 @@ def _below(score: np.ndarray, floor: float, n_items: float) -> bool:
 
 
 def chance_of(name: str) -> float | None:
-    """Score of guessing on a benchmark of this name; None where it is not known."""
+    """The score of random guessing on the benchmark with this name; None if it is unknown."""
     found = known(name)
     return None if found is None else found.chance

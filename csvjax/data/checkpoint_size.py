@@ -1,4 +1,4 @@
-"""How many parameters a checkpoint has, from the headers of its safetensors; no tensor is read."""
+"""Reads the number of parameters of a checkpoint from the headers of its safetensors, without reading the tensors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from csvjax.errors import InputError
 
 __all__ = ["Size", "read_size"]
 
-_LARGEST = 100_000_000  # bytes of a header, the limit of the format
+_HEADER_LIMIT = 100_000_000  # bytes; the limit of the format
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 _BUFFERS = re.compile(r"(attn\.(masked_)?bias|rotary_emb\.inv_freq|position_ids|attention\.(masked_)?bias)$")
 _EXPERT = re.compile(r"\.experts\.")
@@ -23,23 +23,30 @@ _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
 
 
 class Size(NamedTuple):
-    """`params`: all parameters. `share`: the part of them that one token uses, 1 without experts."""
+    """The size of a model.
+
+    Attributes:
+        params: number of all parameters.
+        share: share of the parameters that one token uses; 1 for a model without experts.
+    """
 
     params: int
     share: float
 
 
 def read_size(folder: Path) -> Size:
-    """Parameters of the checkpoint in a folder: the sum of the shapes of its tensors, buffers aside.
+    """The number of parameters of the checkpoint in a folder: the elements of all tensors that are no buffers.
 
-    Of the tensors of experts a token uses k of n, as `config.json` tells.
+    In a mixture of experts one token uses k of n experts; `config.json` has both numbers.
 
-    Raises: InputError for a folder without safetensors, a damaged header, quantised weights, and experts of which
-    `config.json` does not tell how many a token uses.
+    Raises: InputError for a folder without safetensors, a damaged header, quantised weights, and a mixture of experts
+    whose `config.json` does not say how many experts one token uses.
     """
     files = sorted(folder.glob("*.safetensors"))
     if not files:
-        raise InputError(f"expected the folder of a checkpoint with safetensors, found none in {folder}; give params")
+        raise InputError(
+            f"expected the folder of a checkpoint with safetensors, found none in {folder}; give params instead"
+        )
     config = _config(folder)
     total = experts = 0
     for path in files:
@@ -52,8 +59,8 @@ def read_size(folder: Path) -> Size:
                      for keys in (_CHOSEN, _EXPERTS))  # fmt: skip
     if not chosen or not among or chosen > among:
         raise InputError(
-            f"{folder / 'config.json'}: expected how many experts a token uses ({_CHOSEN[0]} of {_EXPERTS[0]}), found "
-            f"{chosen} of {among}; give active_params"
+            f"{folder / 'config.json'}: expected the number of experts per token ({_CHOSEN[0]} of {_EXPERTS[0]}), "
+            f"found {chosen} of {among}; give active_params"
         )
     return Size(total, (total - experts * (1 - chosen / among)) / total)
 
@@ -68,7 +75,7 @@ def _config(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path}: expected JSON, found something else ({error}); download it again") from None
     config = found if isinstance(found, dict) else {}
     if quantised := [key for key in ("quantization_config", "quantization", "compression_config") if config.get(key)]:
-        raise InputError(f"{path}: expected weights that are not quantised, found {quantised[0]}; give params")
+        raise InputError(f"{path}: expected weights that are not quantised, found {quantised[0]}; give params instead")
     inner = config.get("text_config")
     return {**inner, **config} if isinstance(inner, dict) else config
 
@@ -79,7 +86,7 @@ def _counts(path: Path) -> Iterator[tuple[str, int]]:
     with path.open("rb") as file:
         start = file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-        if not 2 <= length <= _LARGEST:
+        if not 2 <= length <= _HEADER_LIMIT:
             raise InputError(f"{damaged} a header of {length} bytes; download it again")
         try:
             header = json.loads(file.read(length))
@@ -94,6 +101,6 @@ def _counts(path: Path) -> Iterator[tuple[str, int]]:
         if tensor.get("dtype") not in _FLOATS:
             raise InputError(
                 f"{path}, tensor {name!r}: expected weights that are not quantised, found {tensor.get('dtype')}; give "
-                f"params"
+                f"params instead"
             )
         yield name, math.prod(shape)

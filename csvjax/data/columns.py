@@ -1,4 +1,4 @@
-"""Which column holds what, in which unit; and what a table says of each language model besides its scores."""
+"""Finds the columns of a table and their units, and reads what the table says about models besides their scores."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = [
 
 T = TypeVar("T", str, float)
 
-# As `plain` writes them, most telling first.
+# Written as `plain` writes them; the clearest spelling comes first.
 _SPELLINGS: dict[str, tuple[str, ...]] = {
     "lm": (
         "lm",
@@ -73,18 +73,18 @@ _SPELLINGS: dict[str, tuple[str, ...]] = {
     "group": ("group",),
 }
 LONG = frozenset(_SPELLINGS) - {"lm", "family", "params", "tokens", "flops"}
-"""Roles of columns that a table has if each of its rows is one score."""
+"""Roles of columns that only a long table has, in which each row is one score."""
 _UNIT = re.compile(r"\(([^()]*)\)$")
 _PREFIX = {"k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 
 
 def plain(column: str) -> str:
-    """A column name without its unit: `#Params (B)` and `n_params` become `params` and `n params`."""
+    """A column name in lower case, without its unit: `#Params (B)` becomes `params`, `n_params` becomes `n params`."""
     return " ".join(re.sub(r"[\s_\-]+|#", " ", _UNIT.sub("", column.casefold())).split())
 
 
 def spelled_as(raw: RawTable, role: str, taken: Iterable[str] = ()) -> str | None:
-    """The column that one of the usual spellings of `role` names, case and unit aside, or None.
+    """The column whose name is a usual spelling of `role`, whatever its case and unit; None if there is none.
 
     Raises: InputError if two columns have the same spelling.
     """
@@ -100,9 +100,11 @@ def spelled_as(raw: RawTable, role: str, taken: Iterable[str] = ()) -> str | Non
 
 
 def find_columns(raw: RawTable, given: Mapping[str, str | None], taken: Iterable[str] = ()) -> dict[str, str | None]:
-    """The column of each role: the given one, which must be there, or else a usual spelling among those not `taken`.
+    """The column of each role: the given column, or a column with a usual spelling that is not in `taken`.
 
-    Models may also stand in a first column without a name, where pandas writes an index.
+    The names of the models may also be in a first column without a name, where pandas writes an index.
+
+    Raises: InputError for a given column that is not in the table, and for a table without a column of model names.
     """
     for column in given.values():
         if column is not None:
@@ -121,14 +123,14 @@ def find_columns(raw: RawTable, given: Mapping[str, str | None], taken: Iterable
 
 
 def lm_names(raw: RawTable, column: str, once: bool) -> list[str]:
-    """The name of the model of each row; with `once`, no model may have two rows.
+    """The name of the model in each row; if `once`, each model may have only one row.
 
     Raises: InputError for a blank name, and for a repeated one if `once`.
     """
     found = list(raw.text(column))
     first: dict[str, int] = {}
     if not all(found):
-        raw.fail(found.index(""), column, "the name of a model", "name the model, or delete the row")
+        raw.fail(found.index(""), column, "the name of a model", "write the name, or delete the row")
     for row, name in enumerate(found if once else ()):
         if name in first:
             raw.fail(
@@ -139,7 +141,7 @@ def lm_names(raw: RawTable, column: str, once: bool) -> list[str]:
 
 
 def without_copies(raw: RawTable, column: str) -> RawTable:
-    """The table without rows that repeat an earlier row of the same model cell by cell, which is told."""
+    """The table without rows that are exact copies of an earlier row; a note says how many there were."""
     found = raw.text(column)
     if len(set(found)) == len(found):
         return raw
@@ -147,46 +149,54 @@ def without_copies(raw: RawTable, column: str) -> RawTable:
     first = list({row: at for at, row in reversed(list(enumerate(rows)))}.values())
     if len(first) == len(rows):
         return raw
-    told = f"{len(rows) - len(first)} rows that repeat another row are left out"
+    told = f"{len(rows) - len(first)} rows are copies of another row and are left out"
     return replace(raw.rows(sorted(first)), said=(*raw.said, told))
 
 
 def one_each(raw: RawTable, keys: Sequence[str], column: str, values: Sequence[T | None], what: str) -> dict[str, T]:
-    """The one value that each key has in `column`; a key with only None is left out.
+    """The value of each key in `column`; a key whose values are all None is left out.
 
-    Raises: InputError if the rows of a key (`what` says what that is: lm, benchmark) have different values.
+    Raises: InputError if two rows of a key have different values; `what` says what a key is, lm or benchmark.
     """
     found: dict[str, T] = {}
     for row, (key, value) in enumerate(zip(keys, values, strict=True)):
         if value is not None and found.setdefault(key, value) != value:
-            raw.fail(row, column, f"one value for {what} {key!r}, the first one {found[key]}", "make its rows agree")
+            raw.fail(
+                row,
+                column,
+                f"the same value in all rows of {what} {key!r}, the first is {found[key]}",
+                "make its rows agree",
+            )
     return found
 
 
 def one_number_each(
     raw: RawTable, keys: Sequence[str], column: str, values: Float[np.ndarray, " row"], what: str
 ) -> dict[str, float]:
-    """The same for numbers, NaN where unknown."""
+    """As `one_each`, for numbers that are NaN where unknown."""
     known = ~np.isnan(values)
     each = pd.Series(values[known]).groupby(np.asarray(keys, dtype=object)[known], sort=False)
-    least = each.min()
-    if not np.array_equal(least, each.max()):  # say which row disagrees
+    smallest = each.min()
+    if not np.array_equal(smallest, each.max()):  # raise the error that names the row
         one_each(raw, keys, column, [None if np.isnan(value) else float(value) for value in values], what)
-    return {str(name): float(value) for name, value in least.items()}
+    return {str(name): float(value) for name, value in smallest.items()}
 
 
 def positive_unit(value: float, name: str) -> float:
-    """Raises: InputError for a unit that is not a finite number above 0."""
+    """The unit as a float.
+
+    Raises: InputError for a unit that is not a finite number above 0.
+    """
     if not 0 < value < np.inf:
         raise ArgumentError(
             f"expected a unit that is a number above 0, found {value}",
-            Remedy("say what one unit of the file is worth with {}", name),
+            Remedy("give the unit of the column with {}", name),
         )
     return float(value)
 
 
 def _unit(raw: RawTable, column: str, role: str, given: float | None) -> float:
-    """What one unit of the column is worth: as given, or as its name says in parentheses: (B), (T), (1E21)."""
+    """The unit of a column: as given, or as its name says in parentheses, such as (B), (T) or (1E21), otherwise 1."""
     if given is not None:
         return positive_unit(given, f"{role}_unit")
     match = _UNIT.search(column)
@@ -198,18 +208,18 @@ def _unit(raw: RawTable, column: str, role: str, given: float | None) -> float:
     except ValueError:
         raise ArgumentError(
             f"{raw.path}, column {column!r}: expected a unit such as (M), (B) or (1E21), found ({match.group(1)})",
-            Remedy("say what it is worth with {}", f"{role}_unit"),
+            Remedy("give the unit with {}", f"{role}_unit"),
         ) from None
 
 
 def unit_word(column: str, given: float | None) -> str:
-    """What one unit of a column of amounts is worth, in words."""
+    """The unit of a column of amounts as a word for the user."""
     match = _UNIT.search(column)
     return f"{given:g}" if given is not None else match[1].strip() if match else "1"
 
 
 def _amount(raw: RawTable, lms: Sequence[str], column: str, unit: float) -> dict[str, float]:
-    """Positive amounts of models, in units of 1."""
+    """The amount of each model in units of 1, all above 0."""
     values = raw.numbers(column)
     for row in np.flatnonzero(values <= 0):
         raw.fail(int(row), column, "a number above 0", "leave the cell blank if it is unknown")
@@ -223,10 +233,10 @@ def _amount(raw: RawTable, lms: Sequence[str], column: str, unit: float) -> dict
 def covariates(
     raw: RawTable, lms: Sequence[str], columns: Mapping[str, str | None], units: Mapping[str, float | None]
 ) -> pd.DataFrame:
-    """What is known of each model: index `lm`, columns `family` (str) and `params`, `tokens`, `flops` (float64).
+    """The covariates of each model: index `lm`, columns `family` (str) and `params`, `tokens`, `flops` (float64).
 
-    An unknown family is the model's own name. Unknown amounts are NaN; where params N and tokens D are known, unknown
-    FLOPs are 6 N D (Kaplan et al. 2020, arXiv 2001.08361, section 2.1).
+    A model whose family is unknown is a family of its own. Unknown amounts are NaN. If the parameters N and the tokens
+    D are known, unknown FLOPs are 6 N D (Kaplan et al. 2020, arXiv 2001.08361, section 2.1).
     """
     index = pd.Index(list(dict.fromkeys(lms)), name="lm", dtype=str)
     known: dict[str, str] = {}
@@ -248,7 +258,7 @@ def per_name(
     default: float,
     what: str,
 ) -> Float[np.ndarray, " benchmark"]:
-    """One number for each benchmark: as given, else as the table says, else `default`."""
+    """A number for each benchmark: the given one, otherwise that of the table, otherwise `default`."""
     names.positions(list(given or {}), benchmarks, f"benchmark for {what}")
     merged = {**table, **(given or {})}
     return np.array([merged.get(name, default) for name in benchmarks], dtype=float)

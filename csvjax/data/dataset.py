@@ -1,4 +1,4 @@
-"""What is known of a set of language models: covariates, scores and losses, aligned by name."""
+"""A set of language models with their covariates, scores and losses, aligned by name."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ _AMOUNTS = ("params", "tokens", "flops")
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Language models and what is known of them, every part in the same order; `align` makes one from loose parts.
+    """Language models with what is known about them. All parts have the models in the same order; see `align`.
 
-    `lms`: a frame with index `lm` and columns `family` (str), `params`, `tokens` and `flops` (above 0, NaN where
-    unknown); other columns are kept. `scores`, `losses`: None where there are none.
+    Attributes:
+        lms: a frame with index `lm` and columns `family` (str), `params`, `tokens` and `flops` (above 0, NaN where
+            unknown); other columns are kept.
+        scores: benchmark scores, or None.
+        losses: losses on a text, or None.
 
     Raises: InputError for repeated models, missing columns, amounts that are not above 0, and parts whose models
-    differ or stand in another order.
+    differ or are in another order.
     """
 
     lms: pd.DataFrame
@@ -39,14 +42,14 @@ class Dataset:
         for what, part in (("scores", self.scores), ("losses", self.losses)):
             if part is not None and part.lms != tuple(self.lms.index):
                 raise InputError(
-                    f"expected {what} of the models of the dataset in their order, found {names.some(part.lms)} for "
+                    f"expected {what} of the same models in the same order, found {names.some(part.lms)} for "
                     f"{names.some(self.lms.index)}; make the dataset with align(lms, scores, losses)"
                 )
 
     def measured(self) -> tuple[ScoreTable, LossTable]:
-        """Scores and losses, for a law that needs both.
+        """Scores and losses.
 
-        Raises: InputError if the dataset lacks one of them.
+        Raises: InputError if the dataset has no scores or no losses.
         """
         if self.scores is None or self.losses is None:
             raise InputError(
@@ -57,7 +60,7 @@ class Dataset:
 
     @property
     def has_losses(self) -> Bool[np.ndarray, " lm"]:
-        """The models whose losses were measured."""
+        """Whether the losses of each model were measured."""
         if self.losses is None:
             return np.zeros(len(self.lms), bool)
         return ~np.isnan(self.losses.loss).any(axis=1)
@@ -82,13 +85,15 @@ def align(
     *,
     common: bool = False,
 ) -> Dataset:
-    """Put what is known of the models into one order: that of the first part given.
+    """Make a dataset from parts whose models may be in different orders. The first part gives the order.
 
-    Without `lms`, each model is a family of its own and nothing else is known of it. `common` keeps the models that
-    every part has; without it the parts must be about the same models. A model without scores is one whose row of
-    scores is all NaN.
+    Args:
+        lms: a frame as in `Dataset`. Without it each model is a family of its own, with unknown amounts.
+        scores: benchmark scores. The row of a model without scores is NaN.
+        losses: losses on a text.
+        common: keep the models that all parts have. Otherwise all parts must have the same models.
 
-    Raises: InputError if nothing is given, if the models differ, and if `common` leaves none.
+    Raises: InputError if nothing is given, if the models differ, and if no model is common to all parts.
     """
     parts: dict[str, tuple[str, ...]] = {}
     if lms is not None:
@@ -106,9 +111,9 @@ def align(
         order = tuple(name for name in order if name in shared)
         if not order:
             raise InputError(
-                f"expected models that {' and '.join(parts)} share, found none: "
+                f"expected models that are in both {' and '.join(parts)}, found none: "
                 + ", ".join(f"{part} begin with {names.some(found, 2)}" for part, found in parts.items())
-                + "; make the names agree"
+                + "; write the same names in all parts"
             )
     else:
         for other in others:
@@ -126,12 +131,12 @@ def _check_same(first: str, one: tuple[str, ...], other: str, two: tuple[str, ..
     if found:
         raise InputError(
             f"expected the same models in {first} and {other}, found {' and '.join(found)}; give common=True to keep "
-            f"the models that all have, or add the missing rows (blank scores say that a score is not known)"
+            f"the models that all parts have, or add the missing rows (leave unknown scores blank)"
         )
 
 
 def _unknown(lms: tuple[str, ...]) -> pd.DataFrame:
-    """Covariates of models of which nothing is known but the name."""
+    """Covariates of models of which only the name is known."""
     index = pd.Index(lms, name="lm", dtype=str)
     return pd.DataFrame({"family": list(lms), **dict.fromkeys(_AMOUNTS, np.nan)}, index)
 
@@ -143,7 +148,7 @@ def _checked_lms(lms: pd.DataFrame) -> pd.DataFrame:
         if column not in lms.columns:
             raise InputError(
                 f"expected lms with the columns family, {', '.join(_AMOUNTS)}, found none named {column!r}: "
-                f"{names.hint(column, map(str, lms.columns))}; add it, with NaN where it is not known"
+                f"{names.hint(column, map(str, lms.columns))}; add it, with NaN where it is unknown"
             )
     kept = lms.set_axis(pd.Index(index, name="lm", dtype=str))
     for name, family in kept["family"].items():
@@ -156,7 +161,7 @@ def _checked_lms(lms: pd.DataFrame) -> pd.DataFrame:
             if not isinstance(value, (int, float, np.number)) or not (np.isnan(value) or 0 < value < np.inf):
                 raise InputError(
                     f"expected {column} of lm {name!r} to be a number above 0, or NaN if unknown, found {value!r}; "
-                    f"correct it"
+                    f"write a number above 0, or NaN"
                 )
         kept[column] = kept[column].astype(np.float64)
     return kept

@@ -1,4 +1,4 @@
-"""Text with a separator between the cells: which separator it is, and the table."""
+"""Reads text tables: finds the separator of the cells, and then the cells."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from csvjax.errors import InputError
 __all__ = ["read_delimited"]
 
 _MARKS = ",;\t|"
-_SAMPLE = 400_000  # characters on which separators are compared; the whole text is then held to the choice
+_SAMPLE = 400_000  # characters on which separators are compared; the whole text must then follow the choice
 _JUDGED = 2_000  # rows whose cells are looked at
-_LARGE = 2_000_000  # characters from which on the fast reader is tried
+_LARGE = 2_000_000  # for texts with more characters the fast reader is tried first
 _EXCEL = re.compile(r'\s*"?sep=(.)"?\s*', re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?[\d.,\s]*\d[\d.,]*(e[+-]?\d+)?\s*%?", re.IGNORECASE)
 
 
 def read_delimited(path: Path | str, text: str) -> RawTable:
-    """Read a table whose cells are separated by commas, semicolons, tabs or bars; rows without content are left out.
+    """Read a table whose cells are separated by commas, semicolons, tabs or bars. Blank rows are left out.
 
-    The separator is the one with which all rows have as many cells as the header and most cells are numbers, blanks or
-    words without another separator. A first line `sep=;`, as Excel knows it, decides.
+    The best separator is the one with which all rows have as many cells as the header, and most cells are numbers,
+    blanks or words without another separator. A first line such as `sep=;`, as in Excel, gives the separator.
 
-    Raises: InputError for rows of different lengths and for quotes that do not end.
+    Raises: InputError for rows of different lengths, and for quotes that are not closed.
     """
     first, line_break, rest = text.partition("\n")
     skipped = 0
@@ -46,7 +46,7 @@ def read_delimited(path: Path | str, text: str) -> RawTable:
 
 
 def _ranked(text: str) -> list[str]:
-    """Separators, most likely first; only those that the header has."""
+    """The separators that occur in the header, the most likely one first."""
     cut = text if len(text) <= _SAMPLE else text[: text.rfind("\n", 0, _SAMPLE) + 1] or text
     found = []
     for mark in _MARKS:
@@ -90,7 +90,7 @@ def _table(path: Path | str, text: str, separator: str, skipped: int) -> RawTabl
     for row, line in zip(rows, numbered, strict=True):
         if len(row) != width:
             raise InputError(
-                f"{path}, line {line}: expected {width} cells as the header has, found {len(row)}; check the "
+                f"{path}, line {line}: expected {width} cells as in the header, found {len(row)}; check the "
                 f"separators {separator!r} and the quotes of this line"
             )
     header = [cell.strip() for cell in rows[0]] if rows else []
@@ -99,7 +99,7 @@ def _table(path: Path | str, text: str, separator: str, skipped: int) -> RawTabl
 
 
 def _fast(path: Path | str, text: str, separator: str, skipped: int) -> RawTable | None:
-    """A large table by Arrow's reader; None where its rows are not all alike, which the slow reader explains."""
+    """Read a large table with Arrow; None if rows differ in length, for which the slow reader raises a clear error."""
     import pyarrow as pa
     import pyarrow.compute as pc
     from pyarrow import csv as arrow
@@ -125,6 +125,6 @@ def _fast(path: Path | str, text: str, separator: str, skipped: int) -> RawTable
 
 
 def _lines(text: str, separator: str, skipped: int) -> list[int]:
-    """The line on which each row ends, where rows have blank lines or line breaks in them."""
+    """The line on which each row ends, for tables with blank lines or with line breaks in cells."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     return [reader.line_num + skipped for _ in reader]

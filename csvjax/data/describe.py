@@ -1,4 +1,4 @@
-"""What was read from tables of scores, in a form that a user can check before anything is fitted."""
+"""Describes what was read from tables of scores, so that a user can check it before a fit."""
 
 from __future__ import annotations
 
@@ -19,10 +19,22 @@ __all__ = ["BenchmarkNote", "CovariateNote", "Description", "describe"]
 
 @dataclass(frozen=True)
 class BenchmarkNote:
-    """`floor` and `n_items` are NaN where unknown; `floor_from` and `items_from` say how they are known. `least`,
-    `most`: the range of the scores, fractions. `known`: the number of models with a score. `usual_items`: the items of
-    the split of this benchmark that is usually reported, by its name; a fit takes no number that nobody told.
-    `group`: the ability that the benchmark is usually listed under.
+    """What was read about one benchmark.
+
+    Attributes:
+        name: name of the benchmark.
+        unit: word for the unit in the table.
+        source: metrics that were read.
+        floor: score of random guessing, a fraction; NaN if unknown.
+        floor_from: where the floor comes from.
+        ceiling: highest possible score, a fraction; NaN if unknown.
+        n_items: number of items; NaN if unknown.
+        items_from: where the number of items comes from.
+        lowest: lowest score, a fraction.
+        highest: highest score, a fraction.
+        known: number of models with a score.
+        usual_items: number of items of the split that is usually reported, known from the name; a fit does not use it.
+        group: the ability under which the benchmark is usually listed.
     """
 
     name: str
@@ -33,8 +45,8 @@ class BenchmarkNote:
     ceiling: float
     n_items: float
     items_from: str
-    least: float
-    most: float
+    lowest: float
+    highest: float
     known: int
     usual_items: float = math.nan
     group: str = ""
@@ -43,20 +55,38 @@ class BenchmarkNote:
 
 @dataclass(frozen=True)
 class CovariateNote:
-    """`unit`: what one unit of the column is worth, as the column says it. `least`, `most`: in units of 1."""
+    """What was read about one covariate.
+
+    Attributes:
+        name: family, params, tokens or flops.
+        column: name of the column.
+        unit: unit of the column, as its name gives it.
+        known: number of models with a value.
+        lowest: smallest value, in units of 1.
+        highest: largest value, in units of 1.
+    """
 
     name: str
     column: str
     unit: str
     known: int
-    least: float
-    most: float
+    lowest: float
+    highest: float
 
 
 @dataclass(frozen=True)
 class Description:
-    """What was read. `ignored`: columns with the reason. `said`: sentences on what was assumed. `groups`: the benchmark
-    of which another one is a part.
+    """What was read from tables.
+
+    Attributes:
+        files: names of the tables.
+        models: names of the models.
+        families: number of families.
+        benchmarks: what was read about each benchmark.
+        covariates: what was read about each covariate.
+        ignored: columns that were not read, each with the reason.
+        said: sentences on what was assumed.
+        groups: the benchmark of which another benchmark is a part, by the name of the part.
     """
 
     files: tuple[str, ...]
@@ -69,25 +99,29 @@ class Description:
     groups: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The same as values of JSON; unknown numbers are null."""
+        """The description as a value for JSON; unknown numbers are null."""
         found = asdict(self)
         found["ignored"] = [{"column": column, "reason": reason} for column, reason in self.ignored]
         return {name: _plain(value) for name, value in found.items()}
 
-    def lines(self, most: int = 12) -> list[str]:
-        """The lines that a fit begins with. most: of benchmarks, and of ignored columns with one reason."""
+    def lines(self, limit: int = 12) -> list[str]:
+        """The description as lines of text.
+
+        Args:
+            limit: number of benchmarks that are shown, and of ignored columns for each reason.
+        """
         families = f" of {self.families} families" if self.families < len(self.models) else ""
         found = [f"read {_count(len(self.models), 'model')}{families} from {', '.join(self.files)}"]
-        found += [f"  benchmark {_line(note)}" for note in self.benchmarks[:most]]
-        if len(self.benchmarks) > most:
-            found.append(f"  and {len(self.benchmarks) - most} more benchmarks; csvjax check shows all")
+        found += [f"  benchmark {_line(note)}" for note in self.benchmarks[:limit]]
+        if len(self.benchmarks) > limit:
+            found.append(f"  and {len(self.benchmarks) - limit} more benchmarks; csvjax check shows all")
         found += [f"  covariate {_covariate_line(note)}" for note in self.covariates]
         by_reason: dict[str, list[str]] = {}
         for column, reason in self.ignored:
             by_reason.setdefault(reason, []).append(column or "the column without a name")
         for reason, columns in by_reason.items():
-            more = f" and {len(columns) - most} more" if len(columns) > most else ""
-            found.append(f"  ignored {', '.join(columns[:most])}{more}: {reason}")
+            more = f" and {len(columns) - limit} more" if len(columns) > limit else ""
+            found.append(f"  ignored {', '.join(columns[:limit])}{more}: {reason}")
         return found + [f"  note: {sentence}" for sentence in self.said]
 
 
@@ -116,16 +150,16 @@ def _line(note: BenchmarkNote) -> str:
     if not note.bounded:
         floor, items = "no floor or ceiling", "predicted in this unit"
     digits = 3 if note.bounded else 4
-    ends = f"{note.least:.{digits}g} to {note.most:.{digits}g}"
+    ends = f"{note.lowest:.{digits}g} to {note.highest:.{digits}g}"
     scores = f"{_count(note.known, 'score')} from {ends}" if note.known else "no scores"
     return f"{note.name}{source}: {note.unit}, {scores}, {floor}, {items}"
 
 
 def _covariate_line(note: CovariateNote) -> str:
-    if math.isnan(note.least):
+    if math.isnan(note.lowest):
         return f"{note.name} [{note.column}]: {note.known} known"
     unit = f" x {note.unit}" if note.unit not in ("", "1") else ""
-    return f"{note.name} [{note.column}{unit}]: {note.known} known, from {note.least:.3g} to {note.most:.3g}"
+    return f"{note.name} [{note.column}{unit}]: {note.known} known, from {note.lowest:.3g} to {note.highest:.3g}"
 
 
 def describe(
@@ -136,8 +170,15 @@ def describe(
     said: Iterable[str] = (),
     registry: Sequence[Benchmark] = (),
 ) -> Description:
-    """The description of what was read. given: benchmarks whose number of items the user gave. registry: what the user
-    says of benchmarks.
+    """Describe what was read.
+
+    Args:
+        files: names of the tables.
+        found: what was read from each table.
+        table: the merged scores.
+        given: benchmarks whose number of items the user gave.
+        said: further sentences on what was assumed.
+        registry: the user's facts about benchmarks.
     """
     notes = []
     given = set(given)
@@ -148,9 +189,9 @@ def describe(
         entry = next((own for own in registry if own.name == name), None) or known_of(name)
         chance = None if entry is None or not table.scales[b].bounded else entry.chance
         floor = float(table.floor[b])
-        how = "told by the table" if name in told_floor else "given"
+        how = "given by the table" if name in told_floor else "given"
         if math.isnan(floor) and chance is not None:
-            floor, how = chance, "by its name"
+            floor, how = chance, "from its name"
         items_from = next((part.items_from[name] for part in found if name in part.items_from), "given")
         notes.append(
             BenchmarkNote(
@@ -200,16 +241,16 @@ def _covariates(found: Sequence[Found]) -> Iterable[CovariateNote]:
 
 
 def _remarks(table: ScoreTable, found: Sequence[Found]) -> Iterable[str]:
-    """What a user should know before a fit."""
+    """Sentences that a user should read before a fit."""
     varied = [np.nanmax(column) > np.nanmin(column) for column in table.score.T if not np.isnan(column).all()]
     if varied and not any(varied) and len(table.lms) > 1:
         yield "the scores of no benchmark vary between models"
-    for role, least in (("params", 1e4), ("tokens", 1e4), ("flops", 1e10)):
+    for role, smallest in (("params", 1e4), ("tokens", 1e4), ("flops", 1e10)):
         for part in found:
             if role in part.covariates:
                 values = part.lms[role].to_numpy(float)
-                if np.isfinite(values).any() and np.nanmax(values) < least:
+                if np.isfinite(values).any() and np.nanmax(values) < smallest:
                     yield (
-                        f"the most {role} of a model are {np.nanmax(values):g}: say what one unit of the column is "
-                        f"worth with {role}_unit, for example 1e9"
+                        f"the largest number of {role} is {np.nanmax(values):g}, which is too small; give the unit of "
+                        f"the column with {role}_unit, for example 1e9"
                     )

@@ -1,7 +1,7 @@
-"""Which columns of a wide table are benchmarks: by their range, their variation and their names.
+"""Decides which columns of a wide table are benchmarks, by their range, their variation and their names.
 
-A column is a benchmark if its values can be fractions or percentages and nothing says that it is something else. What
-speaks against it is kept as the reason, which a user is told.
+A column is a benchmark if its values can be fractions or percentages and nothing shows that it is something else. The
+reason against a column is kept and shown to the user.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _OTHER = (
 
 
 class _Words(NamedTuple):
-    """What `columns.toml` says."""
+    """The lists of words in `columns.toml`."""
 
     strong: frozenset[str]
     fillers: frozenset[str]
@@ -57,7 +57,7 @@ def _words() -> _Words:
 
 @dataclass(frozen=True)
 class Companion:
-    """A column that belongs to a benchmark: its standard errors, or its numbers of items."""
+    """A column with the standard errors or the numbers of items of the benchmark `of`."""
 
     column: str
     of: str
@@ -65,6 +65,8 @@ class Companion:
 
 @dataclass(frozen=True)
 class Judged:
+    """The benchmarks of a table, their companion columns, and the columns that are ignored, each with the reason."""
+
     benchmarks: tuple[str, ...]
     stderr: tuple[Companion, ...]
     items: tuple[Companion, ...]
@@ -72,7 +74,7 @@ class Judged:
 
 
 def known_benchmark(name: str) -> bool:
-    """Whether the registry of csvjax has a benchmark of this name, whose scores are fractions."""
+    """Whether the registry of csvjax has a benchmark with this name whose scores are fractions."""
     return known(name) is not None and about_link(name) is None
 
 
@@ -82,8 +84,13 @@ def judge(
     named: Sequence[str] | None = None,
     told: Collection[str] = (),
 ) -> Judged:
-    """What each column that is not `used` for something else is. named: the benchmarks, if the user chose them; told:
-    columns whose unit the user gave as one without bounds, which are benchmarks too.
+    """Decide what each column is that is not in `used`.
+
+    Args:
+        raw: the table.
+        used: columns that have another role.
+        named: the benchmarks, if the user chose them.
+        told: columns for which the user gave a unit without bounds. They are benchmarks too.
     """
     free = [column for column in raw.columns if column not in used]
     ignored = [pair for pair in raw.ignored if pair[0] not in used]
@@ -99,7 +106,7 @@ def judge(
         elif (base := _base_of_stderr(column, bases)) is not None:
             stderr.append(Companion(column, base))
         elif _STDERR.match(column) and named is None and _is_error_name(column):
-            ignored.append((column, "it is a standard error of no other column"))
+            ignored.append((column, "it is a standard error, but not of another column"))
         elif (companion := _other_companion(column, bases)) is not None:
             base, what = companion
             if what == "items":
@@ -138,7 +145,7 @@ def _is_error_name(column: str) -> bool:
 
 
 def _base_of_stderr(column: str, bases: Collection[str]) -> str | None:
-    """The benchmark of a column of standard errors, by name."""
+    """The benchmark whose standard errors a column holds, by its name."""
     for match in (_STDERR.match(column), _LEADING.match(column)):
         if match is None:
             continue
@@ -160,13 +167,13 @@ def _other_companion(column: str, bases: Collection[str]) -> tuple[str, str] | N
 
 
 def _split(column: str) -> list[str]:
-    """The words of a name in lower case, without what stands in parentheses."""
+    """The words of a name in lower case, without parts in parentheses."""
     outside = re.sub(r"\([^()]*\)", " ", column).replace("₂", "2")
     return [word for word in re.split(r"[^a-z0-9]+", outside.casefold()) if word]
 
 
 def about(name: str, fractions: bool = False) -> str | None:
-    """What a name says that is not a benchmark, as a reason; None if it says nothing. fractions: all values are."""
+    """Why a column with this name is no benchmark, or None. `fractions`: whether all its values are in [0, 1]."""
     words, told = _split(name), _words()
     if not fractions and (reason := about_link(name)) is not None:
         return reason
@@ -195,7 +202,7 @@ def _values(raw: RawTable, column: str) -> Float[np.ndarray, " known"]:
 
 
 def _against(raw: RawTable, column: str, others: Collection[str]) -> str | None:
-    """Why a column of numbers is no benchmark, from itself alone."""
+    """Why a column of numbers is no benchmark, from its own name and values; None if nothing speaks against it."""
     values = _values(raw, column)
     if not len(values):
         return None
@@ -208,19 +215,21 @@ def _against(raw: RawTable, column: str, others: Collection[str]) -> str | None:
         return None
     cells = raw.cells[raw.position(column)]
     if len(values) == len(cells) >= 4 and counts_rows(cells):
-        return "it counts the rows"
+        return "it only numbers the rows"
     plain = re.sub(r"[,_\-\s]*norm(alised|alized)?$", "", column)
     if values.min() < 0 and plain != column and plain in others:
         return "it is another column rescaled by chance"
     if np.mean((values >= 0) & (values <= 100)) < 0.5:
-        return f"its values run from {values.min():.6g} to {values.max():.6g}, which are neither fractions nor percent"
+        return (
+            f"its values run from {values.min():.6g} to {values.max():.6g}, which are neither fractions nor percentages"
+        )
     if len(values) >= 4 and set(np.unique(values)) == {0.0, 1.0}:
-        return "it is 0 or 1 everywhere: a flag"
+        return "all its values are 0 or 1, so it is a flag"
     return None
 
 
 def _relative(raw: RawTable, kept: list[str]) -> dict[str, str]:
-    """Why a column is no benchmark, seen beside the others: averages, and whole numbers beside fractions."""
+    """Why a column is no benchmark, compared with the others: averages, and whole numbers next to fractions."""
     found: dict[str, str] = {}
     values = {column: raw.parsed(column).values for column in kept}
     averages, beside = _words().averages, _words().beside_averages
@@ -241,7 +250,7 @@ def _relative(raw: RawTable, kept: list[str]) -> dict[str, str]:
     if fractions and len(fractions) + len(whole) == len(rest):
         for column in whole:
             low, high = np.nanmin(values[column]), np.nanmax(values[column])
-            found[column] = f"it holds whole numbers from {low:g} to {high:g} beside fractions"
+            found[column] = f"it holds whole numbers from {low:g} to {high:g}, but the other columns hold fractions"
     return found
 
 
@@ -251,7 +260,7 @@ def _is_whole(values: np.ndarray) -> bool:
 
 
 def _is_mean(values: np.ndarray, others: list[np.ndarray]) -> bool:
-    """Whether a column is the mean of two or more others, to the rounding of a table."""
+    """Whether a column is the mean of two or more others, up to rounding."""
     if len(others) < 2:
         return False
     mean = np.mean(others, axis=0)

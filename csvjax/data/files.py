@@ -1,4 +1,4 @@
-"""A dataset in a folder of files that other tools can read: `lms.csv`, `scores.csv` and `losses.zarr.zip`."""
+"""Saves a dataset in a folder of files that other tools can read: `lms.csv`, `scores.csv` and `losses.zarr.zip`."""
 
 from __future__ import annotations
 
@@ -25,9 +25,13 @@ _ROLES = ("family", "params", "tokens", "flops")
 
 
 def load_dataset(folder: str | os.PathLike[str], losses: bool = True) -> Dataset:
-    """The dataset that `save_dataset` wrote to `folder`; unless `losses`, it may be one without losses.
+    """Load a dataset that `save_dataset` wrote.
 
-    Raises: InputError if a file is absent or damaged, or if the files are about different models.
+    Args:
+        folder: the folder.
+        losses: whether the dataset must have losses.
+
+    Raises: InputError if a file is missing or damaged, or if the files have different models.
     """
     place = Path(folder)
     for name in FILES if losses else (LMS, SCORES):
@@ -42,10 +46,10 @@ def load_dataset(folder: str | os.PathLike[str], losses: bool = True) -> Dataset
 
 
 def read_lms(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """What a table says of each model: index `lm`, columns `family`, `params`, `tokens`, `flops` and all others.
+    """Read a table of models: index `lm`, columns `family`, `params`, `tokens`, `flops` and all other columns.
 
-    A model whose family is not told is a family of its own. Other columns are whole numbers, numbers or text,
-    whichever holds every cell; `run` is a name, and so always text.
+    A model without a family is a family of its own. Other columns become whole numbers, numbers or text, the first of
+    these that fits all cells; `run` is a name and therefore always text.
 
     Raises: InputError for a table that cannot be read, a repeated model, and amounts that are not above 0.
     """
@@ -72,9 +76,12 @@ def _column(raw: RawTable, name: str) -> np.ndarray | list[str]:
 def save_dataset(
     dataset: Dataset, folder: str | os.PathLike[str], dtype: Literal["float16", "float32", "float64"] = "float32"
 ) -> None:
-    """Write for `load_dataset`: a row for each model, one for each model and benchmark; the losses, if there are any.
+    """Save a dataset for `load_dataset`. Each file is complete or as it was before.
 
-    `dtype`: how losses are stored; float16 moves a loss below 16 nats by 1/256 at most. A file is whole or as before.
+    Args:
+        dataset: the dataset, with or without losses.
+        folder: the folder.
+        dtype: type of the stored losses. float16 changes a loss below 16 nats by at most 1/256 nat.
 
     Raises: InputError for a dataset without scores.
     """

@@ -1,4 +1,4 @@
-"""Any reading of scores as one long table in a parquet file, whose form has a version."""
+"""Writes scores that were read from any tables as one long parquet table, in a format with a version."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _TEXT = ("lm", "family", "benchmark", "metric", "scale", "group", "source")
 
 
 def long_frame(reading: Reading) -> pd.DataFrame:
-    """A row for each score that is known, with the columns of `csvjax.data.readers.schema.COLUMNS`.
+    """A row for each known score, with the columns of `csvjax.data.readers.schema.COLUMNS`.
 
-    Scores are fractions and `unit` is 1, or they are on the `scale` that is told. A benchmark that was read as
-    `task:metric` is told as task and metric.
+    Scores are fractions and `unit` is 1, or scores are in the unit of the column `scale`. A benchmark that was read as
+    `task:metric` is split into task and metric.
     """
     table, lms = reading.scores, reading.lms
     m, b = np.nonzero(~np.isnan(table.score))
@@ -54,7 +54,7 @@ def long_frame(reading: Reading) -> pd.DataFrame:
 
 
 def write_scores(frame: pd.DataFrame, path: Path) -> None:
-    """Write such a frame, with format and version in the metadata; the file is whole or as before."""
+    """Write a frame of `long_frame`, with the format's version. The file is complete or as it was before."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
     told = json.dumps({"format": FORMAT, "version": VERSION}).encode()
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), KEY: told})

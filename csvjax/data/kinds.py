@@ -1,4 +1,4 @@
-"""What kind of file this is, told from its first bytes; packed text is unpacked within limits."""
+"""Recognises kinds of files by their first bytes, and unpacks and decodes text within limits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from csvjax.errors import InputError
 
 __all__ = ["decode", "is_packed", "refuse_binary", "unpack"]
 
-LARGEST = 256 << 20  # bytes of a file once unpacked
+UNPACKED_LIMIT = 256 << 20  # bytes of an unpacked file
 
 _BINARY = {
     b"BZh": ("a bzip2 file", "unpack it with bunzip2"),
@@ -36,40 +36,44 @@ _BINARY = {
 
 
 def is_packed(data: bytes) -> bool:
+    """Whether these are the bytes of a gzip file."""
     return data[:2] == b"\x1f\x8b"
 
 
 def unpack(path: Path | str, data: bytes) -> bytes:
     """The content of a gzip file.
 
-    Raises: InputError for a damaged file, and for one that is larger than `LARGEST` once unpacked.
+    Raises: InputError for a damaged file, and for one that is larger than `UNPACKED_LIMIT` once unpacked.
     """
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            found = file.read(LARGEST + 1)
+            found = file.read(UNPACKED_LIMIT + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(
             f"{path}: expected a whole gzip file, found one that cannot be read ({error}); write it again"
         ) from None
-    if len(found) > LARGEST:
+    if len(found) > UNPACKED_LIMIT:
         raise InputError(
-            f"{path}: expected at most {LARGEST >> 20} MiB once unpacked, found a gzip file that holds more; write the "
+            f"{path}: expected at most {UNPACKED_LIMIT >> 20} MiB in the gzip file, found more; write the "
             f"table as parquet"
         )
     if is_packed(found):
-        raise InputError(f"{path}: expected a table inside of the gzip file, found another gzip file; unpack it once")
+        raise InputError(f"{path}: expected a table in the gzip file, found another gzip file; unpack it once")
     return found
 
 
 def refuse_binary(path: Path | str, data: bytes) -> None:
-    """Raises: InputError for a file of a known kind that is no table, with what to do."""
+    """Refuse files of known kinds that hold no table that csvjax can read.
+
+    Raises: InputError that names the kind of file and what to do.
+    """
     for start, (what, remedy) in _BINARY.items():
         if data.startswith(start):
             raise InputError(f"{path} is {what}, expected a table such as CSV, parquet or .xlsx; {remedy}")
 
 
 def decode(path: Path | str, data: bytes) -> str:
-    """Text in UTF-8, or in UTF-16 with a byte order mark as Excel writes it.
+    """Decode text in UTF-8, or in UTF-16 with a byte order mark as Excel writes it.
 
     Raises: InputError for another encoding, and for bytes that are no text.
     """
@@ -78,8 +82,8 @@ def decode(path: Path | str, data: bytes) -> str:
             return data.decode("utf-16")
         except UnicodeDecodeError:
             raise InputError(
-                f"{path}: expected text in UTF-16 as its first bytes say, found half a character; save the table as "
-                f"CSV in UTF-8"
+                f"{path}: expected text in UTF-16 as its first bytes say, found an incomplete character; save the "
+                f"table as CSV in UTF-8"
             ) from None
     try:
         text = data.decode("utf-8-sig")
@@ -90,6 +94,6 @@ def decode(path: Path | str, data: bytes) -> str:
         ) from None
     if "\0" in text:
         raise InputError(
-            f"{path}: expected text, found a byte 0 at {text.index(chr(0))}; check that it is the right file"
+            f"{path}: expected text, found a zero byte at {text.index(chr(0))}; check that this is the right file"
         )
     return text

@@ -1,4 +1,4 @@
-"""A table with a row for each score: model, benchmark, score, and often metric, standard error and number of items."""
+"""Reads a long table, with a row for each score: model, benchmark, score, and often metric and standard error."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from csvjax.errors import InputError
 
 __all__ = ["long_columns", "read_long"]
 
-# Metrics in the order in which one is taken, where a benchmark has several; others follow in the order of the table.
+# If a benchmark has several metrics, the first of these is read; other metrics follow in the order of the table.
 _PREFERRED = ("acc", "accuracy", "exact_match", "em", "acc_norm", "pass@1", "mc2", "f1", "score")
 _CODES = {"", *SCALES, *(f"{word}:{better}" for word in SCALES for better in ("higher", "lower"))} - {"fraction:lower"}
 _FILTERS = ("", "none", "strict-match", "flexible-extract")
@@ -39,8 +39,10 @@ _FILTERS = ("", "none", "strict-match", "flexible-extract")
 def long_columns(raw: RawTable, rules: ReadingRules) -> dict[str, str] | None:
     """The columns of a long table by role, or None for a table that is not long.
 
-    Columns called benchmark and score make a table long. Other spellings (task, value, ...) do so if the first holds
-    text and the second numbers.
+    A table with columns called benchmark and score is long. Other spellings (task, value, ...) count if the first
+    column holds text and the second one numbers.
+
+    Raises: InputError if only one of the two columns is given and the other one is not found.
     """
     given = {role: rules.columns.get(role) for role in ("benchmark", "score", "metric", "stderr")}
     found = {role: given.get(role) or spelled_as(raw, role) for role in LONG}
@@ -51,9 +53,7 @@ def long_columns(raw: RawTable, rules: ReadingRules) -> dict[str, str] | None:
     if benchmark is None or score is None:
         if given["benchmark"] or given["score"]:
             missing = "benchmark" if benchmark is None else "score"
-            raise InputError(
-                f"{raw.path}: expected a column of {missing}s too, found none; name it with {missing}_column"
-            )
+            raise InputError(f"{raw.path}: expected a column of {missing}s, found none; name it with {missing}_column")
         return None
     told = given["benchmark"] is not None or given["score"] is not None
     exact = (benchmark.casefold(), score.casefold()) == ("benchmark", "score")
@@ -64,7 +64,7 @@ def long_columns(raw: RawTable, rules: ReadingRules) -> dict[str, str] | None:
 
 @dataclass(frozen=True)
 class _Rows:
-    """The rows of the table that count: model, name of the benchmark, and the row of the file."""
+    """The rows that are used, with the model and the name of the benchmark of each."""
 
     raw: RawTable
     lms: list[str]
@@ -72,7 +72,10 @@ class _Rows:
 
 
 def read_long(raw: RawTable, roles: dict[str, str], rules: ReadingRules) -> Found:
-    """Raises: InputError for what `csvjax.data.read_scores.read_scores` refuses."""
+    """Read the scores of a long table.
+
+    Raises: InputError for a table that `csvjax.data.read_scores.read_scores` refuses.
+    """
     columns = find_columns(raw, rules.roles(), roles.values())
     lms = lm_names(raw, str(columns["lm"]), once=False)
     frame = covariates(raw, lms, columns, rules.units)
@@ -104,9 +107,7 @@ def read_long(raw: RawTable, roles: dict[str, str], rules: ReadingRules) -> Foun
     score[m, b] = values
     known, how = _known(raw, roles, rows, m, b, benchmarks, score, units)
     used = {*columns.values(), *roles.values()}
-    ignored += [
-        (name, "it is no part of a long table") for name in raw.columns if name not in used and name != "source"
-    ]
+    ignored += [(name, "a long table does not use it") for name in raw.columns if name not in used and name != "source"]
     words = {name: units[name].word for name in benchmarks}
     notes = covariate_notes(columns, rules)
     ignored = [pair for pair in ignored if pair[0] not in used]
@@ -117,7 +118,7 @@ def read_long(raw: RawTable, roles: dict[str, str], rules: ReadingRules) -> Foun
 
 
 def _groups(raw: RawTable, roles: dict[str, str], benchmarks: Sequence[str]) -> dict[str, str]:
-    """The benchmark of which each one is a part, where the table says so."""
+    """The benchmark of which each benchmark is a part, if the table says so."""
     if "group" not in roles:
         return {}
     found = dict(zip(raw.text(roles["benchmark"]), raw.text(roles["group"]), strict=True))
@@ -127,14 +128,14 @@ def _groups(raw: RawTable, roles: dict[str, str], benchmarks: Sequence[str]) -> 
 def _chosen(
     raw: RawTable, roles: dict[str, str], lms: list[str], rules: ReadingRules, said: list[str]
 ) -> tuple[_Rows, dict[str, str]]:
-    """The rows that count, with the names of their benchmarks: `task`, or `task:metric` for metrics beside the first.
+    """The rows that are used, and the metric of each benchmark.
 
-    Parts of a benchmark with a score of its own are left out unless they were asked for. The second result says which
-    metric each benchmark is.
+    A benchmark is called `task`, or `task:metric` for other metrics than the first. The parts of a benchmark that has a
+    score itself are left out unless the user names them.
     """
     of = list(raw.text(roles["benchmark"]))
     if not all(of):
-        raw.fail(of.index(""), roles["benchmark"], "the name of a benchmark", "name the benchmark, or delete the row")
+        raw.fail(of.index(""), roles["benchmark"], "the name of a benchmark", "write the name, or delete the row")
     metric = _metrics(raw, roles)
     parts = np.zeros(len(of), bool)
     if "group" in roles:
@@ -154,7 +155,7 @@ def _chosen(
     elif parts.any():
         groups = list(dict.fromkeys(group for group, part in zip(raw.text(roles["group"]), parts, strict=True) if part))
         said.append(
-            f"parts of {names.some(groups)} are left out, since these have a score of their own; name them to use them"
+            f"parts of {names.some(groups)} are left out, because these have scores themselves; name a part to use it"
         )
     if drop.any():
         rows = [int(row) for row in np.flatnonzero(~drop)]
@@ -183,7 +184,7 @@ def _rank(metric: str) -> tuple[int, int]:
 def _with_metrics(
     raw: RawTable, of: list[str], metric: list[str], rules: ReadingRules, said: list[str]
 ) -> tuple[list[str], dict[str, str]]:
-    """Names with metrics where a benchmark has several, and what each name is: a metric, or "other" if not taken."""
+    """Names with metrics if a benchmark has several, and the metric of each name, or "other" if it is not read."""
     each: dict[str, dict[str, None]] = {}
     for name, word in dict.fromkeys(zip(of, metric, strict=True)):
         each.setdefault(name, {})[word] = None
@@ -204,15 +205,15 @@ def _with_metrics(
     if left and not rules.every_metric:
         others = names.some(dict.fromkeys(word for _, word in left))
         said.append(
-            f"of benchmarks with several metrics, {names.some(dict.fromkeys(taken.values()))} was taken; others "
-            f"({others}) have names such as {next(iter(left.values()))!r}"
+            f"benchmarks with several metrics are read by {names.some(dict.fromkeys(taken.values()))}; to read others "
+            f"({others}), use names such as {next(iter(left.values()))!r}"
         )
     source = {**taken, **dict.fromkeys(left.values(), "other")}
     return [left.get((name, word), name) for name, word in zip(of, metric, strict=True)], source
 
 
 def _with_shots(raw: RawTable, roles: dict[str, str], of: list[str]) -> list[str]:
-    """Names with the number of examples in the prompt, for benchmarks that the table has with several."""
+    """Names with the number of examples in the prompt, for benchmarks with several such numbers."""
     if "shots" not in roles:
         return of
     shots = list(raw.text(roles["shots"]))
@@ -226,7 +227,7 @@ def _with_shots(raw: RawTable, roles: dict[str, str], of: list[str]) -> list[str
 def _scores_only(
     raw: RawTable, column: str, of: np.ndarray, found: list[str], source: dict[str, str], rules: ReadingRules
 ) -> tuple[np.ndarray, list[tuple[str, str]]]:
-    """The benchmarks that are no losses, ratings or counts, by their names and values; and why others are not."""
+    """The benchmarks whose names and values are those of scores, and the other ones with the reason."""
     values = raw.parsed(column).values
     frame = pd.DataFrame({"of": of, "inside": (values >= 0) & (values <= 100), "fraction": values <= 1})
     frame = frame[~np.isnan(values)]
@@ -241,7 +242,7 @@ def _scores_only(
         if name in free:
             reason = None
         elif reason is None and inside < 0.5 and not told & {DEFAULT, name}:
-            reason = "its values are neither fractions nor percent"
+            reason = "its values are neither fractions nor percentages"
         if reason is None:
             kept.append(name)
         else:
@@ -259,7 +260,7 @@ def _once(raw: RawTable, roles: dict[str, str], rows: _Rows, cell: np.ndarray) -
 def _fractions(
     raw: RawTable, roles: dict[str, str], b: np.ndarray, benchmarks: Sequence[str], rules: ReadingRules
 ) -> tuple[np.ndarray, dict[str, Unit]]:
-    """Scores as fractions, and the unit of each benchmark: as given, as its rows say, else as its values tell."""
+    """Scores as fractions, and the unit of each benchmark: given, in the table, or decided from the values."""
     column = roles["score"]
     values = raw.numbers(column)
     order = np.argsort(b, kind="stable")
@@ -294,7 +295,7 @@ def _fractions(
 
 
 def _scales(raw: RawTable, of: np.ndarray, benchmarks: Sequence[str]) -> dict[str, Scale]:
-    """The benchmarks that a column `scale`, such as csvjax writes, says to be no fractions."""
+    """The scales of the benchmarks that are no fractions, from a column `scale` as csvjax writes it."""
     if "scale" not in raw.columns or not set(raw.text("scale")) <= _CODES:
         return {}
     codes = np.array(raw.text("scale"), dtype=object)
@@ -320,18 +321,18 @@ def _known(
     score: np.ndarray,
     units: dict[str, Unit],
 ) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
-    """n_items, floor and ceiling of the benchmarks, and how the numbers of items were told."""
+    """n_items, floor and ceiling of the benchmarks, and where the numbers of items come from."""
     known: dict[str, dict[str, float]] = {}
     how: dict[str, str] = {}
     for role in ("n_items", "floor", "ceiling"):
         if role in roles:
             values = raw.numbers(roles[role])
-            if raw.place == "result" and role == "n_items":  # of several runs, some with a part of the items
+            if raw.place == "result" and role == "n_items":  # several runs, of which some used a part of the items
                 each = pd.Series(values).groupby(np.asarray(rows.names, dtype=object)).median().dropna()
                 known[role] = {str(name): float(value) for name, value in each.items()}
             else:
                 known[role] = one_number_each(raw, rows.names, roles[role], values, "benchmark")
-    how |= dict.fromkeys(known.get("n_items", {}), "told by the table")
+    how |= dict.fromkeys(known.get("n_items", {}), "given by the table")
     if "stderr" in roles:
         errors = raw.parsed(roles["stderr"]).values
         worth = np.array([units[name].worth for name in benchmarks])

@@ -1,19 +1,19 @@
-"""The Zarr group (format 3) that losses are kept in, as arrays and attributes.
+"""The format of stored losses: the arrays and attributes of a Zarr group (format 3).
 
-The attributes are `format`, `version`, `lms`, `documents`, `domains` (names), `unmeasured` (models whose losses
-are all NaN as nobody measured them; not there if there are none), and the arrays
+The attributes are `format`, `version`, `lms`, `documents`, `domains` (names) and `unmeasured` (models whose losses are
+all NaN because nobody measured them; absent if there are none). The arrays are
 
-    loss            float   [lm, unit]    nats; NaN where a chunk is absent
-    start, bytes    int64   [unit]        place of the unit in the UTF-8 of its document
+    loss            float   [lm, unit]    nats; NaN where a chunk is missing
+    start, bytes    int64   [unit]        place of the unit in the UTF-8 of its document, in bytes
     document        int32   [unit]        index into `documents`
     domain          int32   [unit]        index into `domains`
-    token           uint8   [...]         UTF-8 of all tokens, one after the other
+    token           uint8   [...]         UTF-8 of all tokens, concatenated
     token_bytes     int64   [unit]        length of each token in `token`
-    text            uint8   [...]         UTF-8 of all documents, one after the other
+    text            uint8   [...]         UTF-8 of all documents, concatenated
     text_bytes      int64   [document]    length of each document in `text`, -1 where its text is unknown
 
-Tokens are written out, as units need not be spans of a known text. A unit of 0 bytes shares its characters with the
-units beside it. Every chunk is compressed and carries a CRC-32C, which is checked whenever it is read.
+Tokens are stored as text because the text of the documents may be unknown. A unit of 0 bytes shares its characters with
+the neighbouring units. Every chunk is compressed and has a CRC-32C, which is checked when it is read.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ VERSION = 1
 
 
 def _pack(parts: Sequence[str | None] | pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """All texts as one run of bytes, and the length of each, -1 for None."""
+    """All texts as one array of bytes, and the length of each text, -1 for None."""
     array = pa.array(parts, pa.large_string())
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
@@ -49,7 +49,10 @@ def _pack(parts: Sequence[str | None] | pd.Series) -> tuple[np.ndarray, np.ndarr
 
 
 def _unpack(run: np.ndarray, sizes: np.ndarray) -> pa.LargeStringArray:
-    """The texts of such a run, null where the size is -1. Raises: ValueError for sizes of another run, or no UTF-8."""
+    """The texts that `_pack` packed, null where the size is -1.
+
+    Raises: ValueError for sizes that do not fit the bytes, and for bytes that are no UTF-8.
+    """
     borders = np.append(0, np.cumsum(np.maximum(sizes, 0), dtype=np.int64))
     if len(run) != borders[-1]:
         raise ValueError(f"{len(run)} bytes of text, expected {borders[-1]}")
@@ -60,13 +63,13 @@ def _unpack(run: np.ndarray, sizes: np.ndarray) -> pa.LargeStringArray:
 
 
 def _numbered(column: pd.Series) -> tuple[np.ndarray, list[str]]:
-    """The place of each name in the list of different names, which are in the order that they come in."""
+    """The index of each name in the list of distinct names, and this list, in the order of first occurrence."""
     codes, names = pd.factorize(column)
     return codes.astype(np.int32), list(names)
 
 
 def encode_units(units: pd.DataFrame, texts: Mapping[str, str]) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
-    """Every array but `loss`, and the attributes `documents` and `domains`."""
+    """All arrays except `loss`, and the attributes `documents` and `domains`."""
     document, documents = _numbered(units["document"])
     domain, domains = _numbered(units["domain"])
     token, token_bytes = _pack(units["token"])
@@ -87,7 +90,10 @@ def encode_units(units: pd.DataFrame, texts: Mapping[str, str]) -> tuple[dict[st
 def decode_units(
     attributes: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> tuple[pd.DataFrame, dict[str, str]]:
-    """The units and the known texts of documents. Raises ValueError, KeyError, UnicodeError for arrays at odds."""
+    """The units, and the known texts of documents.
+
+    Raises: ValueError, KeyError or UnicodeError for arrays that do not fit together.
+    """
     documents, domains = (pa.array(attributes[name], pa.large_string()) for name in ("documents", "domains"))
     units = {
         "token": _unpack(arrays["token"], arrays["token_bytes"]).to_pandas(),
@@ -108,7 +114,10 @@ def create_array(
     chunks: Any = None,
     dtype: Any = None,
 ) -> None:
-    """An array of the format: `data`, or empty of `shape` and `dtype`; without `chunks` in one chunk, `loss` by row."""
+    """Create an array of the format from `data`, or an empty one of `shape` and `dtype`.
+
+    Without `chunks` an array has one chunk, and `loss` one chunk for each row.
+    """
     shape, dtype = (shape, dtype) if data is None else (data.shape, data.dtype)
     if chunks is None:
         chunks = (1, max(1, shape[1])) if len(shape) == 2 else (max(1, shape[0]),)
@@ -127,14 +136,14 @@ def create_array(
 def merge_empty(
     loss: Float[np.ndarray, "lm token"], units: pd.DataFrame, texts: Mapping[str, str]
 ) -> tuple[Float[np.ndarray, "lm unit"], pd.DataFrame]:
-    """Losses and units, a unit of 0 bytes made one with the unit before it, or at a document's head with the next."""
+    """Merge each unit of 0 bytes with the unit before it, or with the next unit at the start of a document."""
     size = units["bytes"].to_numpy()
     if (size > 0).all():
         return loss, units
     document = units["document"].to_numpy()
     head = np.flatnonzero(np.append(True, document[1:] != document[:-1]))
     full = size > 0
-    # A unit is a new one if it has bytes and some unit with bytes, or nothing, stands between it and the head.
+    # A new unit begins at the start of a document, and at a unit with bytes after the first unit with bytes.
     before: np.ndarray = np.cumsum(full) - full
     at_head: np.ndarray = np.repeat(before[head], np.diff(np.append(head, len(size))))
     new = full & (before > at_head)

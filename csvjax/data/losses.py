@@ -1,4 +1,4 @@
-"""Losses of language models on the units of a text as one checked, labelled matrix."""
+"""Losses of language models on the units of a text as a checked matrix with names."""
 
 from __future__ import annotations
 
@@ -16,21 +16,27 @@ __all__ = ["UNIT_COLUMNS", "LossTable", "check_units"]
 
 UNIT_COLUMNS = ("token", "document", "domain", "start", "bytes")
 
-_ROUNDING = 1e-4  # nats; a float32 log softmax of a certain token may come out this far above 0
+_ROUNDING = 1e-4  # nats; rounding of a float32 log softmax can make a loss near 0 negative by this much
 
 
 @dataclass(frozen=True, eq=False)
 class LossTable:
-    """What each unit of a text costs each language model; checked when made, read-only afterwards.
+    """The loss of each language model on each unit of a text. Checked when it is made, and read-only.
 
-    `loss` [lm, unit]: nats, float32 or float64 (other types are converted), NaN throughout for a model whose losses
-    were not measured. `units`: a frame with one row for each unit, in the order of `loss`: `token` (its text),
-    `document` and `domain` (names), `start` (offset in the
-    document's UTF-8) and `bytes` (at least 1); other columns are kept. `texts`: the text of the documents, where known.
-    A token is the bytes start to start + bytes of its document, decoded with errors="replace".
+    A unit is a token or a longer piece of text.
+
+    Attributes:
+        lms: names of the models.
+        loss: nats, float32 or float64 (other types are converted) [lm, unit]. The row of a model whose losses were not
+            measured is NaN.
+        units: a frame with one row for each unit, in the order of `loss`, and the columns `token` (its text),
+            `document` and `domain` (names), `start` (offset in the document's UTF-8, in bytes) and `bytes` (length, at
+            least 1). Other columns are kept. A token is the bytes start to start + bytes of its document, decoded with
+            errors="replace".
+        texts: the text of each document by name, where it is known.
 
     Raises: InputError for repeated names, wrong shapes, missing columns, a loss that is missing, infinite or negative,
-    offsets that are no offsets, and tokens that are not in the text of their document.
+    wrong offsets, and tokens that are not in the text of their document.
     """
 
     lms: tuple[str, ...]
@@ -50,7 +56,7 @@ class LossTable:
         keep(self, "loss", loss)
         if loss.shape != (len(self.lms), len(self.units)):
             raise InputError(
-                f"expected loss [lm, unit] of shape {(len(self.lms), len(self.units))}, as there are lms and units, "
+                f"expected loss [lm, unit] of shape {(len(self.lms), len(self.units))}, the numbers of lms and units, "
                 f"found {loss.shape}; give a row for each lm and a column for each unit"
             )
         self._check_losses()
@@ -58,14 +64,14 @@ class LossTable:
 
     def _check_losses(self) -> None:
         wrong = ~(np.isfinite(self.loss) & (self.loss >= -_ROUNDING))
-        wrong &= ~np.isnan(self.loss).all(axis=1, keepdims=True)  # losses that were not measured
+        wrong &= ~np.isnan(self.loss).all(axis=1, keepdims=True)  # a row of NaN: losses that were not measured
         if wrong.any():
             m, u = np.argwhere(wrong)[0]
             token, document = self.units.iloc[u][["token", "document"]]
             raise InputError(
                 f"expected losses that are finite and not negative, found {self.loss[m, u]:g} for lm {self.lms[m]!r} "
-                f"at token {token!r} (unit {u}) of document {document!r}; compute it again, or leave out the model "
-                f"or the unit"
+                f"at token {token!r} (unit {u}) of document {document!r}; compute the losses again, or leave out "
+                f"the model or the unit"
             )
 
     def _check_texts(self) -> None:
@@ -86,13 +92,13 @@ class LossTable:
 
     @property
     def base_weight(self) -> Float[np.ndarray, " unit"]:
-        """pi[u] = bytes[u] / sum over v of bytes[v], the share of bytes of each unit."""
+        """The share of each unit in the bytes of the text: pi[u] = bytes[u] / sum_v bytes[v]."""
         size = self.units["bytes"].to_numpy(float)
         return size / size.sum()
 
     @property
     def mean_loss(self) -> Float[np.ndarray, " lm"]:
-        """Nats per byte: sum over u of pi[u] loss[m, u] / bytes[u], which is all nats by all bytes."""
+        """Mean loss of each model in nats per byte: sum_u loss[m, u] / sum_u bytes[u]."""
         return self.loss.sum(axis=1, dtype=np.float64) / self.units["bytes"].sum()
 
     def select(self, lms: Sequence[str]) -> LossTable:
@@ -109,7 +115,7 @@ def _checked_units(units: pd.DataFrame) -> pd.DataFrame:
         if column not in units.columns:
             raise InputError(
                 f"expected units with the columns {', '.join(UNIT_COLUMNS)}, found none named {column!r}: "
-                f"{names.hint(column, map(str, units.columns))}"
+                f"{names.hint(column, map(str, units.columns))}; add or rename it"
             )
     if units.empty:
         raise InputError("expected at least one unit, found none; give the tokens or spans that were scored")
@@ -119,11 +125,11 @@ def _checked_units(units: pd.DataFrame) -> pd.DataFrame:
             if not isinstance(value, str):
                 raise InputError(f"expected a string as {column} of unit {u}, found {value!r}; give it as text")
         kept[column] = kept[column].astype(str)
-    for column, least in (("start", 0), ("bytes", 1)):
+    for column, smallest in (("start", 0), ("bytes", 1)):
         values = pd.to_numeric(kept[column], errors="coerce").to_numpy(float)
-        for u in np.flatnonzero(~((values >= least) & (values == np.floor(values)) & np.isfinite(values)))[:1]:
+        for u in np.flatnonzero(~((values >= smallest) & (values == np.floor(values)) & np.isfinite(values)))[:1]:
             raise InputError(
-                f"expected {column} of unit {u} to be a whole number of at least {least}, found "
+                f"expected {column} of unit {u} to be a whole number of at least {smallest}, found "
                 f"{kept[column].iloc[u]!r}; give offsets and lengths in bytes"
             )
         kept[column] = values.astype(np.int64)
@@ -134,7 +140,10 @@ _SAME = ("token", "document", "start", "bytes")
 
 
 def check_units(old: LossTable, new: LossTable) -> None:
-    """Raises: InputError if the losses of `new` are not of the units of `old`."""
+    """Check that two tables have losses on the same units.
+
+    Raises: InputError if the units of `new` differ from those of `old`.
+    """
     if len(new.units) != len(old.units):
         raise InputError(
             f"expected losses on the {len(old.units)} units of the fit, found {len(new.units)}; score the same text"
@@ -146,6 +155,6 @@ def check_units(old: LossTable, new: LossTable) -> None:
             for unit in (table.units.iloc[u] for table in (old, new))
         )
         raise InputError(
-            f"expected losses on the units of the fit, found unit {u} to be {other}, not {one}; score the same text "
-            f"with the same tokenizer"
+            f"expected losses on the units of the fit, found {other} in place of {one} as unit {u}; score the same "
+            f"text with the same tokenizer"
         )

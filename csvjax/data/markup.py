@@ -1,4 +1,4 @@
-"""Tables in Markdown and HTML, as reports and model cards print them."""
+"""Reads tables in Markdown and HTML, as in reports and model cards."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BAR = re.compile(r"(?<!\\)\|")
 
 
 def plain_text(cell: str) -> str:
-    """The words of a cell: the first link's text, without tags and Markdown's emphasis."""
+    """The text of a cell without links, tags and emphasis."""
     if "<" in cell:
         anchor = _ANCHOR.search(cell)
         cell = _TAG.sub("", anchor[1] if anchor else cell)
@@ -31,11 +31,12 @@ def plain_text(cell: str) -> str:
 
 
 def has_markdown_table(text: str) -> bool:
+    """Whether a text has a table in Markdown."""
     return any("|" in line and _RULE.fullmatch(line) for line in text[:100_000].splitlines())
 
 
 def read_markdown(path: Path | str, text: str) -> RawTable:
-    """The one table of a Markdown text.
+    """The only table of a Markdown text.
 
     Raises: InputError for several tables, and for rows of different lengths.
     """
@@ -52,7 +53,7 @@ def read_markdown(path: Path | str, text: str) -> RawTable:
         row = _split(lines[at])
         if len(row) != len(header):
             raise InputError(
-                f"{path}, line {at + 1}: expected {len(header)} cells as the header has, found {len(row)}; check the "
+                f"{path}, line {at + 1}: expected {len(header)} cells as in the header, found {len(row)}; check the "
                 f"bars of this line"
             )
         rows.append(row)
@@ -71,12 +72,12 @@ def _only_one(path: Path | str, count: int) -> None:
     if count != 1:
         found = "several" if count else "none"
         raise InputError(
-            f"{path}: expected one table, found {found}; keep the one with the scores in a file of its own"
+            f"{path}: expected one table, found {found}; write the table with the scores to a file of its own"
         )
 
 
 def read_html(path: Path | str, text: str) -> RawTable:
-    """The one table of an HTML text that has rows.
+    """The only table of an HTML text that has rows.
 
     Raises: InputError for several tables, and for rows of different lengths.
     """
@@ -89,7 +90,7 @@ def read_html(path: Path | str, text: str) -> RawTable:
     for at, row in enumerate(rows, 1):
         if len(row) != len(header):
             raise InputError(
-                f"{path}, row {at}: expected {len(header)} cells as the header has, found {len(row)}; check the table"
+                f"{path}, row {at}: expected {len(header)} cells as in the header, found {len(row)}; check the table"
             )
     columns = [list(column) for column in zip(*rows, strict=True)]
     return make_table(path, header, columns, range(1, len(rows) + 1), "row")

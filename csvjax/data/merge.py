@@ -1,4 +1,4 @@
-"""Several tables of scores as one: all their models and benchmarks; where two disagree, the first one counts."""
+"""Merges tables of scores: all their models and benchmarks; where two tables disagree, the first one counts."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ _SAME = 1e-6
 
 
 def merged(files: Sequence[str], parts: Sequence[Found]) -> tuple[Found, list[str]]:
-    """The tables as one, and a sentence for what they disagree on.
+    """Merge tables.
 
-    Models and benchmarks are the same if their names are. What one table does not know of a model or a benchmark, a
-    later one may tell.
+    Models and benchmarks are the same if their names are the same. A later table fills in what earlier tables do not
+    know about a model or a benchmark.
+
+    Returns: the merged table, and sentences about where the tables disagree.
     """
     if len(parts) == 1:
         return parts[0], []
@@ -53,7 +55,7 @@ def merged(files: Sequence[str], parts: Sequence[Found]) -> tuple[Found, list[st
         first[grid] = np.where(fresh, at, first[grid])
     if count:
         more = f", and {count - len(conflicts)} more" if count > len(conflicts) else ""
-        said.append(f"the table named first counts where two disagree: {'; '.join(conflicts)}{more}")
+        said.append(f"two tables disagree, and the first one counts: {'; '.join(conflicts)}{more}")
     known = {}
     for role in ("n_items", "floor", "ceiling"):
         known[role] = {name: value for part in reversed(parts) for name, value in part.known.get(role, {}).items()}
@@ -66,7 +68,7 @@ def merged(files: Sequence[str], parts: Sequence[Found]) -> tuple[Found, list[st
 
 
 def _with_metrics(parts: Sequence[Found]) -> tuple[list[Found], list[str]]:
-    """The tables with names of their own for benchmarks that an earlier table has by another metric."""
+    """The tables, with new names for benchmarks that an earlier table has with another metric."""
     first: dict[str, str] = {}
     apart: dict[str, str] = {}
     found = []
@@ -101,7 +103,10 @@ def _renamed(part: Found, new: dict[str, str]) -> Found:
 
 
 def _scales(files: Sequence[str], parts: Sequence[Found]) -> dict[str, Scale]:
-    """Raises: InputError for a benchmark that has one scale in one table and another one in another."""
+    """The scale of each benchmark.
+
+    Raises: InputError for a benchmark that has different scales in two tables.
+    """
     found: dict[str, Scale] = {}
     first: dict[str, str] = {}
     for file, part in zip(files, parts, strict=True):
@@ -110,14 +115,14 @@ def _scales(files: Sequence[str], parts: Sequence[Found]) -> dict[str, Scale]:
             if found.setdefault(name, scale) != scale:
                 raise InputError(
                     f"expected one unit for {name}, found {found[name].word} in {first[name]} and {scale.word} in "
-                    f"{file}; give it with score_unit, or rename one of the two"
+                    f"{file}; give the unit with score_unit, or rename one of the two"
                 )
             first.setdefault(name, file)
     return found
 
 
 def _models(lms: Sequence[str], parts: Sequence[Found]) -> pd.DataFrame:
-    """What is known of the models, by the first table that tells it."""
+    """The covariates of the models, each from the first table that has it."""
     index = pd.Index(lms, name="lm", dtype=str)
     frame = pd.DataFrame(index=index)
     families = pd.Series(index=index, dtype=object)

@@ -1,4 +1,4 @@
-"""What the user says of models in a TOML file, and what a checkpoint says; what nobody says is missing."""
+"""Facts about models from a TOML file of the user and from checkpoints."""
 
 from __future__ import annotations
 
@@ -25,9 +25,18 @@ _SAME = 1e-3
 
 @dataclass(frozen=True)
 class Model:
-    """`params`, `active_params` (those of a mixture of experts that one token uses), `tokens`, `flops`: above 0.
+    """Facts about a model; None where unknown.
 
-    `released`: a day. `checkpoint`: a folder with safetensors, whose headers give the sizes that are not told.
+    Attributes:
+        name: the name.
+        aliases: other names.
+        family: the model family.
+        params: number of parameters.
+        active_params: number of parameters that one token uses, for a mixture of experts.
+        tokens: number of training tokens.
+        flops: training compute in FLOP.
+        released: day of release, such as 2025-01-31.
+        checkpoint: folder with safetensors, from whose headers sizes are read that are not given.
     """
 
     name: str
@@ -42,10 +51,10 @@ class Model:
 
 
 def read_models(path: str | os.PathLike[str]) -> tuple[Model, ...]:
-    """The models of a TOML file: a table for each, with the fields of `Model` as keys.
+    """Read a TOML file with a table for each model; its keys are the attributes of `Model`.
 
-    Raises: InputError for a file that cannot be read, an unknown key, a value of another kind, a name that two models
-    have, and a checkpoint whose size cannot be read.
+    Raises: InputError for a file that cannot be read, an unknown key, a wrong value, a name that two models have, and a
+    checkpoint whose size cannot be read.
     """
     place = Path(path)
     keys = [field.name for field in fields(Model) if field.name != "name"]
@@ -76,7 +85,7 @@ def _model(path: str | os.PathLike[str], name: str, told: Mapping[str, Any]) -> 
         values["released"] = told["released"].isoformat()
     for key in ("family", "released", "checkpoint"):
         if key in values and not (isinstance(values[key], str) and values[key].strip()):
-            raise InputError(f"{where}: expected {key} to be text, found {told[key]!r}; correct it")
+            raise InputError(f"{where}: expected {key} to be text, found {told[key]!r}; write it in quotes")
     return Model(name, **{**values, "aliases": checked_aliases(where, told)})
 
 
@@ -89,10 +98,16 @@ def _with_size(place: Path, model: Model) -> Model:
 
 
 def with_models(lms: pd.DataFrame, models: Sequence[Model]) -> tuple[pd.DataFrame, list[str]]:
-    """What tables say of models (index `lm`), with what the user says in its place; and sentences on that.
+    """Override the covariates from tables with the user's facts about models.
 
-    FLOPs that nobody measured are 6 N D (Kaplan et al. 2020, arXiv 2001.08361), with the parameters that a token uses.
-    Where a day of release is told of any model there is a column `release date`.
+    Unknown FLOPs are 6 N D, with N the parameters that one token uses and D the training tokens (Kaplan et al. 2020,
+    arXiv 2001.08361). If the user gives a day of release for any model, there is a column `release date`.
+
+    Args:
+        lms: covariates from tables, index `lm`.
+        models: facts of the user.
+
+    Returns: the covariates, and sentences for the user.
     """
     by_name = {name: model for model in models for name in (model.name, *model.aliases)}
     told = [by_name.get(str(name)) for name in lms.index]
@@ -120,5 +135,5 @@ def with_models(lms: pd.DataFrame, models: Sequence[Model]) -> tuple[pd.DataFram
         frame["release date"] = [None if model is None else model.released for model in told]
     said = []
     if unused := [model.name for model in models if model not in told]:
-        said.append(f"no table has scores of {names.some(unused)}, which the file of models names")
+        said.append(f"no table has scores of {names.some(unused)} from the file of models")
     return frame, said

@@ -1,4 +1,4 @@
-"""Numbers as people write them: thousands marks, decimal commas, percent signs, and the many words for "unknown"."""
+"""Parses numbers as people write them: thousands marks, decimal commas, percent signs, words for "unknown"."""
 
 from __future__ import annotations
 
@@ -47,9 +47,14 @@ _DOTTED_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
 
 @dataclass(frozen=True)
 class Numbers:
-    """`values` as written, NaN where blank. `percent`: a percent sign stands behind some of them. `wrong`: the first
-    row that is no number, or None. `doubtful`: a cell that is one number with a decimal point and another with a
-    decimal comma, or None; `values` are then those of the decimal point.
+    """A column of parsed numbers.
+
+    Attributes:
+        values: the numbers as written, NaN where blank [row].
+        percent: whether some of them have a percent sign.
+        wrong: the first row that is no number, or None.
+        doubtful: a cell that means one number with a decimal point and another one with a decimal comma, or None;
+            `values` are then those with a decimal point.
     """
 
     values: Float[np.ndarray, " row"]
@@ -59,10 +64,10 @@ class Numbers:
 
 
 def parse(cells: Sequence[str], decimal: Decimal | None = None) -> Numbers:
-    """Read a column of cells; every mark of the column is read in the same way.
+    """Parse a column of cells. A comma or point has the same meaning in all cells of the column.
 
-    A mark is one of thousands where each is followed by three digits and another column, or `decimal`, says what the
-    decimal mark is. Without this knowledge "1,300" is doubtful, and so is "1.300" beside whole numbers like "350".
+    A comma or point followed by three digits is a thousands mark if `decimal`, or other cells, show that the other one
+    is the decimal mark. Otherwise "1,300" is doubtful, and so is "1.300" next to whole numbers such as "350".
     """
     try:
         values = np.array([float(cell) for cell in cells], dtype=float)
@@ -77,7 +82,7 @@ def parse(cells: Sequence[str], decimal: Decimal | None = None) -> Numbers:
 
 
 def _clean(cell: str) -> tuple[str, bool]:
-    """The cell without percent sign, spaces between thousands and typographic minus; and whether it had the sign."""
+    """The cell with a plain minus, without percent sign and spaces; and whether it had a percent sign."""
     text = _SPACES.sub("", cell.replace("\u2212", "-")) if not cell.isascii() or " " in cell or "'" in cell else cell
     if text.endswith("%"):
         return text[:-1].rstrip(), True
@@ -120,7 +125,7 @@ def _parse_each(cells: Sequence[str], decimal: Decimal | None) -> Numbers:
 
 
 def vote(cells: Sequence[str]) -> Decimal | None:
-    """What the column says of the decimal mark of its table: the one with which alone all its cells are numbers."""
+    """The decimal mark that a column shows: the only one with which all its cells are numbers; None if unclear."""
     point = comma = True
     marks = False
     for cell in dict.fromkeys(cells):
@@ -138,7 +143,7 @@ def vote(cells: Sequence[str]) -> Decimal | None:
 
 
 def looks_numeric(cells: Sequence[str], share: float = 0.5) -> bool:
-    """Whether the share of the cells that are not blank are numbers or seem meant as such, as `0.4 (0.1)` does."""
+    """Whether at least this share of the cells that are not blank are numbers or look like numbers, as `0.4 (0.1)`."""
     told = [cell for cell in cells if cell.casefold() not in BLANK]
     meant = sum(1 for cell in told if _STARTS_AS_NUMBER.match(cell) or _POINT.fullmatch(_clean(cell)[0]))
     return meant > 0 and meant >= share * len(told)

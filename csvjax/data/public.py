@@ -1,4 +1,4 @@
-"""Public tables by name: from a folder of the user's, from the cache, or from their repository at a fixed commit."""
+"""Finds public tables by name: in a folder of the user, in the cache, or in their repository at a fixed commit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,17 @@ _FOLDER = "CSVJAX_DATA"
 
 @dataclass(frozen=True)
 class PublicTable:
-    """`files`: SHA-256 in hexadecimal, by path in the repository. `folder`: where files lie in a folder of tables."""
+    """A public table.
+
+    Attributes:
+        name: the name for `csvjax fetch`.
+        repository: owner and name on GitHub.
+        commit: the commit from which the files are downloaded.
+        licence: the licence of the table.
+        about: what the table holds.
+        folder: the folder of its files within CSVJAX_DATA and within the cache.
+        files: SHA-256 in hexadecimal of each file, by its path in the repository.
+    """
 
     name: str
     repository: str
@@ -35,19 +45,19 @@ class PublicTable:
 
 @cache
 def public_tables() -> Mapping[str, PublicTable]:
-    """All that csvjax knows, by name."""
+    """All public tables that csvjax knows, by name."""
     loaded = tomllib.loads((Path(__file__).parent / "public.toml").read_text(encoding="utf-8"))
     return {name: PublicTable(name, **told) for name, told in loaded.items()}
 
 
 def fetch(name: str) -> tuple[PublicTable, list[Path]]:
-    """The table of that name and its files on this machine, in the order of the catalogue.
+    """A public table and the paths of its files on this machine.
 
-    A file in the folder that CSVJAX_DATA names is taken from there; else from the cache of csvjax, where it is
-    downloaded to if it is missing. Every file is checked by its SHA-256.
+    A file in the folder that the environment variable CSVJAX_DATA names is used. Otherwise the file is taken from the
+    cache of csvjax, and downloaded to it first if it is missing. The SHA-256 of every file is checked.
 
-    Raises: InputError for another name, a file that differs from the one that is meant, and one that cannot be
-    downloaded, with where to put it.
+    Raises: InputError for an unknown name, for a file with other content, and for a file that cannot be downloaded; the
+    error says where to put it.
     """
     known = public_tables()
     if name not in known:
@@ -62,8 +72,8 @@ def _file(table: PublicTable, path: str, digest: str) -> Path:
     if own and place.is_file():
         if hashlib.sha256(place.read_bytes()).hexdigest() != digest:
             raise InputError(
-                f"{place}: expected the file {path} of github.com/{table.repository} at {table.commit[:12]}, found one "
-                f"with other content; replace it, or take it away to download it"
+                f"{place}: expected the file {path} of github.com/{table.repository} at {table.commit[:12]}, found a "
+                f"file with other content; replace it, or remove it to download it"
             )
         return place
     import pooch
@@ -73,13 +83,13 @@ def _file(table: PublicTable, path: str, digest: str) -> Path:
     cached = pooch.os_cache("csvjax") / "tables" / table.folder
     try:
         return Path(pooch.retrieve(url, f"sha256:{digest}", place.name, cached))
-    except OSError as error:  # of the network (requests' errors are such) and of the file system
+    except OSError as error:  # errors of the network (requests) and of the file system
         raise InputError(
-            f"expected to download {url}, found no way to ({type(error).__name__}); save this file as {place} and "
-            f"set {_FOLDER} to {'that folder' if own else 'FOLDER'}"
+            f"expected to download {url}, found an error ({type(error).__name__}); save this file as {place}"
+            + ("" if own else f" in a folder of your choice, and set {_FOLDER} to FOLDER")
         ) from None
     except ValueError:
         raise InputError(
-            f"{url}: expected a file with the SHA-256 {digest[:12]}..., found another one; try again, or take it from "
-            f"a copy that you trust"
+            f"{url}: expected a file with the SHA-256 {digest[:12]}..., found another file; try again, or copy it "
+            f"from a source that you trust"
         ) from None

@@ -1,4 +1,4 @@
-"""From a path or a frame to a table: the one way in for CSV, TSV, parquet, Excel, JSON, Markdown and HTML."""
+"""Reads a file of any supported format, or a frame, as a table of cells. All readers of csvjax begin here."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _EXPECTED = "a CSV, TSV or parquet file"
 
 
 def read_raw(source: str | os.PathLike[str] | Any) -> RawTable:
-    """Read a table from a file, whatever its name ends with, or from a frame of pandas, polars or pyarrow.
+    """Read a table from a file, a folder, or a frame of pandas, polars or pyarrow.
 
-    Files: CSV (separated by commas, semicolons, tabs or bars), parquet, Arrow, Excel (.xlsx), JSON, JSONL and YAML
-    records, Markdown and HTML, each also packed with gzip; and the results of the programs that `csvjax.data.readers`
-    knows, in a file or a folder. An index that pandas wrote into a file is a column without a name; one that only
-    counts the rows is left out.
+    The format of a file is found from its content. Formats: CSV (separated by commas, semicolons, tabs or bars),
+    parquet, Arrow, Excel (.xlsx), records in JSON, JSONL and YAML, Markdown and HTML, each also packed with gzip; and
+    the results of the evaluation programs in `csvjax.data.readers`, as a file or a folder. An index that pandas wrote
+    into a file is a column without a name; an index that only numbers the rows is left out.
 
     Raises: InputError for a file that is missing, empty, of another kind, or not rectangular.
     """
@@ -45,7 +45,7 @@ def read_raw(source: str | os.PathLike[str] | Any) -> RawTable:
         raise InputError(f"expected {_EXPECTED}, found no file {path}; check the path") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError(f"expected a file that can be read, found {path}: {reason}; check it") from None
+        raise InputError(f"expected a file that can be read, found {path}: {reason}; check the path") from None
     return _table(path, kinds.unpack(path, data) if kinds.is_packed(data) else data)
 
 

@@ -1,4 +1,4 @@
-"""A table file as columns of cells, each of which knows where it stands: what every reader of csvjax starts from."""
+"""A table as columns of cells that know their place in the file. All readers of csvjax work on it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,23 @@ from csvjax.errors import ArgumentError, InputError, Remedy
 __all__ = ["Cells", "RawTable", "make_table"]
 
 Cells = Sequence[str] | np.ndarray
-"""A column: text without the space around it, or numbers (NaN where blank) from a file that knows types."""
+"""A column: text without surrounding spaces, or numbers (NaN where blank) from a file with types."""
 
 
 @dataclass(frozen=True, eq=False)
 class RawTable:
-    """`cells` [column][row], and where each row stands: `line 7`, or `row 6` in files without lines.
+    """The cells of a table and their places in the file.
 
-    `ignored`: columns of the file that are not in the table, each with the reason. `said`: sentences on what was
-    assumed. `decimal`: the decimal mark, None where it is to be found. `across`: the word for a column, which is
-    "row" where the table was turned.
+    Attributes:
+        path: the file, for errors.
+        columns: names of the columns.
+        cells: the columns, each with a cell for each row.
+        where: the place of each row, such as its line number.
+        place: the word before a number in `where`: "line", or "row" for files without lines.
+        ignored: columns of the file that are not in the table, each with the reason.
+        said: sentences on what was assumed.
+        decimal: the decimal mark; None to decide it from the numbers.
+        across: the word for a column in errors; "row" if the table was transposed.
     """
 
     path: Path | str
@@ -47,12 +54,12 @@ class RawTable:
         return len(self.where)
 
     def at(self, row: int) -> str:
-        """Where a row stands, in words."""
+        """The place of a row in words, such as "line 7"."""
         place = self.where[row]
         return place if isinstance(place, str) else f"{self.place} {place}"
 
     def fail(self, row: int, column: str, expected: str, *remedies: str | Remedy) -> NoReturn:
-        """Raise the InputError of one cell."""
+        """Raise an InputError about one cell."""
         found = self.text(column)[row] or "a blank"
         where = f"{self.path}, {self.at(row)}, {self.across} {column!r}"
         raise ArgumentError(f"{where}: expected {expected}, found {found}", *remedies)
@@ -66,10 +73,13 @@ class RawTable:
         return replace(self, cells=kept, where=[self.where[row] for row in chosen], _parsed={})
 
     def position(self, column: str) -> int:
-        """Raises: InputError for a column that is not there."""
+        """The position of a column.
+
+        Raises: InputError for a column that is not in the table.
+        """
         if column not in self._places:
             raise InputError(
-                f"{self.path}: expected a column {column!r}, which is not there: {names.hint(column, self.columns)}"
+                f"{self.path}: expected a column {column!r}, found none: {names.hint(column, self.columns)}"
             )
         return self._places[column]
 
@@ -78,17 +88,18 @@ class RawTable:
         return {name: at for at, name in enumerate(self.columns)}
 
     def text(self, column: str) -> Sequence[str]:
+        """The cells of a column as text."""
         cells = self.cells[self.position(column)]
         if not isinstance(cells, np.ndarray):
             return cells
         return [_written(value) for value in cells.tolist()]
 
     def labels(self, column: str) -> list[str | None]:
-        """The cells as text, None where the cell is blank or says so (NA, null, ...)."""
+        """The cells of a column as text; None for a blank cell or a word such as NA or null."""
         return [None if cell.casefold() in BLANK else cell for cell in self.text(column)]
 
     def is_numeric(self, column: str) -> bool:
-        """Whether most cells that are not blank are numbers or seem meant as such, as `45.1%` and `0.4 (0.1)` do."""
+        """Whether most cells that are not blank are numbers or look like numbers, as `45.1%` and `0.4 (0.1)` do."""
         cells = self.cells[self.position(column)]
         if isinstance(cells, np.ndarray):
             return bool(np.isfinite(cells).any())
@@ -98,7 +109,7 @@ class RawTable:
         return numerals.looks_numeric(cells)
 
     def parsed(self, column: str) -> Numbers:
-        """The column as numbers, read once; nothing is raised."""
+        """The column as numbers. It is parsed once, and wrong cells raise no error."""
         if column not in self._parsed:
             cells = self.cells[self.position(column)]
             if isinstance(cells, np.ndarray):
@@ -112,14 +123,14 @@ class RawTable:
 
     @cached_property
     def _decimal_of_others(self) -> Decimal | None:
-        """The decimal mark on which all columns that tell it agree."""
+        """The decimal mark of the other columns, if all columns that show it agree."""
         votes = {numerals.vote(cells) for cells in self.cells if not isinstance(cells, np.ndarray)} - {None}
         return votes.pop() if len(votes) == 1 else None
 
     def numbers(self, column: str, *otherwise: str | Remedy) -> Float[np.ndarray, " row"]:
-        """The column as float64, NaN for blank cells; `otherwise` are more remedies that the error offers.
+        """The column as float64, NaN for blank cells. `otherwise` holds further remedies for the error.
 
-        Raises: InputError for text that is not a number, for infinite values, and for marks that may be thousands.
+        Raises: InputError for text that is not a number, infinite values, and marks that may be thousands marks.
         """
         found = self.parsed(column)
         remedy = "write a plain number, or leave the cell blank if it is unknown"
@@ -131,9 +142,9 @@ class RawTable:
             self.fail(
                 list(self.text(column)).index(found.doubtful),
                 column,
-                f"a number that can be read in one way ({one:g} or {other:g}?)",
+                f"a number with one meaning (is it {one:g} or {other:g}?)",
                 "write it without thousands marks",
-                Remedy("say what the decimal mark is with {}", "decimal", "'.'", "use a decimal point"),
+                Remedy("give the decimal mark with {}", "decimal", "'.'", "use a decimal point"),
             )
         for row in np.flatnonzero(np.isinf(found.values))[:1]:
             self.fail(int(row), column, "a finite number", "leave the cell blank if it is unknown", *otherwise)
@@ -141,7 +152,7 @@ class RawTable:
 
 
 def _written(value: float) -> str:
-    """A number as text, whole ones without a point."""
+    """A number as text, a whole number without a decimal point."""
     if value != value:
         return ""
     return str(int(value)) if value % 1 == 0 and abs(value) < 1e15 else repr(value)
@@ -156,14 +167,14 @@ def make_table(
     ignored: Sequence[tuple[str, str]] = (),
     said: Sequence[str] = (),
 ) -> RawTable:
-    """The table without columns that say nothing: blank ones, and those without a name that only count the rows.
+    """The table of these columns. A column without a name that is blank or only numbers the rows is left out.
 
     Raises: InputError for a table without rows, and for two columns of the same name.
     """
     if not len(where):
         found = "only a header" if header else "nothing"
         raise InputError(
-            f"{path}: expected a header and at least one row, found {found}; check that it is the right file"
+            f"{path}: expected a header and at least one row, found {found}; check that this is the right file"
         )
     dropped = list(ignored)
     kept = []
@@ -171,7 +182,7 @@ def make_table(
         column = cells[c]
         blank = not isinstance(column, np.ndarray) and not any(column)
         if (not name or _is_unnamed(name)) and (blank or counts_rows(column)):
-            dropped.append((name, "it is blank" if blank else "it counts the rows"))
+            dropped.append((name, "it is blank" if blank else "it only numbers the rows"))
         elif blank:
             dropped.append((name, "it is blank"))
             kept.append(c)
@@ -180,7 +191,7 @@ def make_table(
     dropped = [(name, reason) for name, reason in dropped if name]
     columns = [header[c] for c in kept]
     if not kept:
-        raise InputError(f"{path}: expected columns with names, found none; check that it is the right file")
+        raise InputError(f"{path}: expected columns with names, found none; check that this is the right file")
     for name, count in Counter(columns).items():
         if count > 1:
             what = f"{count} columns named {name!r}" if name else f"{count} columns without a name"
@@ -189,12 +200,12 @@ def make_table(
 
 
 def _is_unnamed(name: str) -> bool:
-    """What pandas calls a column without a name."""
+    """Whether pandas made up this name for a column without a name."""
     return name.startswith("Unnamed: ") and name[9:].isdigit()
 
 
 def counts_rows(cells: Cells) -> bool:
-    """Whether a column holds 0, 1, 2, ... or 1, 2, 3, ..."""
+    """Whether a column numbers the rows: 0, 1, 2, ... or 1, 2, 3, ..."""
     first = cells[0]
     if isinstance(cells, np.ndarray):
         return first in (0, 1) and bool((cells == np.arange(len(cells)) + first).all())

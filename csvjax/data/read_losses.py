@@ -1,4 +1,4 @@
-"""Loss tables in files: a Zarr group of its own (`csvjax.data.loss_format`), and wide tables of others."""
+"""Reads and writes losses: Zarr groups in the format of `csvjax.data.loss_format`, and wide tables."""
 
 from __future__ import annotations
 
@@ -31,12 +31,18 @@ def write_losses(
     path: str | os.PathLike[str],
     dtype: Literal["float16", "float32", "float64"] = "float32",
 ) -> None:
-    """Write a loss table as a Zarr group: a folder `*.zarr` or one file `*.zarr.zip`. A store in the way is replaced.
+    """Write a loss table as a Zarr group, and replace an existing one.
 
-    `dtype`: how losses are stored; float16 moves a loss below 16 nats by 1/256 at most. Of `units` the five columns
-    of every loss table are stored. The path holds the whole table or what it held before, whenever the writer dies.
+    Only the five columns of `units` that every loss table has are stored. If the process is killed, the path holds the
+    whole new table or what it held before.
 
-    Raises: InputError for another ending or type, losses that the type cannot hold, and a folder of something else.
+    Args:
+        table: the losses.
+        path: a folder that ends in .zarr or a file that ends in .zarr.zip.
+        dtype: type of the stored losses. float16 changes a loss below 16 nats by at most 1/256 nat.
+
+    Raises: InputError for another ending or type, for losses that the type cannot hold, and for a folder that is no
+    Zarr group.
     """
     path = Path(path)
     if not path.name.endswith((".zarr", ".zarr.zip")):
@@ -48,10 +54,10 @@ def write_losses(
     if path.name.endswith(".zip") and path.is_dir():
         raise InputError(f"expected a file or nothing at {path}, found a folder; choose another path")
     if path.name.endswith(".zarr") and path.exists() and not (path / "zarr.json").is_file():
-        raise InputError(f"expected a Zarr group or nothing at {path}, found something else; choose another path")
+        raise InputError(f"expected a Zarr group or nothing at {path}, found other files; choose another path")
     with np.errstate(over="ignore"):
         loss = table.loss.astype(dtype)
-    if (~np.isfinite(loss) & np.isfinite(table.loss)).any():  # NaN says that a model's losses were not measured
+    if (~np.isfinite(loss) & np.isfinite(table.loss)).any():  # NaN: the losses of a model were not measured
         raise InputError(
             f"expected losses that {dtype} can hold, found {table.loss.max():g} nats; choose dtype='float32'"
         )
@@ -70,19 +76,23 @@ def write_losses(
 def read_losses(
     path: str | os.PathLike[str], *, lm_column: str | None = None, columns: Sequence[str] | None = None
 ) -> LossTable:
-    """Read losses from a Zarr group that `write_losses` made, or from a wide CSV, TSV or parquet table.
+    """Read losses in nats from a Zarr group that csvjax wrote, or from a table (CSV, TSV, parquet, ...).
 
-    A table has one row for each model and one column for each unit. `lm_column`: where the model names stand, without
-    it the first column. `columns`: the units, in this order; without it every other column. Each unit is a document and
-    a domain of its own, of one byte: its weight is the same as every other's, and `mean_loss` is the plain mean.
+    A table has one row for each model and one column for each unit of text. Each unit counts as a document and a domain
+    of one byte, so that all units have the same weight and `mean_loss` is the plain mean.
 
-    Raises: InputError for a path that cannot be read as either, missing or negative losses, text in place of numbers,
-    columns that are not there, and options for tables given with a Zarr group.
+    Args:
+        path: the Zarr group or the table.
+        lm_column: column with the names of the models, for a table. Default: the first column.
+        columns: the columns of losses, in this order, for a table. Default: all other columns.
+
+    Raises: InputError for a path that cannot be read, missing or negative losses, text in place of numbers, columns
+    that are not there, and `lm_column` or `columns` given for a Zarr group.
     """
     path = Path(path)
     if path.is_dir() or (path.suffix == ".zip" and path.is_file()):
         if lm_column is not None or columns is not None:
-            raise InputError(f"expected no lm_column or columns with {path}, which names its own; leave them out")
+            raise InputError(f"lm_column and columns are for tables, but {path} is a Zarr group; leave them out")
         return _read_group(path)
     raw = read_raw(path)
     return _from_table(raw, raw.columns[0] if lm_column is None else lm_column, columns)
@@ -97,35 +107,34 @@ def _read_group(path: Path) -> LossTable:
             found = attributes.get("format", "no format"), attributes.get("version", "no version")
             if found != (FORMAT, VERSION):
                 raise InputError(
-                    f"expected a store that says {FORMAT!r}, version {VERSION}, found {found}; write it again"
+                    f"expected a store with the format {FORMAT!r}, version {VERSION}, found {found}; write it again"
                 )
             return _decoded(attributes, {name: np.asarray(array[...]) for name, array in group.arrays()})
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except Exception as error:  # zarr, zipfile, zstd and JSON raise many unrelated kinds
         raise InputError(
-            f"expected a loss store that csvjax wrote at {path}, found something that cannot be read as one; "
-            f"write it again"
+            f"expected a loss store that csvjax wrote at {path}, found something that cannot be read; write it again"
         ) from error
 
 
 def _decoded(attributes: dict[str, Any], arrays: dict[str, np.ndarray]) -> LossTable:
     units, texts = decode_units(attributes, arrays)
     lms = tuple(attributes["lms"])
-    loss = arrays["loss"][: len(lms)]  # a kill may leave rows for models that were not named yet
+    loss = arrays["loss"][: len(lms)]  # a killed process may leave rows of models that have no name yet
     missing = np.isnan(loss).sum(axis=1)
     if "scoring" in attributes and missing.any():
         m = int(np.flatnonzero(missing)[0])
         raise InputError(
             f"expected the losses of {len(lms)} models on {len(units)} tokens, found {missing[m]} of {lms[m]!r} "
-            "missing; run the same csvjax losses again, which computes what is missing"
+            "missing; run the same csvjax losses command again, which computes the missing losses"
         )
     for lm, lost in zip(lms, missing == loss.shape[1], strict=True):
-        # An absent chunk reads as NaN too; only what the writer named was never measured.
+        # A lost chunk is read as NaN too, so the attribute says which models were never measured.
         if lost and lm not in attributes.get("unmeasured", ()):
             raise InputError(
-                f"expected losses that are finite and not negative, found nan for lm {lm!r} on every token; the "
-                f"store has lost them: write it again"
+                f"expected losses that are finite and not negative, found NaN for lm {lm!r} on every token; the store "
+                f"has lost them, so write it again"
             )
     loss, units = merge_empty(loss, units, texts)
     return LossTable(lms, loss, units, texts)
@@ -142,17 +151,19 @@ def _from_table(raw: RawTable, lm_column: str, columns: Sequence[str] | None) ->
             if column in other or not raw.is_numeric(column):
                 raise ArgumentError(
                     f"{raw.path}: expected losses in every column but {lm_column!r}, found the column {column!r}, "
-                    f"which seems to hold something else",
+                    f"which does not seem to hold losses",
                     Remedy(
-                        "name the columns of losses with {}", "columns", "[...]", "leave such columns out of the table"
+                        "name the columns of losses with {}", "columns", "[...]", "remove such columns from the table"
                     ),
                 )
         if not columns:
-            raise InputError(f"{raw.path}: expected a column for each unit beside {lm_column!r}, found none; add them")
+            raise InputError(
+                f"{raw.path}: expected a column for each unit besides {lm_column!r}, found none; add columns"
+            )
     loss = np.empty((len(lms), len(columns)))
     for u, column in enumerate(columns):
         loss[:, u] = raw.numbers(column)
         for row in np.flatnonzero(~(loss[:, u] >= 0))[:1]:
-            raw.fail(int(row), column, "a loss of at least 0", "fill the cell, or leave out the model or the column")
+            raw.fail(int(row), column, "a loss of at least 0", "fill the cell, or remove the model or the column")
     units = pd.DataFrame({"token": columns, "document": columns, "domain": columns}, dtype=str)
     return LossTable(tuple(lms), loss, units.assign(start=0, bytes=1))

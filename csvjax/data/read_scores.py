@@ -1,4 +1,4 @@
-"""From tables of benchmark scores, wide or long, to a `ScoreTable` and what they say of the models."""
+"""Reads wide and long tables of benchmark scores into a `ScoreTable` and a frame of models."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["Reading", "read_scores", "read_tables"]
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """Scores, what is known of their models, and what was read, ignored and assumed."""
+    """What was read from tables: scores, models, and a description of what was read, ignored and assumed."""
 
     scores: ScoreTable
     lms: pd.DataFrame
@@ -63,30 +63,44 @@ def read_scores(
     registry: str | os.PathLike[str] | None = None,
     models: str | os.PathLike[str] | None = None,
 ) -> tuple[ScoreTable, pd.DataFrame]:
-    """Read benchmark scores from a table, and what it says of the models.
+    """Read benchmark scores, and the covariates of the models, from one or several tables.
 
-    `path`: a file or a folder of any kind that `csvjax.data.raw.read_raw` reads, a frame of pandas, polars or
-    pyarrow, or a list of these, which are merged (`csvjax.data.merge`).
+    A table with columns `benchmark` and `score` (or task and value, and similar names) is long: it has one row for each
+    model and benchmark, and may have columns `n_items`, `floor`, `ceiling` and `stderr`. Any other table is wide: it
+    has one row for each model and one column for each benchmark (`csvjax.data.evidence` decides which columns are
+    benchmarks), and may have a column `NAME_stderr` for a benchmark NAME. If a number of items is not given, it is
+    computed from standard errors. Blank cells are missing scores.
 
-    A table with columns `benchmark` and `score` (or task and value, and the like) is long: one row for each model and
-    benchmark, `n_items`, `floor`, `ceiling` and `stderr` in columns of these names. Any other table is wide: one row
-    for each model, one column for each benchmark (`csvjax.data.evidence` says which), `*_stderr` beside it. Standard
-    errors give numbers of items where nothing else does. Blank cells are missing.
+    Args:
+        path: a file or folder that `csvjax.data.raw.read_raw` can read, a frame of pandas, polars or pyarrow, or a list
+            of these, which are merged (`csvjax.data.merge`).
+        lm_column: column with the names of the models. This and the next four are found by their usual spellings
+            (Model, Model Family, Model Size (B), ...) if they are not given.
+        family_column: column with the model families.
+        params_column: column with the number of parameters.
+        tokens_column: column with the number of training tokens.
+        flops_column: column with the training compute in FLOP.
+        params_unit: unit of that column, for example 1e9. Default: read from the column name, such as "Params (B)",
+            otherwise 1.
+        tokens_unit: unit of the column of tokens.
+        flops_unit: unit of the column of compute.
+        benchmarks: the benchmarks to read, in this order. Default: all benchmarks in the table.
+        score_unit: unit of the scores, for all columns or as a dict by column: "percent", a number, or for scores
+            without bounds a word of `csvjax.data.scales.SCALES` ("elo", "nats", "minutes", ...). Default: decided from
+            the values.
+        n_items: number of test items by benchmark, NaN if unknown. This and the next two override the table.
+        floors: score of random guessing by benchmark, a fraction, NaN if unknown.
+        ceilings: highest possible score by benchmark, a fraction, NaN if unknown.
+        benchmark_column: column with the benchmarks of a long table.
+        score_column: column with the scores of a long table.
+        metric_column: column with the metrics of a long table.
+        metric: the metric to read if a benchmark has several.
+        decimal: the decimal mark, "." or ",". Default: decided from the numbers.
+        registry: TOML file that describes benchmarks (`csvjax.data.registry`). It overrides the tables.
+        models: TOML file that describes models (`csvjax.data.models`). It overrides the tables.
 
-    `*_column`: where the model names, families, parameters, training tokens and training FLOPs stand, and benchmarks,
-    scores and metrics in a long table; without it the usual spellings are looked for (Model, Model Family, Model Size
-    (B), ...). `*_unit`: what one unit of the file is worth; without it, what the column name says in parentheses, else
-    1. `benchmarks`: the benchmarks, in this order; without it, all that are found. `score_unit`: what one unit of a
-    score is worth as a fraction, "percent", or a word of `csvjax.data.scales.SCALES` for scores without bounds ("elo",
-    "nats", "minutes", ...), for all columns or by column; without it, as the values tell.
-    `n_items`, `floors`, `ceilings`: number of test items, chance level and best score (fractions) by benchmark, NaN if
-    unknown; they go before what the file says. `metric`: the metric to read where benchmarks have several. `decimal`:
-    the decimal mark. `registry`: a TOML file on benchmarks (`csvjax.data.registry`), `models`: one on models
-    (`csvjax.data.models`); they go before what tables and names say.
-
-    Returns: the scores, with floors and ceilings that are NaN where nothing was said; and a frame with index `lm` and
-    columns `family` (the model's own name if unknown), `params`, `tokens` and `flops` (NaN if unknown; 6 params tokens
-    where only FLOPs are).
+    Returns: the scores, with NaN for unknown floors and ceilings; and a frame with index `lm` and columns `family` (the
+    name of the model if unknown), `params`, `tokens` and `flops` (NaN if unknown; unknown FLOPs are 6 params tokens).
 
     Raises: InputError for a file that cannot be read, a column or benchmark that is not there, repeated models, text
     in place of numbers, scores that are no fractions after scaling, a unit or a decimal mark that is not clear, and
@@ -112,9 +126,9 @@ def read_scores(
 
 
 def read_tables(sources: Sequence[Any], rules: ReadingRules) -> Reading:
-    """Read tables and merge them.
+    """Read tables by the given rules, and merge them.
 
-    Raises: InputError as `read_scores` does, and for no table at all.
+    Raises: InputError as `read_scores` does, and if no table is given.
     """
     if not sources:
         raise InputError("expected at least one table of scores, found none; give a file")
@@ -149,7 +163,7 @@ def _read(raw: RawTable, rules: ReadingRules) -> Found:
 
 
 def _for_one(raw: RawTable, rules: ReadingRules) -> ReadingRules:
-    """The rules for one of several tables: columns that it does not have are looked for by their usual names."""
+    """The rules for one of several tables. Given columns that it does not have are found by their usual names."""
     columns = {role: column if column in raw.columns else None for role, column in rules.columns.items()}
     roles = long_columns(raw, replace(rules, columns=columns))
     known = set(raw.columns) if roles is None else set(raw.text(roles["benchmark"]))

@@ -1,4 +1,4 @@
-"""Frames and lists of records as tables; columns that hold lists or groups are told as ignored."""
+"""Reads frames and lists of records as tables; columns that hold lists or dicts are ignored, with a note."""
 
 from __future__ import annotations
 
@@ -30,6 +30,10 @@ _NESTED = "it holds lists or groups, not numbers"
 
 
 def read_parquet(path: Path | str, data: bytes) -> RawTable:
+    """The table of a parquet file.
+
+    Raises: InputError for a damaged file, and for one that a later csvjax wrote.
+    """
     import pyarrow.parquet
 
     from csvjax.data.readers.schema import check_version
@@ -47,6 +51,10 @@ def read_parquet(path: Path | str, data: bytes) -> RawTable:
 
 
 def read_arrow(path: Path | str, data: bytes) -> RawTable:
+    """The table of an Arrow (Feather) file.
+
+    Raises: InputError for a damaged file.
+    """
     import pyarrow.feather
 
     try:
@@ -59,12 +67,12 @@ def read_arrow(path: Path | str, data: bytes) -> RawTable:
 
 
 def is_frame(thing: object) -> bool:
-    """Whether this is a frame of pandas, polars or pyarrow, or of another library that hands out Arrow data."""
+    """Whether this is a frame of pandas, polars or pyarrow, or of another library that exports Arrow data."""
     return isinstance(thing, pd.DataFrame) or hasattr(thing, "__arrow_c_stream__")
 
 
 def from_frame(path: Path | str, frame: Any) -> RawTable:
-    """The table of a frame of pandas, polars or pyarrow. An index of pandas that has names is a column.
+    """The table of a frame of pandas, polars or pyarrow. A pandas index that does not only number the rows is a column.
 
     Raises: InputError for a frame without rows or with a column name twice.
     """
@@ -89,7 +97,7 @@ def from_frame(path: Path | str, frame: Any) -> RawTable:
 
 
 def _column(column: pd.Series) -> Cells | None:
-    """The cells of a column; None for one that is nested."""
+    """The cells of a column; None if they hold lists or dicts."""
     kind = column.dtype
     if pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind) and kind.kind != "c":
         return column.to_numpy(dtype=float, na_value=np.nan)
@@ -141,7 +149,10 @@ def _as_text(value: object) -> str:
 
 
 def load_json(path: Path | str, text: str) -> Any:
-    """Raises: InputError for text that is no JSON, is nested too deeply, or has a key twice in one group."""
+    """Parse JSON.
+
+    Raises: InputError for text that is no JSON, is nested too deeply, or has a key twice in one object.
+    """
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -149,7 +160,7 @@ def load_json(path: Path | str, text: str) -> Any:
             keys = [key for key, _ in pairs]
             twice = next(key for key in keys if keys.count(key) > 1)
             raise InputError(
-                f"{path}: expected each key once in its group, found {twice!r} twice; write the file again"
+                f"{path}: expected each key once in an object, found {twice!r} twice; write the file again"
             )
         return found
 
@@ -160,30 +171,36 @@ def load_json(path: Path | str, text: str) -> Any:
         return found
     except UnicodeEncodeError:
         raise InputError(
-            f"{path}: expected text in its strings, found half a character; write the file again"
+            f"{path}: expected text in its strings, found an incomplete character; write the file again"
         ) from None
     except json.JSONDecodeError as error:
         raise InputError(
-            f"{path}, line {error.lineno}: expected JSON, found text that is none ({error.msg} at character "
-            f"{error.colno}); check that the file is whole"
+            f"{path}, line {error.lineno}: expected JSON, found other text ({error.msg} at character "
+            f"{error.colno}); check that the file is complete"
         ) from None
     except (RecursionError, ValueError) as error:
-        what = "groups nested too deeply" if isinstance(error, RecursionError) else str(error)
+        what = "objects nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise InputError(f"{path}: expected JSON that can be read, found {what}; write the file again") from None
 
 
 def load_json_lines(path: Path | str, text: str) -> list[Any]:
-    """Raises: InputError for a line that is no JSON."""
+    """Parse JSON lines.
+
+    Raises: InputError for a line that is no JSON.
+    """
     return [load_json(f"{path}, line {at}", line) for at, line in enumerate(text.splitlines(), 1) if line.strip()]
 
 
 def load_yaml(path: Path | str, text: str) -> Any:
-    """Raises: InputError for text that is no YAML, or is nested too deeply."""
+    """Parse YAML, without Python objects.
+
+    Raises: InputError for text that is no YAML or is nested too deeply.
+    """
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         return yaml.load(text, loader)
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError, TypeError) as error:
-        what = "groups nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
-        raise InputError(f"{path}: expected YAML, found text that is none ({what[:200]}); write it again") from None
+        what = "objects nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        raise InputError(f"{path}: expected YAML, found other text ({what[:200]}); write the file again") from None

@@ -1,4 +1,4 @@
-"""What is known of benchmarks by their names: a file of csvjax, and one of the user's that goes before it."""
+"""Facts about benchmarks by name: from a file of csvjax, and from a file of the user, which overrides it."""
 
 from __future__ import annotations
 
@@ -32,15 +32,24 @@ _LINKS = {
     "dollars": "it is a cost",
     "log": "its scores are no fractions",
 }
-# What a name may have after that of a benchmark and still be the whole benchmark.
+# With these endings a name still means the whole benchmark.
 _SAME = re.compile(r"(_(\d+_?shots?|acc|acc_norm|norm|em|exact_match|pass_1|cot))*")
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """`chance`, `ceiling`: fractions. `items`: of the split that is usually reported. `better`: higher or lower.
-    `link`: what scores are, a key of `_LINKS`; `better` is that of the link unless it is given. None and "" where not
-    known.
+    """Facts about a benchmark; None or "" where unknown.
+
+    Attributes:
+        name: the name.
+        aliases: other names.
+        chance: score of random guessing, a fraction.
+        ceiling: highest possible score, a fraction.
+        items: number of items of the split that is usually reported.
+        better: whether "higher" or "lower" scores are better. Default: that of the link.
+        link: kind of the scores, a key of `_LINKS`.
+        group: the ability under which the benchmark is usually listed.
+        source: where the facts come from.
     """
 
     name: str
@@ -55,6 +64,7 @@ class Benchmark:
 
     @property
     def spellings(self) -> tuple[str, ...]:
+        """Name and aliases in lower case, with underscores for other characters."""
         return tuple(dict.fromkeys(_plain(name) for name in (self.name, *self.aliases)))
 
     @property
@@ -63,10 +73,10 @@ class Benchmark:
 
 
 def known(name: str) -> Benchmark | None:
-    """The benchmark of csvjax's file that a name is about, None where there is none; of several, the longest.
+    """The benchmark in the file of csvjax that a name means; None if there is none. The longest match counts.
 
-    The name counts up to what follows a separator: "mmlu_5shot" and "MMLU (5-shot)" are MMLU, "mmlu_pro" is not. Its
-    number of items is left out where the name may be that of a part.
+    What follows a separator may be ignored: "mmlu_5shot" and "MMLU (5-shot)" are MMLU, but "mmlu_pro" is not. The
+    number of items is left out if the name may mean a part of the benchmark.
     """
     plain, table = _plain(name), _spellings()
     word = plain
@@ -81,7 +91,7 @@ def known(name: str) -> Benchmark | None:
 
 
 def about_link(name: str) -> str | None:
-    """Why the scores of a benchmark of this name cannot be fitted as fractions; None if they can, as far as known."""
+    """Why scores of the benchmark with this name cannot be fitted as fractions; None if nothing is known against it."""
     found = known(name)
     return None if found is None else _LINKS[found.link] or None
 
@@ -96,10 +106,10 @@ def _spellings() -> dict[str, Benchmark]:
 
 
 def read_registry(path: str | os.PathLike[str]) -> tuple[Benchmark, ...]:
-    """The benchmarks of a TOML file: a table for each, with the fields of `Benchmark` as keys.
+    """Read a TOML file with a table for each benchmark; its keys are the attributes of `Benchmark`.
 
-    Raises: InputError for a file that cannot be read, an unknown key, a value of another kind, and two benchmarks of
-    one name.
+    Raises: InputError for a file that cannot be read, an unknown key, a wrong value, and a name that two benchmarks
+    have.
     """
     keys = [field.name for field in fields(Benchmark) if field.name != "name"]
     loaded = load_tables(path, "benchmark", keys)
@@ -129,24 +139,32 @@ def _entry(path: str | os.PathLike[str], name: str, told: Mapping[str, Any]) -> 
         raise InputError(f"{where}: expected link to be one of {', '.join(_LINKS)}, found {told['link']!r}; choose one")
     for key in ("chance", "ceiling"):
         if key in told and not (is_number(told[key]) and 0 <= told[key] <= 1):
-            raise InputError(f"{where}: expected {key} to be a fraction, found {told[key]!r}; give one from 0 to 1")
+            raise InputError(
+                f"{where}: expected {key} to be a fraction, found {told[key]!r}; give a number from 0 to 1"
+            )
     if told.get("chance", 0) >= told.get("ceiling", 1):
-        raise InputError(f"{where}: expected a chance below the ceiling, found one that is not; correct it")
+        raise InputError(
+            f"{where}: expected chance to be below the ceiling, found {told['chance']} and {told.get('ceiling', 1)}; "
+            f"correct one of them"
+        )
     if "items" in told and not (isinstance(told["items"], int) and is_number(told["items"]) and told["items"] >= 1):
-        raise InputError(f"{where}: expected items to be a whole number above 0, found {told['items']!r}; correct it")
+        raise InputError(
+            f"{where}: expected items to be a whole number above 0, found {told['items']!r}; give the number of items"
+        )
     return Benchmark(name, **{**told, "aliases": checked_aliases(where, told)})
 
 
 def name_in(entries: Sequence[Benchmark], name: str) -> str:
-    """What the user's registry calls a benchmark: its name where this is an alias, else as it is."""
+    """The name of a benchmark in the user's registry if `name` is one of its aliases, otherwise `name`."""
     return next((entry.name for entry in entries if _plain(name) in entry.spellings), name)
 
 
 def with_registry(found: Found, entries: Sequence[Benchmark]) -> Found:
-    """What a table says, with what the user says of its benchmarks: a benchmark whose name is an alias is renamed.
+    """Apply the user's facts about benchmarks to a table.
 
-    Of several columns that become one benchmark, the first that has a score counts for each model. What the table says
-    of chance, ceiling and items gives way. Fractions that are better when lower are taken from 1.
+    A benchmark whose name is an alias is renamed. If several columns become one benchmark, each model gets its first
+    score. Chance, ceiling and items of the registry override those of the table. For fractions of which lower ones are
+    better, 1 - score is used.
     """
     table = {word: entry for entry in entries for word in entry.spellings}
     each = [table.get(_plain(name)) for name in found.benchmarks]
@@ -173,7 +191,7 @@ def with_registry(found: Found, entries: Sequence[Benchmark]) -> Found:
             if new in told and (value := getattr(told[new], key)) is not None:
                 known_of.setdefault(role, {})[new] = float(value)
                 if role == "n_items":
-                    items_from[new] = "told by the registry"
+                    items_from[new] = "given by the registry"
     return Found(
         found.lms,
         tuple(columns),
@@ -191,7 +209,7 @@ def with_registry(found: Found, entries: Sequence[Benchmark]) -> Found:
 
 
 def told_scales(entries: Sequence[Benchmark], columns: Collection[str]) -> dict[str, Scale]:
-    """The columns that the user's registry says to be no fractions, and their scales."""
+    """The scales of the columns whose scores are no fractions according to the registry of the user."""
     table = {word: entry for entry in entries for word in entry.spellings}
     found = {name: entry.scale for name in columns if (entry := table.get(_plain(name))) is not None}
     return {name: scale for name, scale in found.items() if not scale.bounded}

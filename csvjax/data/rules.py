@@ -1,4 +1,4 @@
-"""How a table of scores is to be read, where the user says it; and what reading one gives."""
+"""The rules that a user gives for reading a table of scores, and the result of reading one table."""
 
 from __future__ import annotations
 
@@ -27,11 +27,17 @@ _ROLES = ("lm", "family", "params", "tokens", "flops")
 
 @dataclass(frozen=True)
 class ReadingRules:
-    """`columns`: role (lm, family, params, tokens, flops, benchmark, score, metric, stderr) to column, None where the
-    usual spellings are looked for. `units`: what one unit of params, tokens and flops is worth. `metric`: the metric to
-    read of each benchmark of a long table that has several. `joined`: names in `benchmarks` may hold several names with
-    commas between them, as on a command line. `registry`, `models`: what the user says of benchmarks and models. The
-    rest as in `csvjax.data.read_scores.read_scores`.
+    """How to read tables of scores. Attributes that are not listed are as in `csvjax.data.read_scores.read_scores`.
+
+    Attributes:
+        columns: column of each role (lm, family, params, tokens, flops, benchmark, score, metric, stderr); None to find
+            it by its usual spellings.
+        units: unit of the columns params, tokens and flops.
+        metric: the metric to read of each benchmark of a long table that has several.
+        joined: each text in `benchmarks` may hold several names, separated by commas, as on a command line.
+        every_metric: read all metrics of a long table.
+        registry: the user's descriptions of benchmarks.
+        models: the user's descriptions of models.
     """
 
     columns: Mapping[str, str | None] = field(default_factory=dict)
@@ -63,18 +69,27 @@ class ReadingRules:
         return names_from(self.benchmarks, known) if self.joined else tuple(self.benchmarks)
 
     def roles(self) -> dict[str, str | None]:
-        """The columns of models that were given."""
+        """The given column of each role that describes models; None where it was not given."""
         return {role: self.columns.get(role) for role in _ROLES}
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What a table says: scores as fractions or on the scale of their benchmark, and by benchmark what is known of it
-    and how it was told.
+    """What was read from one table.
 
-    `known`: n_items, floor and ceiling by benchmark. `units`: words for the unit of each benchmark. `items_from`: how
-    the numbers of items were found. `source`: the metric of each benchmark. `groups`: the benchmark
-    of which another one is a part. `scales`: of benchmarks that are no fractions, at least.
+    Attributes:
+        lms: covariates of the models, index `lm`.
+        benchmarks: names of the benchmarks.
+        score: fractions, or in the unit of the benchmark; NaN where missing [lm, benchmark].
+        known: `n_items`, `floor` and `ceiling`, each by benchmark.
+        units: a word for the unit of each benchmark.
+        items_from: where the number of items of each benchmark comes from.
+        source: the metric of each benchmark.
+        covariates: column and unit of each role.
+        ignored: columns that were not read, each with the reason.
+        said: sentences on what was assumed.
+        groups: the benchmark of which another benchmark is a part, by the name of the part.
+        scales: scales by benchmark, at least of those whose scores are no fractions.
     """
 
     lms: pd.DataFrame
@@ -84,7 +99,7 @@ class Found:
     units: dict[str, str]
     items_from: dict[str, str]
     source: dict[str, str]
-    covariates: dict[str, tuple[str, str]]  # role to column and unit
+    covariates: dict[str, tuple[str, str]]
     ignored: tuple[tuple[str, str], ...]
     said: tuple[str, ...]
     groups: Mapping[str, str] = field(default_factory=dict)
@@ -92,8 +107,9 @@ class Found:
 
 
 def names_from(texts: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
-    """Names of a command line: each text is a name, or several with commas between them. A name with a comma of its own
-    is found among the known ones, or stands in quotes.
+    """The names in texts from a command line: each text is one name, or several separated by commas.
+
+    A name that contains a comma is recognised if it is among the known names or in quotes.
     """
     found: list[str] = []
     for text in texts:

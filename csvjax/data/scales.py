@@ -1,4 +1,4 @@
-"""What a benchmark's scores are: fractions of items, or numbers without bounds such as ratings, losses and costs."""
+"""Scales of scores: fractions of items, or numbers without bounds such as ratings, losses and costs."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ __all__ = ["FRACTION", "LOGARITHM", "LOWER", "SCALES", "Link", "Scale", "find_sc
 
 Link = Literal["fraction", "identity", "log"]
 
-
 LOGARITHM, LOWER = "logarithm", "lower is better"  # what `Scale.word` says in parentheses
 
 
 class Scale(NamedTuple):
     """How scores are read and predicted.
 
-    link: "fraction" (a share of items between a floor and a ceiling), "identity" (a number that the law is linear in)
-    or "log" (a positive number whose logarithm the law is linear in). unit: what one is called. better: whether
-    "higher" or "lower" scores are good.
+    Attributes:
+        link: "fraction" (a share of items between a floor and a ceiling), "identity" (a number in which the law is
+            linear) or "log" (a positive number; the law is linear in its logarithm).
+        unit: name of the unit.
+        better: whether "higher" or "lower" scores are better.
     """
 
     link: Link = "fraction"
@@ -30,11 +31,12 @@ class Scale(NamedTuple):
 
     @property
     def bounded(self) -> bool:
+        """Whether the scores are fractions."""
         return self.link == "fraction"
 
     @property
     def word(self) -> str:
-        """How to tell it: "Elo", "minutes (logarithm)", "nats (lower is better)"."""
+        """The scale in words: "Elo", "minutes (logarithm)", "nats (lower is better)"."""
         notes = [LOGARITHM] * (self.link == "log") + [LOWER] * (self.better == "lower")
         name = "fraction" if self.bounded else self.unit or "number"
         return f"{name} ({', '.join(notes)})" if notes else name
@@ -61,11 +63,11 @@ SCALES: dict[str, Scale] = {
     "dollars": Scale("log", "dollars", "lower"),
     "log": Scale("log"),
 }
-"""By the word that a user gives for them."""
+"""The scales by the words that users give for them."""
 
 
 def find_scale(text: str) -> Scale:
-    """The scale of a word of `SCALES`, or of such a word with ":higher" or ":lower" behind it.
+    """The scale of a word of `SCALES`, which may end in ":higher" or ":lower".
 
     Raises: InputError for another word.
     """
@@ -73,7 +75,7 @@ def find_scale(text: str) -> Scale:
     if word not in SCALES or better not in ("", "higher", "lower") or (word == "fraction" and better):
         raise InputError(
             f"expected the unit of a score to be a number, 'percent' or one of {', '.join(SCALES)}, found {text!r}; "
-            f"give one of these, and ':lower' or ':higher' behind it where the usual direction is the wrong one"
+            f"give one of these; add ':lower' or ':higher' if the usual direction is wrong"
         )
     scale = SCALES[word]
     if better == "lower":
@@ -82,7 +84,7 @@ def find_scale(text: str) -> Scale:
 
 
 def out_of_range(score: np.ndarray, scale: Scale) -> np.ndarray:
-    """Which scores cannot be on this scale; NaN can."""
+    """Which scores are impossible on this scale. NaN is possible."""
     known = ~np.isnan(score)
     if scale.bounded:
         return known & ~((score >= 0) & (score <= 1))

@@ -1,4 +1,4 @@
-"""What the scores of a column are: fractions, percentages, or what the user says, numbers without bounds included."""
+"""Finds the unit of a column of scores: fractions, percentages, or what the user gives, also a unit without bounds."""
 
 from __future__ import annotations
 
@@ -27,20 +27,27 @@ __all__ = [
 ]
 
 ScoreUnit = float | str | Scale | Mapping[str, float | str | Scale] | None
-"""What one unit is worth as a fraction, "percent", or a word of `csvjax.data.scales.SCALES`; for all or by column."""
+"""Unit of the scores, for all columns or by column: one unit as a fraction, "percent", or a word of
+`csvjax.data.scales.SCALES`."""
 DEFAULT = ""
-"""The key of a mapping of units under which the unit of all other columns stands."""
+"""The key of the unit of all other columns in a mapping of units."""
 
 _ROUNDING = 1e-9
-_LIKELY_PERCENT = 1.5  # values above can be no fractions
-_TELLING = 0.2  # a column whose best score is above this beside percentages is one of fractions
-_MARKS = 10.0  # the best of another usual scale
+_LIKELY_PERCENT = 1.5  # larger values cannot be fractions with a slip
+_FRACTION_BEST = 0.2  # next to percentages, a column up to 1 whose best score is above this holds fractions
+_MARKS = 10.0  # best score of another usual scale
 
 
 @dataclass(frozen=True)
 class Unit:
-    """`worth`: one unit of the column as a fraction; `word`: how to tell it; `told`: the user said it; `scale`: where
-    scores are no fractions, and keep their unit."""
+    """The unit of a column of scores.
+
+    Attributes:
+        worth: one unit of the column as a fraction.
+        word: a word for it.
+        told: whether the user gave it.
+        scale: the scale of the scores; scores that are no fractions keep their unit.
+    """
 
     worth: float
     word: str
@@ -49,11 +56,12 @@ class Unit:
 
 
 def word_of(worth: float) -> str:
+    """A word for a unit that is worth this fraction."""
     return {1.0: "fraction", 0.01: "percent"}.get(worth, f"units of {worth:g}")
 
 
 def check_units(given: ScoreUnit) -> dict[str, Unit]:
-    """What was given, by column; `DEFAULT` is the key of the others.
+    """The given units by column; `DEFAULT` is the key for all other columns.
 
     Raises: InputError for an unknown word, and for a unit that is not above 0.
     """
@@ -81,12 +89,18 @@ def find_units(
     decimals: Callable[[str], int] = lambda column: 17,
     what: str = "column",
 ) -> dict[str, Unit]:
-    """The unit of each column: given, written in its cells or name, or else found from its values beside the others.
+    """The unit of each column: given, written in its cells or name, or decided from its values and the other columns.
 
-    percent: columns with a percent sign. known: whether a name is that of a known benchmark. decimals: the most digits
-    behind the point in a column.
+    Args:
+        path: the file, for errors.
+        columns: values by column, NaN where blank [row].
+        percent: whether each column has percent signs.
+        given: the units that the user gave.
+        known: whether a name is that of a known benchmark.
+        decimals: the largest number of digits after the decimal point in a column.
+        what: word for a column in errors.
 
-    Raises: InputError for a unit given for a column that is not there, and for a column that may be either.
+    Raises: InputError for a unit given for a column that is not there, and for a column whose unit is not clear.
     """
     told = check_units(given)
     names.positions([name for name in told if name != DEFAULT], tuple(columns), f"{what} of scores")
@@ -108,7 +122,7 @@ def find_units(
                 and others
                 and _is_fraction(values, best[name], decimals(name), others, decimals)
             ):
-                _ask(path, name, what, best[name], "look like fractions beside percentages")
+                _ask(path, name, what, best[name], "look like fractions, but the other columns hold percentages")
             found[name] = told[DEFAULT]
         else:
             found[name] = _find(path, name, values, best[name], middle[name], others, known, decimals, what)
@@ -137,7 +151,7 @@ def _find(
     if others:
         return Unit(0.01, "percent")
     if best <= _LIKELY_PERCENT or middle <= 1:
-        return Unit(1.0, "fraction")  # a slip in a column of fractions, which the check of its cells names
+        return Unit(1.0, "fraction")  # fractions with a slip; the check of its cells finds the wrong cell
     if best <= _MARKS and not known(name):
         _ask(path, name, what, best, "may be percentages, losses or marks out of 10")
     return Unit(0.01, "percent")
@@ -146,27 +160,29 @@ def _find(
 def _is_fraction(
     values: np.ndarray, best: float, digits: int, others: set[str], decimals: Callable[[str], int]
 ) -> bool:
-    """Whether a column with scores up to 1 beside percentages holds fractions: it has more digits, or is too high and
-    varied for percentages below 1.
+    """Whether a column with values up to 1 holds fractions, while other columns hold percentages.
+
+    It does if it has more digits than they have, or if its values are too high and too different for percentages
+    below 1.
     """
     if best > 1 + _ROUNDING or best <= 0:
         return False
     if digits >= max(decimals(other) for other in others) + 2:
         return True
-    return best >= _TELLING and len(np.unique(values[~np.isnan(values)])) >= min(4, len(values))
+    return best >= _FRACTION_BEST and len(np.unique(values[~np.isnan(values)])) >= min(4, len(values))
 
 
 def _ask(path: object, name: str, what: str, best: float, doubt: str) -> NoReturn:
     raise ArgumentError(
         f"{path}, {what} {name!r}: expected scores whose unit is clear, found values up to {best:g} that {doubt}",
-        Remedy("say which with {} (or 1 for fractions)", "score_unit", f"{{{name!r}: 'percent'}}"),
+        Remedy("give the unit with {} (or 1 for fractions)", "score_unit", f"{{{name!r}: 'percent'}}"),
     )
 
 
 def as_fractions(
     values: Float[np.ndarray, " row"], unit: Unit
 ) -> tuple[Float[np.ndarray, " row"], Bool[np.ndarray, " row"]]:
-    """Values as fractions, at most 1, or as they are on another scale; and which of them cannot be."""
+    """Values as fractions, at most 1, or unchanged on another scale; and whether each is impossible there."""
     if not unit.scale.bounded:
         return values, out_of_range(values, unit.scale)
     scaled = values / 100 if unit.worth == 0.01 else values * unit.worth
@@ -181,7 +197,7 @@ def unbounded(given: ScoreUnit, columns: Collection[str]) -> set[str]:
 
 
 def refusal(unit: Unit) -> tuple[str, tuple[Remedy, ...]]:
-    """What was expected of a score that is not on its scale, and what to do."""
+    """What the error on an impossible score expected, and what to do."""
     if not unit.scale.bounded:
         return f"a number above 0 ({unit.word})" if unit.scale.link == "log" else f"a finite number ({unit.word})", ()
     scale = Remedy("use {} for percentages (or a number for another scale)", "score_unit", "'percent'")

@@ -1,4 +1,4 @@
-"""Benchmark scores of language models as one checked, labelled matrix."""
+"""Benchmark scores of language models as a checked matrix with names."""
 
 from __future__ import annotations
 
@@ -18,12 +18,18 @@ __all__ = ["ScoreTable"]
 
 @dataclass(frozen=True, eq=False)
 class ScoreTable:
-    """What each language model scored on each benchmark; checked when made, read-only afterwards.
+    """The score of each language model on each benchmark. Checked when it is made, and read-only.
 
-    `score` [lm, benchmark]: NaN where missing; else a fraction in [0, 1], or what `scale` says of the benchmark. Per
-    benchmark: `n_items`, the number of test items, NaN where unknown; `floor`, the score of guessing, and `ceiling`,
-    the best score that can be reached: NaN unless given. Where they are NaN the law infers them, and other methods take
-    0 and 1. `scale`: fractions by default; a number without bounds has neither items, floor nor ceiling.
+    Attributes:
+        lms: names of the models.
+        benchmarks: names of the benchmarks.
+        score: fraction in [0, 1], or a number on the `scale` of the benchmark; NaN where missing [lm, benchmark].
+        n_items: number of test items, NaN where unknown [benchmark].
+        floor: score of random guessing, a fraction; NaN where unknown [benchmark].
+        ceiling: highest possible score, a fraction; NaN where unknown [benchmark].
+        scale: scale of each benchmark. Default: fractions. Scores without bounds have no items, floor and ceiling.
+
+    The law infers floors and ceilings that are NaN; other methods take 0 and 1 for them.
 
     Raises: InputError for repeated names, wrong shapes, a score that is infinite or outside [0, 1] or not on its scale,
     a floor that is not below its ceiling, either of them outside [0, 1], and fewer items than one.
@@ -126,7 +132,7 @@ class ScoreTable:
 
 
 def _array(name: str, value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """A read-only float64 copy of `value`, which must have `shape`."""
+    """A read-only float64 copy of `value`, which must have this shape."""
     copy = np.array(value, dtype=np.float64)
     if copy.shape != shape:
         names_of = "[lm, benchmark]" if len(shape) == 2 else "[benchmark]"

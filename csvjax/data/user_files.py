@@ -1,4 +1,4 @@
-"""TOML files in which a user says what is known of benchmarks or models: a table for each, checked key by key."""
+"""Reads TOML files with facts about benchmarks or models: a table for each, whose keys are checked."""
 
 from __future__ import annotations
 
@@ -15,22 +15,27 @@ __all__ = ["checked_aliases", "is_number", "load_tables"]
 
 
 def load_tables(path: str | os.PathLike[str], what: str, keys: Collection[str]) -> dict[str, Mapping[str, Any]]:
-    """The tables of a TOML file by name. what: benchmark or model. keys: those that a table may have.
+    """The tables of a TOML file by name.
 
-    Raises: InputError for a file that cannot be read, something else than tables, and an unknown key.
+    Args:
+        path: the file.
+        what: "benchmark" or "model", for errors.
+        keys: the keys that a table may have.
+
+    Raises: InputError for a file that cannot be read, for entries that are no tables, and for an unknown key.
     """
     try:
         loaded = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"expected a TOML file of {what}s, found no file {path}; check the path") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{path}: expected TOML, found something else ({error}); correct it") from None
+        raise InputError(f"{path}: expected TOML, found other text ({error}); correct the file") from None
     for name, told in loaded.items():
         where = f"{path}, {what} {name!r}"
         if not isinstance(told, Mapping):
             raise InputError(
                 f"{where}: expected a table with the keys {', '.join(keys)}, found {told!r}; begin it with "
-                f'["{name}"], in quotes if the name holds a point'
+                f'["{name}"], with quotes if the name contains a dot'
             )
         if unknown := [key for key in told if key not in keys]:
             raise InputError(
@@ -40,7 +45,10 @@ def load_tables(path: str | os.PathLike[str], what: str, keys: Collection[str]) 
 
 
 def checked_aliases(where: str, told: Mapping[str, Any]) -> tuple[str, ...]:
-    """Raises: InputError for aliases that are no list of names."""
+    """The aliases of a table.
+
+    Raises: InputError for aliases that are no list of names.
+    """
     aliases = told.get("aliases", [])
     if not isinstance(aliases, list) or not all(isinstance(alias, str) for alias in aliases):
         raise InputError(f"{where}: expected aliases to be a list of names, found {aliases!r}; write ['a', 'b']")
@@ -48,4 +56,5 @@ def checked_aliases(where: str, told: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def is_number(value: Any) -> bool:
+    """Whether a value of TOML is a number; a boolean is none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""A table with a row for each model and a column for each benchmark."""
+"""Reads a wide table, which has a row for each model and a column for each benchmark."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ __all__ = ["covariate_notes", "read_wide", "turned"]
 
 
 def read_wide(raw: RawTable, rules: ReadingRules) -> Found:
-    """Raises: InputError for what `csvjax.data.read_scores.read_scores` refuses."""
+    """Read the scores of a wide table.
+
+    Raises: InputError for a table that `csvjax.data.read_scores.read_scores` refuses.
+    """
     raw = turned(raw, rules)
     wanted = rules.wanted(raw.columns)
     columns = find_columns(raw, rules.roles(), wanted or ())
@@ -34,7 +37,7 @@ def read_wide(raw: RawTable, rules: ReadingRules) -> Found:
         raise ArgumentError(
             f"{raw.path}: expected at least one column of scores, found none among {names.some(raw.columns, 5)}"
             + (f": {', '.join(told[:5])}" if told else ""),
-            Remedy("name them with {}", "benchmarks", "[...]"),
+            Remedy("name the columns of scores with {}", "benchmarks", "[...]"),
         )
     units = _units(raw, judged.benchmarks, rules)
     score = np.stack([_fractions(raw, name, units[name], wanted is not None) for name in judged.benchmarks], axis=1)
@@ -67,7 +70,7 @@ def read_wide(raw: RawTable, rules: ReadingRules) -> Found:
 
 
 def covariate_notes(columns: dict[str, str | None], rules: ReadingRules) -> dict[str, tuple[str, str]]:
-    """Column and unit of each covariate that the table has."""
+    """Column and unit of each covariate in the table."""
     return {
         role: (column, "" if role == "family" else unit_word(column, rules.units.get(role)))
         for role, column in columns.items()
@@ -95,7 +98,7 @@ def _numbers(raw: RawTable, column: str, named: bool) -> np.ndarray:
 
 
 def _fractions(raw: RawTable, column: str, unit: Unit, named: bool) -> np.ndarray:
-    """A column of scores as fractions; `named` says that the user chose the column."""
+    """A column of scores as fractions; `named` is True if the user chose the column."""
     score, wrong = as_fractions(_numbers(raw, column, named), unit)
     for row in np.flatnonzero(wrong):
         expected, remedies = refusal(unit)
@@ -109,8 +112,10 @@ def _errors(raw: RawTable, companion: Companion, unit: Unit) -> np.ndarray:
 
 
 def turned(raw: RawTable, rules: ReadingRules) -> RawTable:
-    """The table with a row for each model, if it has a row for each benchmark: its first column holds benchmarks by its
-    name, or by at least two of its cells and no heading; and all others hold numbers. Else as it is.
+    """The table with a row for each model. A table with a row for each benchmark is transposed.
+
+    A table has a row for each benchmark if its first column has a name that says so, or has no name and at least two
+    cells that are known benchmarks, and if all other columns hold numbers.
     """
     first = raw.columns[0]
     if rules.columns.get("lm") or (rules.benchmarks is not None and set(rules.benchmarks) & set(raw.columns)):
@@ -126,7 +131,7 @@ def turned(raw: RawTable, rules: ReadingRules) -> RawTable:
     columns = [list(row) for row in zip(*(raw.text(name) for name in lms), strict=True)]
     said = (
         *raw.said,
-        f"read with a column for each model: the benchmarks are the cells of {first or 'the first column'!r}",
+        f"the table has a column for each model: the benchmarks are the cells of {first or 'the first column'!r}",
     )
     table = make_table(
         raw.path, ["lm", *cells], [lms, *columns], [f"column {name!r}" for name in lms], "", raw.ignored, said

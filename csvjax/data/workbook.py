@@ -1,7 +1,7 @@
-"""The first sheet with content of an Excel workbook (.xlsx), read with the standard library alone.
+"""Reads the first sheet with content of an Excel workbook (.xlsx), with the standard library only.
 
-Cells are kept by row and column. A library that fills a rectangle needs 550 GB where one cell stands in the last row
-and column of a sheet, as a stray blank does; and a limit on its parts keeps a packed file from filling the memory.
+Cells are stored by row and column. A library that stores a full rectangle needs 550 GB if a stray cell is in the last
+row and column of a sheet. A limit on the size of each part protects the memory from zip bombs.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from csvjax.errors import InputError
 
 __all__ = ["is_workbook", "read_workbook"]
 
-_LARGEST = 256 << 20  # bytes of a part, unpacked
+_PART_LIMIT = 256 << 20  # bytes of an unpacked part of the archive
 _REFERENCE = re.compile(r"([A-Z]{1,3})(\d+)")
 _LETTERS = {letter: at for at, letter in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZ", 1)}
 
 
 def is_workbook(data: bytes) -> bool:
+    """Whether a zip archive is an Excel workbook."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return "xl/workbook.xml" in archive.namelist()
@@ -32,9 +33,9 @@ def is_workbook(data: bytes) -> bool:
 
 
 def read_workbook(path: Path | str, data: bytes) -> RawTable:
-    """The first sheet with a header and a row. A formula counts with the value that was stored with it.
+    """The first sheet that has a header and at least one row. A formula is read as its stored value.
 
-    Raises: InputError for a damaged workbook, and for one without such a sheet.
+    Raises: InputError for a damaged workbook, and for a workbook without such a sheet.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -50,7 +51,7 @@ def read_workbook(path: Path | str, data: bytes) -> RawTable:
     if not full:
         raise InputError(f"{path}: expected a sheet with a header and at least one row, found none; check the workbook")
     name, rows = full[0]
-    said = [f"read the sheet {name!r} alone, of {len(full)} with content"] if len(full) > 1 else []
+    said = [f"only the sheet {name!r} was read; {len(full)} sheets have content"] if len(full) > 1 else []
     lines = sorted(rows)
     columns = sorted({column for row in rows.values() for column in row})
     header = [rows[lines[0]].get(column, "") for column in columns]
@@ -59,8 +60,8 @@ def read_workbook(path: Path | str, data: bytes) -> RawTable:
 
 
 def _part(archive: zipfile.ZipFile, name: str) -> ElementTree.Element:
-    if archive.getinfo(name).file_size > _LARGEST:
-        raise ValueError(f"{name} is larger than {_LARGEST >> 20} MiB")
+    if archive.getinfo(name).file_size > _PART_LIMIT:
+        raise ValueError(f"{name} is larger than {_PART_LIMIT >> 20} MiB")
     text = archive.read(name)
     if b"<!DOCTYPE" in text[:2000]:
         raise ValueError(f"{name} declares entities")
@@ -72,7 +73,7 @@ def _local(element: ElementTree.Element) -> str:
 
 
 def _sheets(archive: zipfile.ZipFile) -> list[tuple[str, str]]:
-    """Name and part of each sheet, in their order."""
+    """Name and archive path of each sheet, in the order of the workbook."""
     targets = {
         element.get("Id", ""): element.get("Target", "")
         for element in _part(archive, "xl/_rels/workbook.xml.rels")
@@ -88,7 +89,7 @@ def _sheets(archive: zipfile.ZipFile) -> list[tuple[str, str]]:
 
 
 def _text(element: ElementTree.Element) -> str:
-    """The text of a string item, without what is written above its characters (phonetic runs)."""
+    """The text of a string item, without phonetic annotations."""
     if _local(element) == "rPh":
         return ""
     own = (element.text or "") if _local(element) == "t" else ""
@@ -102,7 +103,7 @@ def _shared(archive: zipfile.ZipFile) -> list[str]:
 
 
 def _sheet(archive: zipfile.ZipFile, part: str, shared: list[str]) -> dict[int, dict[int, str]]:
-    """The cells that hold something: row, then column, both from 1."""
+    """The cells with content, by row and then by column, both counted from 1."""
     rows: dict[int, dict[int, str]] = {}
     row = column = 0
     for element in _part(archive, part).iter():

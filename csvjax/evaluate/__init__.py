@@ -1,4 +1,4 @@
-"""The referee: how data are split into seen and unseen, and how good predictions of the unseen part are."""
+"""Evaluation: how data are split into seen and hidden parts, and how good predictions of the hidden part are."""
 
 from csvjax.evaluate.metrics import coverage, crps, interval, log_score, mae, pit, r2, rmse, width
 from csvjax.evaluate.splits import Fold, Split, inner, leave_one_out, parse_split, threshold, weak_to_strong

@@ -1,8 +1,9 @@
-"""Many methods on many questions: judged cells, and one outcome for each pair, also where a method fails.
+"""Runs many methods on many questions, and judges their predictions.
 
-Every pair of question and method is a task of its own, keyed by a hash of all that its answer depends on: the view, the
-observations, the method with its settings, the seed, the number of draws, and the source of the method and of what it
-imports from csvjax. What a folder has under that key is not computed again.
+A trial is one method on one question. Its key is a hash of everything that its result depends on: the view, the
+observations, the method with its settings, the seed, the number of draws, and the source code of the method and of the
+modules of csvjax that it imports. A result that the cache folder has under this key is not computed again. A method
+that fails gives an outcome too.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ from csvjax.evaluate.questions import Question
 from csvjax.evaluate.sources import source_hash
 from csvjax.names import positions
 
-__all__ = ["Comparison", "Outcome", "Task", "compare", "key_of", "tasks", "versions"]
+__all__ = ["Comparison", "Outcome", "Trial", "compare", "key_of", "tasks", "versions"]
 
 Status = Literal["ok", "failed", "not applicable"]
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
-    """One method on one question; `observed` [lm, target] is for the referee alone."""
+class Trial:
+    """One method on one question. The method never sees `observed` [lm, target], which is for the referee."""
 
     split: str
     question: str
@@ -59,7 +60,19 @@ class Task:
 
 
 class Outcome(NamedTuple):
-    """`reason`: why there is no answer; `asked`, `answered`: cells; `seconds`: CPU; `again`: read from the cache."""
+    """What became of a trial.
+
+    Attributes:
+        split: the split of the question.
+        question: name of the question.
+        method: name of the method.
+        status: "ok", "failed" or "not applicable".
+        reason: why there is no prediction; "" for "ok".
+        asked: number of scores to predict.
+        answered: number of scores that were predicted.
+        seconds: CPU time.
+        again: whether the result was read from the cache.
+    """
 
     split: str
     question: str
@@ -73,7 +86,12 @@ class Outcome(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """`cells`: rows of `judge_cells` with the columns split, question and method. `outcomes`: a row for each task."""
+    """The results of all trials.
+
+    Attributes:
+        cells: judged predictions, the rows of `judge_cells` with the columns split, question and method.
+        outcomes: an `Outcome` for each trial, as a frame.
+    """
 
     cells: pd.DataFrame
     outcomes: pd.DataFrame
@@ -81,37 +99,41 @@ class Comparison(NamedTuple):
 
 def tasks(
     dataset: Dataset, asked: Iterable[Question], methods: Mapping[str, Method], draws: int = 400, seed: int = 0
-) -> Iterator[Task]:
-    """Every method on every question."""
+) -> Iterator[Trial]:
+    """A trial for each method and question."""
     table = dataset.scores
-    assert table is not None  # else there would be no question
+    assert table is not None  # without scores there is no question
     for question in asked:
         view = question.view(dataset)
         sees = question.sees - (frozenset() if view.loss.shape[1] else {"losses"})
         observed = table.score[:, positions(question.targets, table.benchmarks, "benchmark")]
         for label, method in methods.items():
-            yield Task(
+            yield Trial(
                 question.split, question.name, label, method, view, table.lms, question.targets, sees,
                 question.asked, observed, seed, draws,
             )  # fmt: skip
 
 
 def compare(
-    work: Sequence[Task], jobs: int = 1, cache: Path | None = None, tell: Callable[[str], None] = lambda sentence: None
+    work: Sequence[Trial], jobs: int = 1, cache: Path | None = None, tell: Callable[[str], None] = lambda sentence: None
 ) -> Comparison:
-    """Do all tasks, `jobs` at a time, each in a process of its own if there is more than one.
+    """Run all trials. A method that cannot be fitted, or that raises an error, has an outcome with the reason.
 
-    A method that cannot fit, or that breaks, is an outcome with its reason. `cache`: a folder for answers.
+    Args:
+        work: the trials.
+        jobs: number of processes; 1 runs the trials in this process.
+        cache: folder for results, or None.
+        tell: called with a sentence after each trial.
     """
     found: dict[int, tuple[Outcome, pd.DataFrame | None]] = {}
-    open_tasks = []
-    for at, task in enumerate(work):
-        known = None if cache is None else _read(cache, task)
+    open_trials = []
+    for at, trial in enumerate(work):
+        known = None if cache is None else _read(cache, trial)
         if known is None:
-            open_tasks.append(at)
+            open_trials.append(at)
         else:
             found[at] = known
-    for at, answer in _answers(work, open_tasks, jobs):
+    for at, answer in _answers(work, open_trials, jobs):
         found[at] = answer
         if cache is not None:
             _write(cache, work[at], *answer)
@@ -130,7 +152,7 @@ def compare(
 
 
 def _answers(
-    work: Sequence[Task], at: Sequence[int], jobs: int
+    work: Sequence[Trial], at: Sequence[int], jobs: int
 ) -> Iterator[tuple[int, tuple[Outcome, pd.DataFrame | None]]]:
     if jobs < 2 or len(at) < 2:
         for number in at:
@@ -150,7 +172,10 @@ def _answers(
                 try:
                     yield number, future.result()
                 except BrokenProcessPool:
-                    yield number, (_outcome(work[number], "failed", "its process ended; it may need more memory"), None)
+                    yield (
+                        number,
+                        (_outcome(work[number], "failed", "its process was killed; it may need more memory"), None),
+                    )
                 following = next(left, None)
                 if following is not None:
                     try:
@@ -158,85 +183,99 @@ def _answers(
                     except BrokenProcessPool:
                         yield (
                             following,
-                            (_outcome(work[following], "failed", "an earlier process ended; run again"), None),
+                            (
+                                _outcome(
+                                    work[following], "failed", "another process was killed; run the command again"
+                                ),
+                                None,
+                            ),
                         )
 
 
 def _outcome(
-    task: Task, status: Status, reason: str = "", answered: int = 0, seconds: float = 0.0, again: bool = False
+    trial: Trial, status: Status, reason: str = "", answered: int = 0, seconds: float = 0.0, again: bool = False
 ) -> Outcome:
-    asked = int(task.asked.sum())
-    return Outcome(task.split, task.question, task.label, status, reason, asked, answered, round(seconds, 3), again)
+    asked = int(trial.asked.sum())
+    return Outcome(trial.split, trial.question, trial.label, status, reason, asked, answered, round(seconds, 3), again)
 
 
-def _answer(task: Task) -> tuple[Outcome, pd.DataFrame | None]:
-    """What the method says, judged; failing is an answer too."""
-    if missing := sorted(task.method.needs - task.sees):
-        return _outcome(task, "not applicable", f"needs {' and '.join(missing)} of the models to predict"), None
+def _answer(trial: Trial) -> tuple[Outcome, pd.DataFrame | None]:
+    """Run one trial and judge its predictions."""
+    if missing := sorted(trial.method.needs - trial.sees):
+        return _outcome(trial, "not applicable", f"needs {' and '.join(missing)} of the models to predict"), None
     begun = time.process_time()
-    fit_key, draw_key = jax.random.split(jax.random.key(task.seed))
+    fit_key, draw_key = jax.random.split(jax.random.key(trial.seed))
     try:
         with np.errstate(all="ignore"):
-            fitted = task.method.fit(task.view, fit_key)
-            rows = np.flatnonzero(task.asked.any(axis=1))
-            asked = task.view.take(rows)
-            predicted = np.full(task.asked.shape, np.nan)
-            draws = np.full((task.draws, *task.asked.shape), np.nan)
+            fitted = trial.method.fit(trial.view, fit_key)
+            rows = np.flatnonzero(trial.asked.any(axis=1))
+            asked = trial.view.take(rows)
+            predicted = np.full(trial.asked.shape, np.nan)
+            draws = np.full((trial.draws, *trial.asked.shape), np.nan)
             predicted[rows] = fitted.predict(asked)
-            draws[:, rows] = fitted.draws(asked, draw_key, task.draws)
+            draws[:, rows] = fitted.draws(asked, draw_key, trial.draws)
     except NotApplicable as error:
-        return _outcome(task, "not applicable", " ".join(str(error).split())), None
+        return _outcome(trial, "not applicable", " ".join(str(error).split())), None
     except CsvjaxError as error:
-        return _outcome(task, "failed", " ".join(str(error).split()), seconds=time.process_time() - begun), None
-    except Exception as error:  # a method of somebody else may break in any way, and the others go on
+        return _outcome(trial, "failed", " ".join(str(error).split()), seconds=time.process_time() - begun), None
+    except Exception as error:  # a third-party method may raise anything, and the other trials go on
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        return _outcome(task, "failed", reason, seconds=time.process_time() - begun), None
+        return _outcome(trial, "failed", reason, seconds=time.process_time() - begun), None
     seconds = time.process_time() - begun
     cells = judge_cells(
-        task.lms,
-        [str(f) for f in task.view.family],
-        task.targets,
-        task.asked,
-        task.observed,
+        trial.lms,
+        [str(f) for f in trial.view.family],
+        trial.targets,
+        trial.asked,
+        trial.observed,
         predicted,
         draws,
-        task.seed,
+        trial.seed,
     )
     answered = int(cells["crps"].notna().sum())
-    if not answered and (unknown := _unknown(task)):
-        return _outcome(task, "not applicable", f"needs {unknown}, unknown for all models to predict"), None
+    if not answered and (unknown := _unknown(trial)):
+        return _outcome(trial, "not applicable", f"needs {unknown}, unknown for all models to predict"), None
     if not answered:
-        return _outcome(task, "failed", "gave no answer for any cell that was asked", seconds=seconds), None
-    return _outcome(task, "ok", answered=answered, seconds=seconds), cells
+        return _outcome(trial, "failed", "predicted none of the scores", seconds=seconds), None
+    return _outcome(trial, "ok", answered=answered, seconds=seconds), cells
 
 
-def _unknown(task: Task) -> str:
-    """What the method needs and the view shows for none of the models that are asked; "" if there is no such thing.
+def _unknown(trial: Trial) -> str:
+    """Something that the method needs and that is unknown for all models to predict; "" if there is none.
 
-    Compute is unknown if all its amounts are. A method may name, as `amounts`, those that it cannot do without: then
-    one of them is enough.
+    Compute is unknown if params, tokens and flops all are. If the method names required amounts as `amounts`, a single
+    unknown one of them is enough.
     """
-    rows = task.asked.any(axis=1)
-    view = task.view
+    rows = trial.asked.any(axis=1)
+    view = trial.view
     amounts = {name: np.isnan(getattr(view, name)[rows]).all() for name in ("params", "tokens", "flops")}
     unknown = {
-        **{name: amounts[name] for name in getattr(task.method, "amounts", ())},
+        **{name: amounts[name] for name in getattr(trial.method, "amounts", ())},
         "compute": all(amounts.values()),
         "scores": np.isnan(view.score[rows]).all(),
         "losses": np.isnan(view.loss[rows]).all(),
         "family": (view.family[rows] == "").all(),
     }
-    needed = {*getattr(task.method, "amounts", ()), *task.method.needs}
+    needed = {*getattr(trial.method, "amounts", ()), *trial.method.needs}
     return next((name for name, nothing in unknown.items() if nothing and name in needed), "")
 
 
-def key_of(task: Task) -> str:
-    """The hash of all that the answer to a task depends on."""
+def key_of(trial: Trial) -> str:
+    """The hash of everything that the result of a trial depends on."""
     digest = hashlib.blake2b(digest_size=16)
-    said = (task.split, task.question, task.label, task.targets, sorted(task.sees), task.lms, task.seed, task.draws)
-    source = source_hash(_modules(task.method) | {__name__})
-    digest.update(repr((said, _signature(task.method), versions(), source)).encode())
-    for array in (*(getattr(task.view, f.name) for f in fields(task.view)), task.asked, task.observed):
+    said = (
+        trial.split,
+        trial.question,
+        trial.label,
+        trial.targets,
+        sorted(trial.sees),
+        trial.lms,
+        trial.seed,
+        trial.draws,
+    )
+    source = source_hash(_modules(trial.method) | {__name__})
+    digest.update(repr((said, _signature(trial.method), versions(), source)).encode())
+    for array in (*(getattr(trial.view, f.name) for f in fields(trial.view)), trial.asked, trial.observed):
         value = array.astype("U") if array.dtype.kind in "OU" else array
         digest.update(repr((value.shape, value.dtype.kind)).encode())
         digest.update("\0".join(value.tolist()).encode() if value.dtype.kind == "U" else value.tobytes())
@@ -244,7 +283,7 @@ def key_of(task: Task) -> str:
 
 
 def _signature(value: Any) -> Any:
-    """A method with its settings as something whose text is the same in every process."""
+    """A method with its settings, as a value whose repr is the same in every process."""
     if isinstance(value, functools.partial):
         return (_signature(value.func), [_signature(v) for v in value.args], _signature(value.keywords))
     if is_dataclass(value) and not isinstance(value, type):
@@ -262,12 +301,12 @@ def _signature(value: Any) -> Any:
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """Versions of the packages that compute."""
+    """Versions of the packages that results depend on."""
     return {name: importlib.metadata.version(name) for name in ("csvjax", "jax", "numpy", "scipy")}
 
 
 def _modules(value: Any) -> set[str]:
-    """The modules in which a method and its functions are written."""
+    """The modules that define a method and its functions."""
     if isinstance(value, functools.partial):
         parts: Iterable[Any] = (value.func, *value.args, *value.keywords.values())
         return set().union(*(_modules(part) for part in parts))
@@ -278,20 +317,20 @@ def _modules(value: Any) -> set[str]:
     return {value.__module__} if callable(value) else {type(value).__module__}
 
 
-def _read(cache: Path, task: Task) -> tuple[Outcome, pd.DataFrame | None] | None:
-    place = cache / key_of(task)
+def _read(cache: Path, trial: Trial) -> tuple[Outcome, pd.DataFrame | None] | None:
+    place = cache / key_of(trial)
     try:
         outcome = Outcome(**json.loads(place.with_suffix(".json").read_text(encoding="utf-8")))._replace(again=True)
         return outcome, pd.read_parquet(place.with_suffix(".parquet")) if outcome.status == "ok" else None
     except (OSError, ValueError, TypeError):
-        return None  # not there, or damaged: it is computed again
+        return None  # missing or damaged: the trial is run again
 
 
-def _write(cache: Path, task: Task, outcome: Outcome, cells: pd.DataFrame | None) -> None:
-    """The outcome last, so that it stands for both files."""
+def _write(cache: Path, trial: Trial, outcome: Outcome, cells: pd.DataFrame | None) -> None:
+    """Write the result to the cache. The outcome is written last, so that it proves that both files are complete."""
     if outcome.status == "failed":
-        return  # may go well another time, and costs little
-    place = cache / key_of(task)
+        return  # not cached: it may succeed another time
+    place = cache / key_of(trial)
     os.makedirs(cache, exist_ok=True)
     if cells is not None:
         with replacing(place.with_suffix(".parquet")) as part:

@@ -1,4 +1,4 @@
-"""A comparison as one picture: CRPS of every method with its interval, a panel for each split."""
+"""Plots a comparison: the CRPS of every method with its interval, in a panel for each split."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _ROW, _PANEL = 24, 90  # pixels
 
 
 def write_figure(table: pd.DataFrame, path: Path) -> None:
-    """Write one HTML file that fetches nothing; `table` is a `comparison_table`.
+    """Write a `comparison_table` as an HTML figure that works without network.
 
-    Raises: InputError without plotly.
+    Raises: InputError if plotly is not installed.
     """
     with installed("a figure", "report"):
         from plotly.graph_objects import Figure, Scatter
@@ -25,7 +25,9 @@ def write_figure(table: pd.DataFrame, path: Path) -> None:
     known = table[table["crps"].notna()]
     groups = list(known.groupby("split", sort=False))
     figure: Figure = make_subplots(
-        rows=max(len(groups), 1), cols=1, subplot_titles=[f"{split}" for split, _ in groups] or ["no method answered"]
+        rows=max(len(groups), 1),
+        cols=1,
+        subplot_titles=[f"{split}" for split, _ in groups] or ["no method gave predictions"],
     )
     for panel, (_, rows) in enumerate(groups, 1):
         rows = rows.iloc[::-1]
@@ -50,11 +52,13 @@ def write_figure(table: pd.DataFrame, path: Path) -> None:
             row=panel,
             col=1,
         )
-        figure.update_xaxes(title_text="CRPS (less is better), 95 % interval over families or models", row=panel, col=1)
+        figure.update_xaxes(
+            title_text="CRPS (smaller is better), 95 % interval over families or models", row=panel, col=1
+        )
     figure.update_layout(
         template="plotly_white",
         height=sum(_PANEL + _ROW * len(rows) for _, rows in groups) + _PANEL,
-        title="green: lowest CRPS; blue: not told apart from it; grey: worse",
+        title="green: lowest CRPS; blue: not clearly different from it; grey: worse",
         margin={"l": 200},
     )
     path.write_text(figure.to_html(include_plotlyjs=True), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A comparison as one table: a row for each split and method, with intervals, and what may be said of pairs."""
+"""Tables of a comparison: a row for each split and method, with intervals, and verdicts on pairs of methods."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ _NEARLY_ALL = 0.9
 
 
 def comparison_table(found: Comparison, resamples: int = 1000) -> pd.DataFrame:
-    """Columns split, method, status, reason, asked, answered, seconds, clusters, against; `FIGURES` with _low, _high.
+    """One row for each split and method; methods with the lowest CRPS come first.
 
-    `status`: "ok" if every question was answered, "partly" if some were, else "failed" if the method failed on any of
-    them, else "not applicable"; with the first reason, that of a failure if there is one. `against`: of the method with
-    the lowest CRPS among those that answered nearly all cells that any did, "best"; of any other one "worse" if the
-    paired interval of the CRPS excludes zero, "better" (possible on common cells alone), or "not decided". Methods with
-    the lowest CRPS come first.
+    Returns: the columns split, method, status, reason, asked, answered, seconds, clusters, against, and each of
+    `FIGURES` with its interval (`_low`, `_high`).
+
+    `status` is "ok" if every question was answered, "partly" if some were, otherwise "failed" if the method failed on
+    any, otherwise "not applicable". `reason` is the first reason, that of a failure if there is one. `against` compares
+    with the best method, which has the lowest CRPS among those that predicted nearly as many scores as any: "best" for
+    this method; for others "worse" or "better" if the paired interval of the CRPS excludes zero ("better" is possible,
+    because only common scores count), or "not decided".
     """
     rows = []
     for (split, method), outcomes in found.outcomes.groupby(["split", "method"], sort=False):
@@ -50,7 +53,7 @@ def comparison_table(found: Comparison, resamples: int = 1000) -> pd.DataFrame:
 
 
 def pair_table(found: Comparison, figure: str = "crps", resamples: int = 1000) -> pd.DataFrame:
-    """A verdict for each split and pair of methods that answered: columns split, a, b and those of `Verdict`."""
+    """A verdict for each split and pair of methods with predictions: columns split, a, b and those of `Verdict`."""
     rows = []
     for split in found.outcomes["split"].unique():
         methods = found.cells.loc[found.cells["split"] == split, "method"].unique()

@@ -1,7 +1,7 @@
-"""The law on every question of a split: fitted to what the question lets be seen, and judged by the referee.
+"""Fits the law for every question of a split to the scores that the question shows, and judges its predictions.
 
-A question is what `csvjax compare` asks of its methods. The law is fitted by `csvjax.fit` to the dataset itself, so
-that everything a user's fit would see of a model is there: its losses, its run, any covariate.
+The questions are those of `csvjax compare`. The law is fitted by `csvjax.fit` to the dataset itself, so that the fit
+sees everything about a model that a user's fit would see: losses, run, any covariate.
 """
 
 from __future__ import annotations
@@ -36,8 +36,12 @@ Tell = Callable[[str], None]
 
 
 class Crossfit(NamedTuple):
-    """predictions: rows of `csvjax.prediction.summary` with split, fold, law, mean_loss and salient_loss. judged: the
-    same cells for the referee, the law as the method. choices: a row for each fit, with its status.
+    """Predictions of held-out scores.
+
+    Attributes:
+        predictions: rows of `csvjax.prediction.summary` with split, fold, law, mean_loss and salient_loss.
+        judged: the same cells for the referee, with the law as the method.
+        choices: a row for each fit, with its status.
     """
 
     predictions: pd.DataFrame
@@ -46,8 +50,15 @@ class Crossfit(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """Predictions and choices of every split and law (`Crossfit`); metrics: `score_table` of the predictions; referee:
-    `comparison_table`, with intervals; figures: the headline; fit: of the last law, to all scores.
+    """The evaluation of a law.
+
+    Attributes:
+        predictions: predictions of all splits and laws, as in `Crossfit`.
+        choices: a row for each fit, as in `Crossfit`.
+        metrics: `score_table` of the predictions.
+        referee: `comparison_table` of the predictions, with intervals.
+        figures: the main results, see `figures_of`.
+        fit: a fit of the last law to all scores.
     """
 
     predictions: pd.DataFrame
@@ -59,7 +70,7 @@ class Evaluation(NamedTuple):
 
 
 def laws_beside(law: Law, dataset: Dataset) -> dict[str, Law]:
-    """The law by its name, after the same one without salience where there are losses."""
+    """The law by name. If there are losses, the same law without salience (the mean loss) comes first."""
     if dataset.losses is None:
         return {"law": law}
     return {"mean_loss": replace(law, priors=law.priors._replace(strength=0.0)), "salience": law}
@@ -73,9 +84,9 @@ def crossfit(
     seed: int = 0,
     tell: Tell = lambda sentence: None,
 ) -> Crossfit:
-    """Every law on every question; nothing that is fitted has seen a score that the question hides."""
+    """Fit every law for every question, without the scores that the question hides, and predict these."""
     scores = dataset.scores
-    assert scores is not None  # else there would be no question
+    assert scores is not None  # without scores there is no question
     predictions, judged, outcomes, choices = [], [], [], []
     for i, question in enumerate(asked):
         at = positions(question.targets, scores.benchmarks, "benchmark")
@@ -108,12 +119,12 @@ def crossfit(
 
 def _fitted(dataset: Dataset, law: Law, method: Method, seen: np.ndarray, seed: int) -> Result:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitWarning)  # the table of choices says it
+        warnings.simplefilter("ignore", FitWarning)  # the table of choices has the status
         return fit(dataset, law, method=method, seen=seen, seed=seed)
 
 
 def count_fits(dataset: Dataset, kinds: Mapping[str, str], law: Law) -> int:
-    """How often `evaluate` calls `tell`."""
+    """The number of fits of `evaluate`, which is how often it calls `tell`."""
     folds = sum(len(questions(split, dataset)) for split in kinds.values())
     return 1 + len(laws_beside(law, dataset)) * folds
 
@@ -126,9 +137,17 @@ def evaluate(
     seed: int = 0,
     tell: Tell = lambda sentence: None,
 ) -> Evaluation:
-    """The law, and the mean loss beside it, on every split of `kinds` (name -> text of a split); then a fit to all.
+    """Evaluate a law, and the same law with the mean loss, on several splits; then fit the law to all scores.
 
-    Raises: InputError for a split that is none, or that has an empty side.
+    Args:
+        dataset: the data.
+        kinds: splits by name.
+        law: the law.
+        method: the inference method of each fit.
+        seed: seed of all random numbers.
+        tell: called with a sentence before each fit.
+
+    Raises: InputError for a text that is no split, and for a split with an empty side.
     """
     laws = laws_beside(law, dataset)
     asked = [question for split in kinds.values() for question in questions(split, dataset)]
@@ -142,10 +161,12 @@ def evaluate(
 
 
 def figures_of(metrics: pd.DataFrame, kinds: Mapping[str, str]) -> dict[str, float]:
-    """The headline of a table of metrics: coverage90_KIND, the share of held-out scores inside the 90 % interval in
-    every split. With salience also r2_gain, mean over benchmarks of R2(salience) - R2(mean loss) in the first split;
-    worst_task_gain, the least of these; crps_ratio, CRPS of salience over that of the mean loss, each the mean over
-    benchmarks, in the first split. Without: mae and crps of the first split.
+    """The main results in a table of metrics, for splits by name.
+
+    `coverage90_KIND` is the share of held-out scores inside their 90 % intervals, for each split. With salience, in the
+    first split: `r2_gain`, the mean over benchmarks of R2(salience) - R2(mean loss); `worst_task_gain`, the smallest of
+    these differences; `crps_ratio`, the mean CRPS of salience divided by that of the mean loss. Without salience: `mae`
+    and `crps` of the first split.
     """
     values = {
         (row["split"], row["law"], row["benchmark"]): {n: float(row[n]) for n in ("r2", "mae", "crps", "coverage90")}
@@ -164,7 +185,7 @@ def figures_of(metrics: pd.DataFrame, kinds: Mapping[str, str]) -> dict[str, flo
             if (split, name) == (first, law) and benchmark != POOLED
         ]
     )
-    gain = gain[np.isfinite(gain)]  # R2 is not defined where held-out scores do not differ
+    gain = gain[np.isfinite(gain)]  # R2 is not defined if held-out scores do not differ
     return {
         "r2_gain": float(gain.mean()) if gain.size else float("nan"),
         "worst_task_gain": float(gain.min()) if gain.size else float("nan"),

@@ -1,4 +1,4 @@
-"""From a fitted method to one row of judgement for each asked cell: the long table that the referee reads."""
+"""Judges predictions: one row for each score that was asked, for the referee."""
 
 from __future__ import annotations
 
@@ -28,10 +28,21 @@ def judge_cells(
     draws: Float[np.ndarray, "draw lm target"],
     seed: int = 0,
 ) -> pd.DataFrame:
-    """`COLUMNS`, a row for each asked cell; everything but `observed` is NaN where the method gave no answer.
+    """One row with `COLUMNS` for each score that was asked.
 
-    `predicted` is judged as a point, everything else from the draws. `log_score`: of a kernel estimate of their density
-    (`csvjax.evaluate.metrics.log_density`). `pit` is randomised among draws that tie, with `seed`.
+    `predicted` is a point prediction; everything else is computed from the draws. `log_score` uses a kernel estimate of
+    their density (`csvjax.evaluate.metrics.log_density`), and `pit` breaks ties at random. Where the method gave no
+    prediction, all columns except `observed` are NaN.
+
+    Args:
+        lms: names of the models.
+        families: their families.
+        targets: names of the benchmarks.
+        asked: scores to predict [lm, target].
+        observed: observed scores, fractions [lm, target].
+        predicted: point predictions, fractions [lm, target].
+        draws: predictive draws, fractions [draw, lm, target].
+        seed: seed of the ties of `pit`.
     """
     m, b = np.nonzero(asked)
     frame = pd.DataFrame(np.nan, range(len(m)), list(COLUMNS[3:]))

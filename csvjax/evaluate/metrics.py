@@ -1,7 +1,7 @@
-"""Errors, proper scores and calibration of predictions, over whatever cells were observed.
+"""Errors, proper scoring rules and calibration of predictions, over the observed cells.
 
-One rule for gaps: a cell whose *observation* is NaN is left out. An observed cell whose *prediction* is NaN makes the
-result NaN, because a method must not look better for the cells on which it gave up.
+A cell is the score of one model on one benchmark. A cell whose *observation* is NaN is left out. An observed cell whose
+*prediction* is NaN makes the result NaN, because a method must not look better for the cells that it does not predict.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ ROUNDING = 1e-6
 
 
 def _observed(observed: ArrayLike, *others: ArrayLike) -> tuple[Floats, ...]:
-    """The cells that were observed, flattened, of every array: shapes [...] -> [cell]."""
+    """The observed cells of every array, flattened: shapes [...] -> [cell]."""
     first = np.asarray(observed, float)
     known = ~np.isnan(first)
     return (first[known], *(np.broadcast_to(np.asarray(o, float), first.shape)[known] for o in others))
@@ -48,13 +48,13 @@ def _mean(values: Floats) -> float:
 
 
 def rmse(observed: ArrayLike, predicted: ArrayLike) -> float:
-    """sqrt(mean((y - yhat)^2)), in the unit of y; shapes [...]. The point that it rewards is the mean."""
+    """sqrt(mean((y - yhat)^2)), in the unit of y; shapes [...]. The best point prediction is the mean."""
     y, yhat = _observed(observed, predicted)
     return float(np.sqrt(_mean((y - yhat) ** 2)))
 
 
 def mae(observed: ArrayLike, predicted: ArrayLike) -> float:
-    """mean(|y - yhat|), in the unit of y; shapes [...]. The point that it rewards is the median."""
+    """mean(|y - yhat|), in the unit of y; shapes [...]. The best point prediction is the median."""
     y, yhat = _observed(observed, predicted)
     return _mean(np.abs(y - yhat))
 
@@ -62,8 +62,8 @@ def mae(observed: ArrayLike, predicted: ArrayLike) -> float:
 def r2(observed: ArrayLike, predicted: ArrayLike) -> float:
     """1 - sum((y - yhat)^2) / sum((y - mean(y))^2), sums and mean over the observed cells; shapes [...].
 
-    The reference is the mean of the *held-out* observations, which no method could know: 0 is a strict hurdle. NaN
-    where the held-out observations do not differ.
+    The reference is the mean of the *held-out* observations, which no method knows, so an R2 of 0 is hard to reach. NaN
+    if the held-out observations do not differ.
     """
     y, yhat = _observed(observed, predicted)
     total = float(np.sum((y - y.mean()) ** 2)) if y.size else 0.0
@@ -84,7 +84,7 @@ def width(observed: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> float:
 
 
 def log_score(log_density: ArrayLike) -> Floats:
-    """-log mean_s p(y | draw s) in nats; less is better. log_density [draw, ...] of the observed y -> [...]."""
+    """-log mean_s p(y | draw s) in nats; smaller is better. log_density of the observed y: [draw, ...] -> [...]."""
     log_p = np.asarray(log_density, float)
     return np.asarray(np.log(log_p.shape[0]) - logsumexp(log_p, axis=0))
 
@@ -96,7 +96,13 @@ def pit(observed: ArrayLike, samples: ArrayLike, rng: np.random.Generator) -> Fl
 
     If the observation is exchangeable with the S draws, u is exactly uniform, for discrete scores as well.
 
-    Args: observed [...]; samples [draw, ...]; rng gives V. Returns: [...], NaN where the observation is NaN.
+    Args:
+        observed: y [...].
+        samples: draws x [draw, ...].
+        rng: the generator of V.
+
+    Returns: u [...], NaN where the observation is NaN.
+
     Source: Czado, Gneiting and Held 2009, Biometrics 65 (the randomised transform), with the rank of y among S + 1.
     """
     y, x = np.asarray(observed, float), np.asarray(samples, float)
@@ -107,15 +113,20 @@ def pit(observed: ArrayLike, samples: ArrayLike, rng: np.random.Generator) -> Fl
 
 
 def log_density(observed: ArrayLike, samples: ArrayLike) -> Floats:
-    """log of a kernel estimate of the density of the draws, at the observation, in nats; greater is better.
+    """Log of a kernel estimate of the density of the draws at the observation, in nats; larger is better.
 
         p(y) = (1 - e) mean_s Normal(y; x_s, h) + e Uniform(0, 1),   e = 1 / (S + 1)
         h = 0.9 min(deviation, interquartile range / 1.34) S^(-1/5), at least 0.005
 
-    For methods that give draws and no density. The uniform part is the weight that S draws leave to what none of them
-    is near; half a point of width is the resolution at which scores are published.
+    For methods that give draws but no density. The uniform part is the probability that S draws leave for scores far
+    from all of them. The smallest width, half a percentage point, is the resolution of published scores.
 
-    Args: observed [...], fractions; samples [draw, ...]. Returns: [...], NaN where observation or draws are NaN.
+    Args:
+        observed: y, fractions [...].
+        samples: draws x, fractions [draw, ...].
+
+    Returns: log p(y) [...], NaN where observation or draws are NaN.
+
     Source: Krueger et al. 2021, Int. Stat. Rev. 89, section 3 (kernel scores of draws); Silverman 1986, eq. 3.31 for h.
     """
     y, x = np.asarray(observed, float), np.asarray(samples, float)
@@ -142,9 +153,17 @@ def calibration_error(pit: ArrayLike) -> float:
 
 
 def decision_accuracy(observed: ArrayLike, predicted: ArrayLike) -> float:
-    """Share of the pairs with different observations that the predictions order alike; a tie counts one half.
+    """Share of the pairs of models that the predictions put in the observed order; a tie counts one half.
 
-    Args: [lm] each. Returns: NaN without such a pair. Source: Magnusson et al. 2025, arXiv 2504.11393, section 3.
+    Only pairs with different observations count.
+
+    Args:
+        observed: scores on one benchmark [lm].
+        predicted: predicted scores [lm].
+
+    Returns: the share; NaN if no two observations differ.
+
+    Source: Magnusson et al. 2025, arXiv 2504.11393, section 3.
     """
     y, yhat = _observed(observed, predicted)
     above = np.sign(y[:, None] - y)
@@ -153,7 +172,7 @@ def decision_accuracy(observed: ArrayLike, predicted: ArrayLike) -> float:
 
 
 def rank_correlation(observed: ArrayLike, predicted: ArrayLike) -> float:
-    """Spearman's rho; [lm] each. NaN where either does not differ."""
+    """Spearman's rank correlation; both arrays [lm]. NaN if the values of one do not differ."""
     y, yhat = _observed(observed, predicted)
     a, b = (rankdata(v) - (len(v) + 1) / 2 for v in (y, yhat))
     scale = float(np.sqrt((a @ a) * (b @ b)))

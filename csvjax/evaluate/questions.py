@@ -1,17 +1,19 @@
-"""What is asked of a method: which cells are hidden, which of them are to be predicted, what else may be seen.
+"""Questions to a method: which scores are hidden, which of them it must predict, and what else it may see.
 
-    cells[:K]               a K-th of the cells in turn (5 parts)
-    models[:K]              a K-th of the models (5 parts)
-    families[:K]            each family, or a K-th of the families
-    benchmarks[:K]          each benchmark for a K-th of the families (2 parts), the other benchmarks may be seen
-    compute:NUMBER          models with more training FLOPs
-    date:DATE[:COLUMN]      models released after that day
-    corpus[:COLUMN], mixtures[:COLUMN]   each training corpus or mixture of text
-    and every split of `csvjax.evaluate.splits.parse_split`
+A split is a text that names questions. It hides, in turn,
 
-Parts are drawn by the hash of the names, so that they depend neither on a seed nor on the order of the rows. Of a model
-to predict a method may see what `sees` names: its scores on the benchmarks that are not asked, its losses, its compute,
-its family. With scores to be seen each benchmark is asked alone; without, all of them together.
+    cells[:K]               one K-th of the scores (K = 5 unless given)
+    models[:K]              one K-th of the models (K = 5 unless given)
+    families[:K]            one K-th of the families (each family unless K is given)
+    benchmarks[:K]          each benchmark for one K-th of the families (K = 2 unless given); other benchmarks are seen
+    compute:NUMBER          models with more training FLOP than NUMBER
+    date:DATE[:COLUMN]      models released after DATE
+    corpus[:COLUMN], mixtures[:COLUMN]   each training corpus, or each mixture of training text
+    and what the splits of `csvjax.evaluate.splits.parse_split` hide
+
+Parts are chosen by a hash of the names, so they depend neither on a seed nor on the order of the rows. Of a model whose
+scores it predicts, a method may see what `sees` names: its other scores, losses, compute, family. If it may see scores,
+each benchmark is a question of its own; otherwise one question asks for all benchmarks.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ __all__ = ["COLUMNS", "SEEN", "Question", "inner_questions", "known", "parse_see
 
 SEEN: frozenset[Need] = frozenset({"compute", "family", "losses"})
 _NEEDS: tuple[Need, ...] = ("scores", "compute", "family", "losses")
-_PARTS = {"cells": 5, "models": 5, "families": 0, "benchmarks": 2}  # 0: each by itself
+_PARTS = {"cells": 5, "models": 5, "families": 0, "benchmarks": 2}  # 0: one part for each label
 COLUMNS = {"corpus": ("corpus", "dataset"), "mixtures": ("mixture", "mixtures"), "date": ("date", "release date")}
 _PART = re.compile(r"(cells|models|families|benchmarks)(?::(\d+))?")
 _COMPUTE = re.compile(r"compute:([^:]+)")
@@ -47,9 +49,15 @@ _BY_COLUMN = re.compile(r"(corpus|mixtures)(?::([^:]+))?")
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """`hidden` [lm, benchmark]: cells that nobody sees; `asked` [lm, target]: those to predict, among the hidden ones.
+    """One question to a method.
 
-    `split`: the text that the question comes from; `name`: which of its folds; `targets`: benchmarks that are asked.
+    Attributes:
+        split: the text of the split.
+        name: which of its folds.
+        targets: benchmarks to predict.
+        hidden: scores that the method does not see [lm, benchmark].
+        asked: hidden scores to predict [lm, target].
+        sees: what the method may see of the models to predict.
     """
 
     split: str
@@ -60,16 +68,16 @@ class Question:
     sees: frozenset[Need]
 
     def view(self, dataset: Dataset) -> View:
-        """All that a method is given.
+        """The data that a method is given.
 
-        Raises: InputError for a target without a score that may be seen.
+        Raises: InputError for a target of which no score may be seen.
         """
         blank = known(dataset, self.hidden)
         return hide(blank, np.ones((len(dataset.lms), len(self.targets)), bool), self.targets).only(self.sees)
 
 
 def known(dataset: Dataset, hidden: Bool[np.ndarray, "lm benchmark"]) -> Dataset:
-    """The dataset with blanks in the hidden cells."""
+    """The dataset with NaN in place of the hidden scores."""
     table = _scores(dataset)
     score = np.where(hidden, np.nan, table.score)
     return replace(
@@ -79,9 +87,9 @@ def known(dataset: Dataset, hidden: Bool[np.ndarray, "lm benchmark"]) -> Dataset
 
 
 def parse_sees(text: str) -> frozenset[Need]:
-    """What may be seen of a model to predict, from "compute,family"; "nothing" for nothing, "all" for everything.
+    """Parse what a method may see of a model to predict: "nothing", "all", or words such as "compute,family".
 
-    Raises: InputError for a word that is none of these.
+    Raises: InputError for an unknown word.
     """
     words = [word.strip() for word in text.split(",")]
     if words in (["nothing"], ["all"]):
@@ -96,7 +104,7 @@ def parse_sees(text: str) -> frozenset[Need]:
 
 
 def split_column(text: str) -> str | None:
-    """The column of models that a split needs and that may not be among those that csvjax knows, or None."""
+    """The column that a split names and that csvjax may have to read from the table; None if it names none."""
     if match := _BY_COLUMN.fullmatch(text):
         return match[2]
     if match := _DATE.fullmatch(text):
@@ -107,17 +115,17 @@ def split_column(text: str) -> str | None:
 
 
 def questions(text: str, dataset: Dataset, sees: frozenset[Need] = SEEN) -> tuple[Question, ...]:
-    """The questions that a split names.
+    """The questions of a split.
 
-    Raises: InputError for a text that names none, a column that is not there, and a split with an empty side.
+    Raises: InputError for a text that is no split, a column that is not there, and a split with an empty side.
     """
     return _questions(text, dataset, sees, np.ones(len(dataset.lms), bool), None)
 
 
 def inner_questions(text: str, dataset: Dataset, outer: Question) -> tuple[Question, ...]:
-    """Questions of the same kind inside what `outer` lets be seen, for choices that must not see its cells.
+    """Questions of a split within the scores that `outer` shows, for choices that must not see its hidden scores.
 
-    What `outer` hides is hidden in all of them, and never asked.
+    The scores that `outer` hides are hidden in all of these questions and are never asked.
     """
     blank = known(dataset, outer.hidden)
     targets = positions(outer.targets, _scores(dataset).benchmarks, "benchmark")
@@ -129,11 +137,11 @@ def inner_questions(text: str, dataset: Dataset, outer: Question) -> tuple[Quest
 def _questions(
     text: str, dataset: Dataset, sees: frozenset[Need], rows: Mask, targets: tuple[str, ...] | None
 ) -> tuple[Question, ...]:
-    """Questions over the models `rows`; inside another question if `targets` says which benchmarks it asked."""
+    """Questions about the models `rows`; within another question if `targets` names the benchmarks that it asks for."""
     if match := _PART.fullmatch(text):
         kind, count = match[1], int(match[2] or _PARTS[match[1]])
         if match[2] is not None and count < 2:
-            raise InputError(f"expected two or more parts, found {text!r}; write {kind}:2 or more")
+            raise InputError(f"expected at least two parts, found {text!r}; write {kind}:2 or more")
         if kind == "cells":
             return _cells(text, dataset, sees, rows, targets, count)
         if kind == "benchmarks":
@@ -152,7 +160,7 @@ def _named_folds(text: str, lms: pd.DataFrame, rows: Mask, inside: bool) -> tupl
         days = pd.to_datetime(lms[column], errors="coerce")
         limit = pd.to_datetime(match[1], errors="coerce")
         if pd.isna(limit):
-            raise InputError(f"expected a day such as 2024-01-31 in {text!r}, found {match[1]!r}; correct it")
+            raise InputError(f"expected a day such as 2024-01-31 in {text!r}, found {match[1]!r}; write year-month-day")
         seconds = (days - pd.Timestamp(0)).dt.total_seconds()
         lms = lms.assign(day=seconds)
         text = f"day>{(limit - pd.Timestamp(0)).total_seconds():.0f}"
@@ -160,30 +168,32 @@ def _named_folds(text: str, lms: pd.DataFrame, rows: Mask, inside: bool) -> tupl
         return splits.inner(text, lms, rows).folds if inside else splits.parse_split(text, lms).folds
     except splits.UnknownSplit as error:
         forms = "cells, models, families, benchmarks, compute:NUMBER, date:DAY, corpus, mixtures"
-        raise splits.UnknownSplit(f"{error}; nor is it one of {forms}") from None
+        raise splits.UnknownSplit(f"{error}, nor {forms}; csvjax compare --help explains them") from None
 
 
 def _column(lms: pd.DataFrame, kind: str, given: str | None) -> str:
     if given is not None:
         if given not in lms.columns:
             names = [str(c) for c in lms.columns]
-            raise InputError(f"a split needs a column of the models, and '{given}' is none: {hint(given, names)}")
+            raise InputError(
+                f"the split needs the column {given!r}, which the table of models does not have: {hint(given, names)}"
+            )
         return given
     for name in COLUMNS[kind]:
         if name in lms.columns:
             return name
     usual = " or ".join(COLUMNS[kind])
-    raise InputError(f"expected a column {usual} of the models, found none; name it as in {kind}:COLUMN")
+    raise InputError(
+        f"expected a column {usual} in the table of models, found none; name the column as in {kind}:COLUMN"
+    )
 
 
 def _folds(dataset: Dataset, rows: Mask, kind: str, count: int) -> tuple[Fold, ...]:
-    """K parts of the models or families; each family by itself for K = 0."""
+    """K parts of the models or families; for K = 0 one part for each family."""
     labels = (dataset.lms["family"] if kind == "families" else dataset.lms.index.to_series()).to_numpy(str)
     distinct = sorted(set(labels[rows].tolist()))
     if len(distinct) < max(count, 2):
-        raise InputError(
-            f"expected at least {max(count, 2)} {kind} to divide, found {len(distinct)}; ask for fewer parts"
-        )
+        raise InputError(f"expected at least {max(count, 2)} {kind} to divide, found {len(distinct)}; use fewer parts")
     part = _parts(distinct, count or len(distinct))
     member = np.array([part.get(label, -1) for label in labels.tolist()])
     names = {p: name for name, p in part.items()} if count == 0 else {p: f"part {p + 1}" for p in range(count)}
@@ -191,7 +201,7 @@ def _folds(dataset: Dataset, rows: Mask, kind: str, count: int) -> tuple[Fold, .
 
 
 def _parts(labels: Sequence[str], count: int) -> dict[str, int]:
-    """A part for each label: equal in number, in the order of the hashes of the labels."""
+    """A part for each label, so that parts are of equal size, in the order of the hashes of the labels."""
     order = sorted(labels, key=lambda label: hashlib.blake2b(label.encode(), digest_size=8).digest())
     return {label: i % count for i, label in enumerate(order)}
 
@@ -206,7 +216,7 @@ def _rows(
     for fold in folds:
         for asked in [(name,) for name in wanted] if "scores" in sees else [wanted]:
             at = positions(asked, table.benchmarks, "benchmark")
-            outside = ~(fold.train | fold.test)  # their place in the split is not known
+            outside = ~(fold.train | fold.test)  # models that are in neither part of the split
             hidden = np.zeros(table.score.shape, bool)
             hidden[np.ix_(fold.test | outside, at)] = True
             cells = fold.test[:, None] & observed[:, at]
@@ -214,7 +224,9 @@ def _rows(
                 name = f"{fold.name}, {asked[0]}" if "scores" in sees else fold.name
                 found.append(Question(text, name, asked, hidden, cells, sees))
     if not found:
-        raise InputError(f"expected scores of models that the split {text!r} holds out, found none; choose another")
+        raise InputError(
+            f"expected scores of models that the split {text!r} holds out, found none; choose another split"
+        )
     return tuple(found)
 
 
@@ -225,7 +237,7 @@ def _cells(
     wanted = table.benchmarks if targets is None else targets
     observed = ~np.isnan(table.score) & rows[:, None]
     part = np.full(table.score.shape, -1)
-    for b, benchmark in enumerate(table.benchmarks):  # every benchmark is divided by itself
+    for b, benchmark in enumerate(table.benchmarks):  # every benchmark is divided separately
         at = np.flatnonzero(observed[:, b])
         labels = {f"{table.lms[m]}\n{benchmark}": m for m in at.tolist()}
         for label, p in _parts(list(labels), count).items():
@@ -239,7 +251,7 @@ def _cells(
                 name = f"cells: part {p + 1}" + (f", {asked[0]}" if "scores" in sees else "")
                 found.append(Question(text, name, asked, hidden, hidden[:, at], sees))
     if not found:
-        raise InputError("expected cells with scores to hide, found none; give scores")
+        raise InputError("expected scores to hide, found none; give a table with scores")
     return tuple(found)
 
 

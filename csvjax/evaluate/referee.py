@@ -1,11 +1,11 @@
-"""The referee: figures of a method on a split, each with a bootstrap interval over clusters, and verdicts on pairs.
+"""The referee: metrics of a method on a split, with bootstrap intervals over clusters, and verdicts on pairs.
 
-Cells of one family (or one model) are not independent, so families or models are drawn with replacement, whole. Two
-methods are compared on the cells that both answered, with the same draws for both: A is better than B only if the 95 %
-interval of the paired difference excludes zero. Efron and Tibshirani 1993, chapters 8 and 13.
+Scores of one family (or one model) are not independent, so the bootstrap draws whole families or models with
+replacement. Two methods are compared on the scores that both predicted, with the same draws for both: A is better than
+B only if the 95 % interval of the paired difference excludes zero. Efron and Tibshirani 1993, chapters 8 and 13.
 
-RMSE, MAE, R2, CRPS, log score, rank correlation and decision accuracy are means over the benchmarks; coverage, width
-and calibration are those of all cells together. In a resample ranks are those of the whole sample.
+RMSE, MAE, R2, CRPS, log score, rank correlation and decision accuracy are means over benchmarks; coverage, width and
+calibration are computed from all cells together. A resample uses the ranks of the whole sample.
 """
 
 from __future__ import annotations
@@ -44,14 +44,24 @@ BETTER: dict[str, int] = {
     "decision_accuracy": 1,
     "calibration_error": -1,
 }
-"""Figures that say which method is better, and in which direction."""
+"""Metrics that say which method is better, and in which direction."""
 _FEWEST_CLUSTERS = 5
 _PIT_LEVELS = np.arange(1, 10) / 10
 _LEVEL = 0.95
 
 
 class Verdict(NamedTuple):
-    """`difference` of a figure, A minus B, with its interval; `better`: "A", "B" or "not decided"."""
+    """The comparison of two methods.
+
+    Attributes:
+        figure: the metric.
+        difference: metric of A minus metric of B.
+        low: lower end of the 95 % interval of the difference.
+        high: upper end of this interval.
+        better: "A", "B" or "not decided".
+        cells: number of scores that both predicted.
+        clusters: number of families or models.
+    """
 
     figure: str
     difference: float
@@ -63,16 +73,23 @@ class Verdict(NamedTuple):
 
 
 def cluster_of(cells: pd.DataFrame) -> Cluster:
-    """Families where there are five or more of them among the cells, else models."""
+    """The clusters of the bootstrap: families if there are at least five among the cells, otherwise models."""
     return "family" if cells["family"].nunique() >= _FEWEST_CLUSTERS else "lm"
 
 
 def figures(
     cells: pd.DataFrame, cluster: Cluster | None = None, resamples: int = 1000, seed: int = 0
 ) -> dict[str, tuple[float, float, float]]:
-    """Of each of `FIGURES`: value, and the 95 % interval over clusters (NaN for fewer than two clusters).
+    """Value and 95 % interval of each of `FIGURES`.
 
-    `cells`: rows of `judge_cells` of one method and one split. Cells without an answer are left out: count them beside.
+    Args:
+        cells: rows of `judge_cells` for one method and one split. Cells without a prediction are left out, so report
+            their number as well.
+        cluster: "family" or "lm"; None for `cluster_of`.
+        resamples: number of bootstrap samples.
+        seed: seed of the bootstrap.
+
+    Returns: value, lower and upper end by name; the ends are NaN for fewer than two clusters.
     """
     cells = _answered(cells)
     cluster = cluster or cluster_of(cells)
@@ -88,17 +105,25 @@ def verdict(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Verdict:
-    """Which of two methods is better on the cells that both answered.
+    """Which of two methods is better on the scores that both predicted.
 
-    Raises: InputError for a figure that does not say which is better, and for tables of different observations.
+    Args:
+        a: rows of `judge_cells` of method A.
+        b: rows of `judge_cells` of method B.
+        figure: a metric in `BETTER`.
+        cluster: "family" or "lm"; None for `cluster_of`.
+        resamples: number of bootstrap samples.
+        seed: seed of the bootstrap.
+
+    Raises: InputError for another metric, and for tables with different observations.
     """
     if figure not in BETTER:
-        raise InputError(f"expected a figure among {', '.join(BETTER)}, found {figure!r}; choose one of them")
+        raise InputError(f"expected a metric among {', '.join(BETTER)}, found {figure!r}; choose one of them")
     key = ["lm", "benchmark"]
     both = _answered(a)[key].merge(_answered(b)[key], on=key, validate="one_to_one")
     first, second = (both.merge(table, on=key, validate="one_to_one") for table in (a, b))
     if not np.array_equal(first["observed"], second["observed"]):
-        raise InputError("expected two methods judged on the same observations, found others; judge both again")
+        raise InputError("expected two methods judged on the same observations, found different ones; judge both again")
     if not len(both):
         return Verdict(figure, *(float("nan"),) * 3, "not decided", 0, 0)
     cluster = cluster or cluster_of(first)
@@ -117,7 +142,7 @@ def _answered(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _weights(labels: pd.Series, resamples: int, seed: int) -> Float[np.ndarray, "resample cluster"]:
-    """How often each cluster is drawn; no resample for fewer than two clusters."""
+    """How often each resample draws each cluster; no resamples for fewer than two clusters."""
     count = labels.nunique()
     rng = np.random.default_rng(seed)
     return rng.multinomial(count, np.full(count, 1 / count), resamples if count > 1 else 0).astype(float)
@@ -134,7 +159,7 @@ def _interval(values: Float[np.ndarray, " resample"]) -> tuple[float, float]:
 def _resampled(
     cells: pd.DataFrame, cluster: Cluster, weights: Float[np.ndarray, "resample cluster"], wanted: tuple[str, ...]
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Figures of the whole sample and of every resample."""
+    """Metrics of the whole sample and of every resample."""
     member = np.unique(cells[cluster].to_numpy(str), return_inverse=True)[1]
     clusters = int(member.max()) + 1 if len(member) else 0
     everything = np.vstack([np.ones((1, clusters)), weights]) if clusters else np.ones((1, 0))
@@ -179,7 +204,7 @@ def _sums(cells: pd.DataFrame, member: np.ndarray, weights: np.ndarray) -> dict[
 def _figures_of_one(
     cells: pd.DataFrame, member: np.ndarray, weights: np.ndarray, wanted: tuple[str, ...]
 ) -> dict[str, np.ndarray]:
-    """Figures of one benchmark, whose models are different ones."""
+    """Metrics of one benchmark, on which each model has one cell."""
     y, yhat = cells["observed"].to_numpy(), cells["predicted"].to_numpy()
     centred = y - y.mean()
     parts = np.stack(
@@ -211,7 +236,7 @@ def _correlation(a: np.ndarray, b: np.ndarray, member: np.ndarray, weights: np.n
 
 
 def _decisions(y: np.ndarray, yhat: np.ndarray, member: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Share of ordered pairs; a pair counts as often as both of its models are drawn."""
+    """Share of pairs in the right order, weighted by how often both models of a pair are drawn."""
     above = (y[:, None] > y).astype(float)
     right = above * (0.5 + 0.5 * np.sign(yhat[:, None] - yhat))
     w = weights[:, member]

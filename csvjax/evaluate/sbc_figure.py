@@ -1,4 +1,4 @@
-"""Simulation-based calibration as one picture: where the true values lie among the draws, by quantity and method."""
+"""Plots simulation-based calibration: the positions of true values among the draws, by quantity and method."""
 
 from __future__ import annotations
 
@@ -23,12 +23,18 @@ _INSIDE, _OUTSIDE, _BAND = "#1b7f5c", "#b3452c", "rgba(120, 120, 120, 0.25)"
 def write_positions(
     position: Mapping[str, Float[np.ndarray, "sim quantity"]], quantities: Sequence[str], path: Path
 ) -> None:
-    """Write one HTML file that fetches nothing, from the positions that each method gave.
+    """Write an HTML file that works without network.
 
-    A row for each quantity; for each method a histogram with the range of 95 % of uniform samples, bar by bar, and the
-    empirical distribution less the uniform one, with the band that holds 95 % of uniform samples everywhere at once.
+    There is a row for each quantity. For each method it has a histogram of the positions, with the range that contains
+    95 % of uniform samples in each bar; and the empirical minus the uniform distribution, with the band that contains
+    95 % of uniform samples at all points at once.
 
-    Raises: InputError without plotly.
+    Args:
+        position: positions by method, as `csvjax.evaluate.sbc.positions` returns them.
+        quantities: names of the quantities.
+        path: the file to write.
+
+    Raises: InputError if plotly is not installed.
     """
     with installed("a figure", "report"):
         from plotly.graph_objects import Bar, Figure, Scatter

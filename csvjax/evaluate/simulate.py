@@ -1,4 +1,4 @@
-"""Tables that the law itself makes: parameters and field from their priors, scores from the items."""
+"""Simulates tables from the law: parameters and effects from their priors, scores with the noise of their items."""
 
 from __future__ import annotations
 
@@ -24,7 +24,14 @@ def blank_table(
     floor: Float[np.ndarray, " benchmark"],
     family: Sequence[object] | AnyArray,
 ) -> Evidence:
-    """What is known before any score: one covariate, families, items and floors; ceilings of 1 and no losses."""
+    """The evidence of a table without scores: one covariate, families, items, floors, ceilings of 1, and no losses.
+
+    Args:
+        seen: which scores the table will have [lm, benchmark].
+        n_items: number of items [benchmark].
+        floor: floors, fractions [benchmark].
+        family: family of each model [lm].
+    """
     lms, benchmarks = seen.shape
     return Evidence(
         score=np.zeros((lms, benchmarks)),
@@ -55,6 +62,6 @@ def blank_table(
 def simulate(
     density: Density, tail: float, e: Evidence, x: Float[Array, "draw n"] | np.ndarray, key: Array
 ) -> Predictive:
-    """The field and the scores of every cell, seen or not, drawn from their priors given the parameters `x`."""
+    """Draw the effects and the scores of every cell from their priors, given the parameters `x`."""
     none = e._replace(seen=np.zeros_like(np.asarray(e.seen)), score=np.zeros_like(np.asarray(e.score)))
     return draw_law(density, tail, none, x, key)

@@ -1,4 +1,4 @@
-"""Hashes of the source that a result depends on, so that a change elsewhere does not make it stale."""
+"""Hashes the source code that a result depends on, so that a change of other code does not invalidate it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["source_hash"]
 
 
 def source_hash(modules: Iterable[str]) -> str:
-    """Of the modules of csvjax among `modules`, and of all modules of csvjax that these import, one after another.
+    """The hash of the modules of csvjax among `modules`, and of all modules of csvjax that they import.
 
-    Packages that only gather names (`__init__`) do not count, nor what is imported through them: modules that matter
-    are imported by their own names.
+    `__init__` files, which only collect names, are not included, nor what is imported through them: code imports the
+    modules that matter by their own names.
     """
     found: set[str] = set()
     left = [name for name in modules if name.split(".")[0] == "csvjax"]
@@ -33,7 +33,7 @@ def source_hash(modules: Iterable[str]) -> str:
 
 @functools.cache
 def _path(name: str) -> Path | None:
-    """Where the source of a module is; None if there is no such module."""
+    """The file of a module; None if there is no such module."""
     try:
         spec = importlib.util.find_spec(name)
     except ModuleNotFoundError:
@@ -49,7 +49,7 @@ def _source(name: str) -> bytes:
 
 @functools.cache
 def _imports(name: str) -> tuple[str, ...]:
-    """Modules of csvjax that a module imports, at its head or inside a function."""
+    """The modules of csvjax that a module imports, at the top or inside functions."""
     path = _path(name)
     if path is None or path.name == "__init__.py":
         return ()

@@ -1,4 +1,4 @@
-"""Which language models are seen and which are predicted: masks over the rows of `Dataset.lms`, deterministic."""
+"""Splits of the language models into seen and held-out ones: deterministic masks over the rows of `Dataset.lms`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ FORMS = "leave-one-out:COLUMN, weak-to-strong:COLUMN, weak-to-strong:COLUMN:TOP 
 
 
 class UnknownSplit(InputError):
-    """A text that is none of the `FORMS` of a split."""
+    """A text that has none of the `FORMS` of a split."""
 
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """Rows to fit and rows to predict: two disjoint masks [lm], neither of them empty."""
+    """Rows to fit and rows to predict: two disjoint masks [lm], both not empty."""
 
     name: str
     train: Mask
@@ -34,7 +34,13 @@ class Fold:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """`folds` of one question. `unplaced`: models whose column is unknown; they are in no mask, seen by nobody."""
+    """A split of the models.
+
+    Attributes:
+        name: the text of the split.
+        folds: what is fitted and predicted, in turn.
+        unplaced: models whose column is blank; they are in no mask.
+    """
 
     name: str
     folds: tuple[Fold, ...]
@@ -42,10 +48,12 @@ class Split:
 
 
 def _column(lms: pd.DataFrame, column: str, rows: Mask | None) -> tuple[pd.Series, Mask]:
-    """The column and the mask of the rows that take part: those of `rows` where the column is known."""
+    """The column, and the mask of the `rows` in which it is known."""
     if column not in lms.columns:
         names = [str(c) for c in lms.columns]
-        raise InputError(f"a split needs a column of the models, and '{column}' is none: {hint(column, names)}")
+        raise InputError(
+            f"the split needs the column {column!r}, which the table of models does not have: {hint(column, names)}"
+        )
     known = lms[column].notna().to_numpy()
     return lms[column], known if rows is None else known & rows
 
@@ -53,7 +61,9 @@ def _column(lms: pd.DataFrame, column: str, rows: Mask | None) -> tuple[pd.Serie
 def _numbers(lms: pd.DataFrame, column: str, rows: Mask | None) -> tuple[NDArray[np.float64], Mask]:
     values, rows = _column(lms, column, rows)
     if not pd.api.types.is_numeric_dtype(values):
-        raise InputError(f"this split orders models by '{column}', which must hold numbers and holds {values.dtype}")
+        raise InputError(
+            f"the split orders models by {column!r}, so this column must hold numbers, found {values.dtype}; correct it"
+        )
     return values.to_numpy(float, na_value=np.nan), rows
 
 
@@ -62,16 +72,21 @@ def _unplaced(lms: pd.DataFrame, column: str) -> tuple[str, ...]:
 
 
 def leave_one_out(lms: pd.DataFrame, column: str, rows: Mask | None = None) -> Split:
-    """One fold for each value of `column`: the models with that value are predicted from all the others.
+    """One fold for each value of `column`: the models with that value are predicted from all other models.
 
-    `rows` [lm] restricts the split to some models (default: all of them).
+    Args:
+        lms: the models.
+        column: the column.
+        rows: models to use [lm]; None for all.
+
+    Raises: InputError for a column that is not there or has fewer than two values.
     """
     values, rows = _column(lms, column, rows)
     levels = list(dict.fromkeys(values[rows]))
     if len(levels) < 2:
         raise InputError(
-            f"leave-one-out:{column} needs two or more different values of '{column}' and found "
-            f"{len(levels)} in {int(rows.sum())} models"
+            f"leave-one-out:{column} needs at least two different values of {column!r}, found {len(levels)} in "
+            f"{int(rows.sum())} models; choose another split"
         )
     held = [(level, (values == level).to_numpy(bool, na_value=False) & rows) for level in levels]
     folds = tuple(Fold(f"{column}={level}", rows & ~test, test) for level, test in held)
@@ -79,16 +94,21 @@ def leave_one_out(lms: pd.DataFrame, column: str, rows: Mask | None = None) -> S
 
 
 def weak_to_strong(lms: pd.DataFrame, column: str, top: int = 1, rows: Mask | None = None) -> Split:
-    """The models with the `top` largest distinct values of `column` are predicted from those with smaller values."""
+    """One fold: the models with the `top` largest distinct values of `column` are predicted from the other models.
+
+    Raises: InputError for a column that is not there, holds no numbers, or has no more than `top` values.
+    """
     if top < 1:
-        raise InputError(f"weak-to-strong:{column} holds out one or more of the largest values, not {top}")
+        raise InputError(
+            f"weak-to-strong:{column} must hold out at least one of the largest values, found {top}; give 1 or more"
+        )
     values, rows = _numbers(lms, column, rows)
     levels = np.unique(values[rows])
     name = f"weak-to-strong:{column}" + (f":{top}" if top > 1 else "")
     if len(levels) <= top:
         raise InputError(
-            f"{name} needs more than {top} different values of '{column}' and found {len(levels)} "
-            f"in {int(rows.sum())} models"
+            f"{name} needs more than {top} different values of {column!r}, found {len(levels)} in {int(rows.sum())} "
+            f"models; choose another split"
         )
     test = rows & (values >= levels[-top])
     fold = Fold(f"{column}>={levels[-top]:g}", rows & ~test, test)
@@ -96,18 +116,23 @@ def weak_to_strong(lms: pd.DataFrame, column: str, top: int = 1, rows: Mask | No
 
 
 def threshold(lms: pd.DataFrame, column: str, value: float, rows: Mask | None = None) -> Split:
-    """The models whose `column` is above `value` are predicted from those at or below it."""
+    """One fold: the models whose `column` is above `value` are predicted from the other models.
+
+    Raises: InputError for a column that is not there or holds no numbers, and if all models are on one side.
+    """
     values, rows = _numbers(lms, column, rows)
     name = f"{column}>{value:g}"
     test = rows & (values > value)
     if not test.any() or not (rows & ~test).any():
-        found = f"'{column}' from {values[rows].min():g} to {values[rows].max():g}" if rows.any() else f"no '{column}'"
-        raise InputError(f"the split {name} needs models on both sides and found {found} in {int(rows.sum())} models")
+        found = f"{column!r} from {values[rows].min():g} to {values[rows].max():g}" if rows.any() else f"no {column!r}"
+        raise InputError(
+            f"the split {name} needs models on both sides, found {found} in {int(rows.sum())} models; change it"
+        )
     return Split(name, (Fold(name, rows & ~test, test),), _unplaced(lms, column))
 
 
 def _parse(text: str) -> tuple[str, str, float]:
-    """(kind, column, number); the number is the `top` of weak-to-strong and the value of a threshold."""
+    """Kind, column and number of a split; the number is `top` of weak-to-strong or the value of a threshold."""
     if match := re.fullmatch(r"leave-one-out:([^:>]+)", text):
         return "leave-one-out", match[1], 0.0
     if match := re.fullmatch(r"weak-to-strong:([^:>]+)(?::(\d+))?", text):
@@ -117,13 +142,15 @@ def _parse(text: str) -> tuple[str, str, float]:
             return "threshold", match[1].strip(), float(match[2])
         except ValueError:
             pass
-    raise UnknownSplit(f"a split is written {FORMS}, and '{text}' is none of them")
+    raise UnknownSplit(f"{text!r} is none of the splits {FORMS}")
 
 
 def parse_split(text: str, lms: pd.DataFrame) -> Split:
-    """The split that a command line's `leave-one-out:family`, `weak-to-strong:step:2`, `flops>1e22` ... names.
+    """The split that a text names, such as `leave-one-out:family`, `weak-to-strong:step:2` or `flops>1e22`.
 
-    Its name is the text itself, so that a table of predictions and the settings of its run agree.
+    The name of the split is the text itself, so that tables of predictions and settings of a run agree.
+
+    Raises: InputError for a text that is no split, and for a split that the models do not allow.
     """
     kind, column, number = _parse(text)
     if kind == "leave-one-out":
@@ -136,11 +163,18 @@ def parse_split(text: str, lms: pd.DataFrame) -> Split:
 
 
 def inner(text: str, lms: pd.DataFrame, train: Mask) -> Split:
-    """The same kind of split inside the training rows, for choices that must not see the test rows; masks are [lm].
+    """The same kind of split within the training rows, for choices that must not see the test rows.
 
-    `leave-one-out` leaves out each value that occurs in training; `weak-to-strong` holds out the strongest training
-    values, fewer than outside if too few are left; a threshold moves down until it holds out about the same share of
-    the training rows as the outer one of all rows.
+    `leave-one-out` leaves out each value that occurs in training. `weak-to-strong` holds out the largest training
+    values, fewer than outside if too few are left. A threshold moves down until it holds out about the same share of
+    the training rows as the outer threshold holds out of all rows.
+
+    Args:
+        text: the split.
+        lms: the models.
+        train: the training rows [lm].
+
+    Raises: InputError for a text that is no split, and for a split that the training rows do not allow.
     """
     kind, column, number = _parse(text)
     if kind == "leave-one-out":
@@ -154,8 +188,8 @@ def inner(text: str, lms: pd.DataFrame, train: Mask) -> Split:
     distinct = np.unique(seen)
     if len(distinct) < 2:
         raise InputError(
-            f"{text} needs two different values of '{column}' in its training rows to split them, "
-            f"and found {len(distinct)}"
+            f"{text} needs at least two different values of {column!r} in its training rows, found {len(distinct)}; "
+            f"choose another split"
         )
     wanted = np.quantile(seen, share, method="inverted_cdf")
     return threshold(lms, column, float(min(wanted, distinct[-2])), train)

@@ -1,11 +1,12 @@
-"""Which families to evaluate when only some can be: V-optimal subsets, by enumeration or by branch and bound.
+"""Chooses which families to evaluate if not all can be: V-optimal subsets, by enumeration or branch and bound.
 
     minimise tr(G (sum_f x_f G_f)^-1),   G_f = S_f' S_f,   G = sum_f G_f,   over x_f in {0, 1}, sum_f x_f n_f <= budget
 
-S: principal components of the models, n_f: models of family f. The criterion is, up to the noise, the summed variance
-of a linear prediction at all models: Ruan et al. 2024 (arXiv 2405.10938), eq. 9, which enumerates. It is convex in x,
-so that every gradient gives a lower bound: f(y) >= f(x) + f'(x) (y - x), least over the relaxed subsets by a fractional
-knapsack (Frank and Wolfe 1956). Branch and bound with it is exact where it ends, and says how far it is where not.
+S: principal components of the models, n_f: number of models of family f. Up to the noise, the criterion is the sum over
+all models of the variance of a linear prediction: Ruan et al. 2024 (arXiv 2405.10938), eq. 9, who enumerate subsets. It
+is convex in x, so every gradient gives a lower bound, f(y) >= f(x) + f'(x) (y - x), whose minimum over relaxed subsets
+is a fractional knapsack problem (Frank and Wolfe 1956). Branch and bound with this bound is exact if it finishes;
+otherwise it returns the bound that it has proved.
 """
 
 from __future__ import annotations
@@ -23,14 +24,21 @@ from csvjax.errors import InputError
 
 __all__ = ["Subset", "enumerate_subsets", "objective", "search_subset"]
 
-_MOST_SUBSETS = 5_000_000
+_MAX_SUBSETS = 5_000_000
 _CHUNK = 50_000
-_STEPS = 12  # of Frank and Wolfe in each node
-_CLOSE = 1e-9  # relative; a node that cannot be better than this is closed
+_STEPS = 12  # Frank-Wolfe steps in each node
+_CLOSE = 1e-9  # relative; a node that cannot improve by more than this is closed
 
 
 class Subset(NamedTuple):
-    """`families`: the chosen names. `objective`: its criterion; `bound`: none has a lower one. `models`: its size."""
+    """A subset of the families.
+
+    Attributes:
+        families: names of the chosen families.
+        objective: the criterion of this subset.
+        bound: no subset has a smaller criterion than this.
+        models: number of models in the subset.
+    """
 
     families: tuple[str, ...]
     objective: float
@@ -39,7 +47,7 @@ class Subset(NamedTuple):
 
     @property
     def proved(self) -> bool:
-        """Whether no better subset exists."""
+        """Whether it is proved that no better subset exists."""
         return self.objective <= self.bound * (1 + 1e-6)
 
 
@@ -49,7 +57,7 @@ class _Problem(NamedTuple):
     size: Int[np.ndarray, " family"]
     total: Float[np.ndarray, "component component"]
     budget: int
-    most: int
+    limit: int
 
 
 def objective(
@@ -67,20 +75,26 @@ def enumerate_subsets(
     components: Float[np.ndarray, "lm component"],
     family: Sequence[str] | Shaped[np.ndarray, " lm"],
     budget: int,
-    most_families: int | None = None,
+    max_families: int | None = None,
 ) -> Subset:
-    """The best of all subsets of up to `most_families` families with up to `budget` models.
+    """The best subset of at most `max_families` families with at most `budget` models, by enumeration.
 
-    Raises: InputError for more than five million subsets, and if none fits and determines a prediction.
+    Args:
+        components: principal components of the models [lm, component].
+        family: family of each model [lm].
+        budget: largest number of models in the subset.
+        max_families: largest number of families; None for any.
+
+    Raises: InputError for more than five million subsets, and if no subset within the budget determines a prediction.
     """
-    problem = _problem(components, family, budget, most_families)
+    problem = _problem(components, family, budget, max_families)
     order = range(len(problem.names))
-    every = chain.from_iterable(combinations(order, r) for r in range(1, problem.most + 1))
-    total = sum(comb(len(problem.names), r) for r in range(1, problem.most + 1))
-    if total > _MOST_SUBSETS:
+    every = chain.from_iterable(combinations(order, r) for r in range(1, problem.limit + 1))
+    total = sum(comb(len(problem.names), r) for r in range(1, problem.limit + 1))
+    if total > _MAX_SUBSETS:
         raise InputError(
-            f"expected at most {_MOST_SUBSETS} subsets to enumerate, found {total}; use search_subset, or allow fewer "
-            f"families"
+            f"expected at most {_MAX_SUBSETS} subsets to enumerate, found {total}; use search_subset, or "
+            f"allow fewer families"
         )
     best, value = np.zeros(len(problem.names)), np.inf
     while chunk := [subset for subset, _ in zip(every, range(_CHUNK), strict=False)]:
@@ -98,23 +112,23 @@ def search_subset(
     components: Float[np.ndarray, "lm component"],
     family: Sequence[str] | Shaped[np.ndarray, " lm"],
     budget: int,
-    most_families: int | None = None,
-    most_nodes: int = 20_000,
+    max_families: int | None = None,
+    max_nodes: int = 20_000,
 ) -> Subset:
-    """As `enumerate_subsets`, by branch and bound from a greedy subset that swaps have improved.
+    """As `enumerate_subsets`, by branch and bound that starts from a greedy subset improved by swaps.
 
-    With `most_nodes` looked at, the best subset so far is returned with the bound that was proved.
+    After `max_nodes` nodes the best subset so far is returned, with the bound that was proved.
 
-    Raises: InputError if no subset fits and determines a prediction.
+    Raises: InputError if no subset within the budget determines a prediction.
     """
-    problem = _problem(components, family, budget, most_families)
+    problem = _problem(components, family, budget, max_families)
     best = _improved(problem, _greedy(problem))
     value = _value(problem, best)
     ticket = count()
     nothing = np.full(len(problem.names), -1)  # 1 in, 0 out, -1 open
     bound, split = _bound(problem, nothing)
     heap = [(bound, next(ticket), nothing, split)]
-    for _ in range(most_nodes):
+    for _ in range(max_nodes):
         if not heap or heap[0][0] >= value * (1 - _CLOSE):
             break
         _, _, state, split = heapq.heappop(heap)
@@ -124,10 +138,10 @@ def search_subset(
             child = state.copy()
             child[split] = side
             used = problem.size @ (child == 1)
-            if used > budget or (child == 1).sum() > problem.most:
+            if used > budget or (child == 1).sum() > problem.limit:
                 continue
             child[(child == -1) & (problem.size > budget - used)] = 0
-            if (child == 1).sum() == problem.most:
+            if (child == 1).sum() == problem.limit:
                 child[child == -1] = 0
             here = (child == 1).astype(float)
             if (found := _value(problem, here)) < value:
@@ -135,22 +149,22 @@ def search_subset(
             bound, next_split = _bound(problem, child)
             if bound < value * (1 - _CLOSE) and next_split >= 0:
                 heapq.heappush(heap, (bound, next(ticket), child, next_split))
-    least = min(value, heap[0][0]) if heap else value
-    return _subset(problem, best, value, least)
+    bound = min(value, heap[0][0]) if heap else value
+    return _subset(problem, best, value, bound)
 
 
 def _problem(
-    components: np.ndarray, family: Sequence[str] | Shaped[np.ndarray, " lm"], budget: int, most_families: int | None
+    components: np.ndarray, family: Sequence[str] | Shaped[np.ndarray, " lm"], budget: int, max_families: int | None
 ) -> _Problem:
     names, member = np.unique(np.asarray(family, dtype=str), return_inverse=True)
     gram = np.stack([components[member == f].T @ components[member == f] for f in range(len(names))])
-    most = len(names) if most_families is None else min(most_families, len(names))
+    limit = len(names) if max_families is None else min(max_families, len(names))
     size = np.bincount(member)
-    return _Problem(tuple(names.tolist()), gram, size, gram.sum(axis=0), budget, most)
+    return _Problem(tuple(names.tolist()), gram, size, gram.sum(axis=0), budget, limit)
 
 
 def _values(problem: _Problem, x: Float[np.ndarray, "subset family"]) -> Float[np.ndarray, " subset"]:
-    """The criterion of every subset; infinite where there are fewer models than components or they are in a plane."""
+    """The criterion of each subset; infinite if its models do not span all components."""
     gram = np.tensordot(x, problem.gram, axes=1)
     width = gram.shape[-1]
     good = (x @ problem.size >= width) & (np.linalg.cond(gram) < 1e12)
@@ -167,9 +181,9 @@ def _value(problem: _Problem, x: Float[np.ndarray, " family"]) -> float:
 
 
 def _greedy(problem: _Problem) -> Float[np.ndarray, " family"]:
-    """Families one after another, the one with most gain for each model; the start is a little of everything."""
+    """Add families one by one, always the one with the largest gain per model."""
     x = np.zeros(len(problem.names))
-    while x.sum() < problem.most:
+    while x.sum() < problem.limit:
         gram = np.tensordot(x, problem.gram, axes=1) + 1e-3 * problem.total
         inverse = np.linalg.inv(gram)
         now = np.trace(inverse @ problem.total)
@@ -182,7 +196,7 @@ def _greedy(problem: _Problem) -> Float[np.ndarray, " family"]:
 
 
 def _improved(problem: _Problem, x: Float[np.ndarray, " family"]) -> Float[np.ndarray, " family"]:
-    """Add, drop or exchange one family while that helps."""
+    """Add, drop or exchange one family as long as this improves the criterion."""
     value = _value(problem, x)
     while True:
         moves = [x.copy() for _ in range(len(x))]
@@ -194,7 +208,7 @@ def _improved(problem: _Problem, x: Float[np.ndarray, " family"]) -> Float[np.nd
                 move[one], move[other] = 0, 1
                 moves.append(move)
         tried = np.array(moves)
-        tried = tried[(tried @ problem.size <= problem.budget) & (tried.sum(axis=1) <= problem.most)]
+        tried = tried[(tried @ problem.size <= problem.budget) & (tried.sum(axis=1) <= problem.limit)]
         values = _values(problem, tried)
         if not len(values) or values.min() >= value - abs(value if np.isfinite(value) else 0.0) * _CLOSE:
             return x
@@ -202,7 +216,7 @@ def _improved(problem: _Problem, x: Float[np.ndarray, " family"]) -> Float[np.nd
 
 
 def _bound(problem: _Problem, state: Int[np.ndarray, " family"]) -> tuple[float, int]:
-    """A lower bound over all subsets with this state, and the open family to decide next (-1: none is open)."""
+    """A lower bound for all subsets with this state, and the open family to decide next (-1 if none is open)."""
     fixed = (state == 1).astype(float)
     free = np.flatnonzero(state == -1)
     if not len(free):

@@ -1,4 +1,4 @@
-"""From a long table of predictions of held-out cells to one row of figures for each split, law and benchmark."""
+"""Computes metrics of held-out predictions: one row for each split, law and benchmark."""
 
 from __future__ import annotations
 
@@ -21,18 +21,25 @@ def _check(predictions: pd.DataFrame) -> None:
     missing = [c for c in [*KEY, "lm", *NUMBERS] if c not in predictions.columns]
     if missing:
         found = ", ".join(str(c) for c in predictions.columns)
-        raise InputError(f"a table of predictions needs the columns {', '.join(missing)}, and has only {found}")
+        raise InputError(
+            f"expected a table of predictions with the columns {', '.join(missing)}, found {found}; add them"
+        )
     if (predictions["benchmark"] == POOLED).any():
-        raise InputError(f"the name '{POOLED}' is kept for the rows over all benchmarks: rename that benchmark")
+        raise InputError(
+            f"a benchmark has the name {POOLED!r}, which is used for the mean of all benchmarks; rename it"
+        )
     repeated = predictions[predictions.duplicated([*KEY, "lm"])]
     if len(repeated):
         where = ", ".join(str(v) for v in repeated[[*KEY, "lm"]].iloc[0])
-        raise InputError(f"each model is predicted once for a split, law and benchmark, and ({where}) occurs twice")
+        raise InputError(
+            f"expected one prediction for each split, law, benchmark and model, found two for ({where}); remove one"
+        )
     gaps = predictions[predictions["observed"].notna() & predictions[NUMBERS].isna().any(axis=1)]
     if len(gaps):
         where = ", ".join(str(v) for v in gaps[[*KEY, "lm"]].iloc[0])
         raise InputError(
-            f"an observed cell needs a whole prediction, and {len(gaps)} of them have gaps, the first at ({where})"
+            f"expected complete predictions of observed scores, found {len(gaps)} with gaps, the first at ({where}); "
+            f"predict them again"
         )
 
 
@@ -51,7 +58,7 @@ def _row(cells: pd.DataFrame) -> dict[str, int | float]:
 
 
 def of_one_unit(cells: pd.DataFrame) -> pd.DataFrame:
-    """The cells whose unit is a fraction; all of them where they have one unit."""
+    """The cells whose scores are fractions, or all cells if they have the same unit."""
     if "unit" not in cells or cells["unit"].nunique() == 1:
         return cells
     return cells[cells["unit"] == FRACTION.word]
@@ -60,11 +67,17 @@ def of_one_unit(cells: pd.DataFrame) -> pd.DataFrame:
 def score_table(predictions: pd.DataFrame) -> pd.DataFrame:
     """Columns `split, law, benchmark, n, r2, mae, rmse, crps, coverage50, coverage80, coverage90, width90`.
 
-    One row for each split, law and benchmark over the cells of all its folds: R2 and RMSE of the predicted mean, MAE of
-    the median (the point that each of them rewards: Gneiting 2011, J. Am. Stat. Assoc. 106). Then one row with the
-    benchmark "all": R2, MAE, RMSE and CRPS are means over the benchmarks (R2 over those whose held-out scores differ),
-    coverage and width are those of all cells together, n is their sum. Where some scores are no fractions (column
-    `unit`), these means and the width are those of the fractions alone: points and Elo have no common mean.
+    There is one row for each split, law and benchmark, over the cells of all folds. R2 and RMSE are those of the
+    predicted mean, MAE that of the median, which are the best point predictions for these metrics (Gneiting 2011, J.
+    Am. Stat. Assoc. 106). A further row with the benchmark "all" has the means over benchmarks of R2 (if held-out
+    scores differ), MAE, RMSE and CRPS; coverage and width of all cells together; and the total n. If some scores are
+    no fractions (column `unit`), these means and the width are those of the fractions only, because points and Elo have
+    no common mean.
+
+    Args:
+        predictions: rows of `csvjax.prediction.summary` with the columns split and law.
+
+    Raises: InputError for missing columns, repeated or incomplete predictions, and a benchmark called "all".
     """
     _check(predictions)
     rows: list[dict[str, object]] = []
@@ -72,7 +85,7 @@ def score_table(predictions: pd.DataFrame) -> pd.DataFrame:
         found = {b: _row(c) for b, c in cells.groupby("benchmark", sort=False, observed=True)}
         alike = of_one_unit(cells)
         rows_alike = [found[b] for b in alike["benchmark"].unique()]
-        # The mean skips an R2 that is not defined.
+        # mean() skips an undefined R2
         means = pd.DataFrame(rows_alike, columns=METRICS)[["r2", "mae", "rmse", "crps"]].mean()
         found[POOLED] = _row(cells) | {str(name): float(value) for name, value in means.items()}
         found[POOLED]["width90"] = metrics.width(alike["observed"], alike["lower90"], alike["upper90"])

@@ -1,4 +1,4 @@
-"""The whole ladder in one folder: corpus, tokenizer, runs; each is kept, and a second call goes on where it was."""
+"""Builds a ladder in one folder: corpus, tokenizer and runs. A second call resumes an unfinished ladder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Progress", "in_processes", "load_corpus", "prepare", "train_all"]
 
 
 class Progress:
-    """What a long job says: `total` units of work named `label`, then how many are done. The base class is silent."""
+    """Reports the progress of a long job: its label and total work, then the work done. This class is silent."""
 
     def start(self, label: str, total: float) -> None: ...
 
@@ -40,14 +40,16 @@ def _write(path: Path, text: str) -> None:
 
 
 def prepare(recipe: Recipe, folder: Path, progress: Progress | None = None) -> None:
-    """Fetch the sources; write `recipe.json`, `corpus.json`, `tokenizer.json` and `streams.npz` (the last one last)."""
+    """Read the sources and write `recipe.json`, `corpus.json`, `tokenizer.json` and finally `streams.npz`.
+
+    Raises: InputError for a folder with a ladder of another recipe.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     described = json.dumps(recipe.to_json(), indent=1)
     known = folder / "recipe.json"
     if known.exists() and json.loads(known.read_text()) != json.loads(described):
         raise InputError(
-            f"{folder} holds a ladder of another recipe: expected the one in {known}; "
-            "choose an empty folder, or delete this one"
+            f"{folder} has a ladder with other settings, see {known}; choose an empty folder, or delete this one"
         )
     if (folder / "streams.npz").exists():
         return
@@ -85,14 +87,14 @@ def _train_one(recipe: Recipe, run: Run, folder: Path, tell: Callable[[float, st
 
 
 def train_all(recipe: Recipe, folder: Path, jobs: int, progress: Progress | None = None) -> None:
-    """Train every run of the recipe, `jobs` at a time."""
+    """Train all runs of the recipe, with `jobs` processes."""
     progress = progress or Progress()
     progress.start("training the ladder", sum(recipe.flops(run, recipe.steps) / 6 for run in recipe.runs))
     in_processes(_train_one, [(recipe, run, folder) for run in recipe.runs], jobs, progress)
 
 
 class _Teller:
-    """`Progress.advance` of another process."""
+    """`Progress.advance` from another process."""
 
     def __init__(self, said: queue.Queue):
         self.said = said
@@ -102,17 +104,17 @@ class _Teller:
 
 
 def in_processes(work: Callable[..., None], arguments: Sequence[tuple], jobs: int, progress: Progress) -> None:
-    """Call `work(*a, tell)` for each `a` of `arguments`, `jobs` at a time, each in a process with one thread.
+    """Call `work(*a, tell)` for each `a` of `arguments`, with `jobs` processes of one thread each.
 
-    `tell(amount, note)` advances `progress`. With one job all happens in this process. Small matrices gain little from
-    a second thread: two processes of one thread train 1.1 to 1.4 times as fast as one process of two.
+    `tell(amount, note)` advances `progress`. One job runs in this process. Small matrices gain little from a second
+    thread: two processes with one thread train 1.1 to 1.4 times as fast as one process with two.
     """
     if jobs == 1:
         for a in arguments:
             work(*a, progress.advance)
         return
     context = multiprocessing.get_context("spawn")
-    os.environ["NPROC"] = "1"  # read by XLA when a worker starts: the size of its thread pool
+    os.environ["NPROC"] = "1"  # number of threads, which XLA reads when a worker starts
     with context.Manager() as manager, ProcessPoolExecutor(jobs, context, _start_worker) as pool:
         others = set(multiprocessing.active_children())
         said = manager.Queue()
@@ -125,21 +127,21 @@ def in_processes(work: Callable[..., None], arguments: Sequence[tuple], jobs: in
                     for future in [f for f in waiting if f.done()]:
                         future.result()
                         waiting.remove(future)
-        except BaseException:  # an interruption too; what has been saved is gone on with
+        except BaseException:  # also after an interruption; saved work is used by the next call
             pool.shutdown(wait=False, cancel_futures=True)
             _stop(set(multiprocessing.active_children()) - others)
             raise
 
 
 class _Stopped(BaseException):
-    """A worker was asked to end; raised wherever it is, so that files on their way are taken back."""
+    """Raised in a worker that must end, so that unfinished files are removed."""
 
 
 def _start_worker() -> None:
     def stop(number: int, frame: object) -> None:
         raise _Stopped
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal: the parent decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the parent handles it
     signal.signal(signal.SIGTERM, stop)
 
 
@@ -147,11 +149,11 @@ def _until_stopped(work: Callable[..., None], *arguments: Any) -> None:
     try:
         work(*arguments)
     except _Stopped:
-        os._exit(1)  # no next piece of work
+        os._exit(1)  # do not start more work
 
 
 def _stop(workers: Iterable[multiprocessing.process.BaseProcess], patience: float = 5.0) -> None:
-    """End processes: at their next step in Python, or, where they compile for longer than `patience` seconds, then."""
+    """End processes at their next step in Python; kill those that do not end within `patience` seconds."""
     for worker in workers:
         worker.terminate()
     for worker in workers:

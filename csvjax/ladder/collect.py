@@ -1,4 +1,4 @@
-"""Scores and losses of every checkpoint of a ladder, kept one file each, and the dataset that they make together."""
+"""Scores all checkpoints of a ladder, saves a file for each, and collects them in a dataset."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["collect", "lm_name", "score_all"]
 
 @dataclass(frozen=True, eq=False)
 class _Material:
-    """What every model of a ladder is scored on. `key` changes with anything that a score or a loss depends on."""
+    """The tasks and the text for all models of a ladder. `key` depends on everything that changes scores or losses."""
 
     tasks: tuple[Task, ...]
     text: EncodedText
@@ -74,7 +74,7 @@ def _score_run(
     key: str,
     tell: Callable[[float, str], None],
 ) -> None:
-    """Score the checkpoints `steps` of a run, the smallest unit of work of a process: they share their compilation."""
+    """Score the checkpoints `steps` of one run in one process, because they share compiled code."""
     for step in steps:
         model = load_decoder(recipe, run, checkpoint_path(folder, run, step))
         scores = score_tasks(model, encoded)
@@ -94,7 +94,7 @@ def _work(recipe: Recipe, run: Run) -> float:
 
 
 def score_all(recipe: Recipe, folder: Path, jobs: int, progress: Progress | None = None) -> None:
-    """Score every checkpoint that `folder` has and that has no result yet, `jobs` runs at a time."""
+    """Score all checkpoints in `folder` that have no result yet, with `jobs` processes."""
     material = _material(recipe, folder)
     missing = {
         run: [
@@ -118,16 +118,17 @@ def score_all(recipe: Recipe, folder: Path, jobs: int, progress: Progress | None
 def collect(recipe: Recipe, folder: Path) -> Dataset:
     """The ladder as a dataset: one language model for each checkpoint of the recipe.
 
-    `lms` has the columns family (the mixture), size, run, step, params, tokens = step * tokens of a step, and flops.
-    Raises InputError if a checkpoint has no result, or one on other tasks or text than those of now.
+    `lms` has the columns family (the mixture), size, run, step, params, tokens (step * tokens per step) and flops.
+
+    Raises: InputError if a checkpoint has no result, or a result on other tasks or text.
     """
     material = _material(recipe, folder)
     models = {lm_name(run, step): (run, step) for run in recipe.runs for step in recipe.checkpoints}
     absent = [lm for lm in models if not _is_done(_result(folder, lm), material.key)]
     if absent:
         raise InputError(
-            f"expected results of {len(models)} checkpoints in {folder / 'results'}, found none that is up to date for "
-            f"{some(absent)}; train the ladder to its end and score it"
+            f"expected results of {len(models)} checkpoints in {folder / 'results'}, found no current one for "
+            f"{some(absent)}; run csvjax ladder to its end"
         )
     results = []
     for lm in models:

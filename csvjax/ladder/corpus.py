@@ -1,4 +1,4 @@
-"""The ladder's corpus: documents by domain, split into training, validation and task text that share no 50 bytes."""
+"""The corpus of the ladder: training, validation and task text by domain, which share no 50 bytes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Three disjoint sets of documents."""
+    """Documents for training, for validation (losses) and for tasks, which share no text."""
 
     train: tuple[Document, ...]
     validation: tuple[Document, ...]
@@ -39,23 +39,23 @@ class Corpus:
 
 
 def _split_of(name: str) -> str:
-    """A document's side, by a hash of its name: 8 % validation, 12 % tasks, the rest training."""
+    """The set of a document, by a hash of its name: 8 % validation, 12 % tasks, the rest training."""
     share = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") / 2**32
     return "validation" if share < 0.08 else "tasks" if share < 0.20 else "train"
 
 
 def _excerpt(text: str, size: int) -> str:
-    """About `size` bytes from a fifth into the text, beginning and ending at a line."""
+    """About `size` characters from one fifth of the text on, in whole lines."""
     start = text.find("\n", len(text) // 5) + 1
     end = text.find("\n", start + size)
     return text[start : end + 1 if end > 0 else None].lstrip("\n")
 
 
 def build(origin: Sequence[sources.Source], folder: Path, excerpts: int, excerpt_bytes: int, largest: int) -> Corpus:
-    """Read the sources, drop repeated paragraphs, split, and cut from the training text what the held-out text has.
+    """Read the sources, drop repeated paragraphs, split, and remove held-out text from the training text.
 
-    Per domain: `excerpts` validation documents of about `excerpt_bytes` characters each, and whole training documents
-    until they have `largest` characters.
+    Each domain has `excerpts` validation documents of about `excerpt_bytes` characters, and whole training documents up
+    to `largest` characters in total.
     """
     train: list[Document] = []
     validation: list[Document] = []
@@ -77,7 +77,9 @@ def build(origin: Sequence[sources.Source], folder: Path, excerpts: int, excerpt
             if used < largest:
                 train.append(document)
                 used += len(document.text)
-    count = max(1, excerpts * excerpt_bytes // 1600)  # a generated document has about 800 bytes, in smaller tokens
+    count = max(
+        1, excerpts * excerpt_bytes // 1600
+    )  # a generated document has about 800 bytes, but more tokens for each byte
     validation += [Document(SYNTHETIC, f"generated/{i}", synthetic.document(i)) for i in range(count)]
     made = largest // 800
     train += [Document(SYNTHETIC, f"generated/{i}", synthetic.document(i)) for i in range(count, count + made)]
@@ -85,15 +87,15 @@ def build(origin: Sequence[sources.Source], folder: Path, excerpts: int, excerpt
 
 
 def _without(train: list[Document], held_out: list[Document]) -> list[Document]:
-    # Generated lines are made to differ in what matters (reserved sums); 50 equal bytes there are chance, not leakage,
-    # but they go all the same, so that one rule holds for the whole corpus.
+    # Generated lines differ where it matters (reserved sums), so 50 equal bytes are chance, not leakage. They are
+    # removed anyway, so that one rule holds for the whole corpus.
     hashes = np.unique(np.concatenate([overlap.window_hashes(d.text) for d in held_out]))
     cleaned = (Document(d.domain, d.name, overlap.remove_overlap(d.text, hashes)) for d in train)
     return [d for d in cleaned if len(d.text) >= 200]
 
 
 def train_tokenizer(corpus: Corpus, vocabulary: int, sample: int = 1_500_000) -> Tokenizer:
-    """Byte-level BPE over the same number of bytes of each domain; every digit is a token of its own."""
+    """Train byte-level BPE on the same number of bytes of each domain; every digit is a token."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
@@ -117,7 +119,7 @@ def train_tokenizer(corpus: Corpus, vocabulary: int, sample: int = 1_500_000) ->
 
 
 def token_streams(corpus: Corpus, tokenizer: Tokenizer) -> dict[str, np.ndarray]:
-    """Training tokens of each domain, uint16 [tokens]: end-of-text and a document, in a fixed shuffled order."""
+    """Training tokens of each domain, uint16 [token]: documents in a fixed random order, each after an end-of-text."""
     end = tokenizer.token_to_id(END_OF_TEXT)
     streams = {}
     for domain in corpus.domains:

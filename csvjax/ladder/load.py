@@ -1,4 +1,4 @@
-"""The ladder that comes with csvjax: language models that the project trained itself, their losses and their scores."""
+"""Loads the ladder that comes with csvjax: losses and scores of language models that the project trained."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _COLUMNS = [*_TEXT, "step", "params", "tokens", "flops"]
 
 
 def load_ladder(folder: str | os.PathLike[str] | None = None) -> Dataset:
-    """The ladder of the package, or the one that `save_ladder` wrote to `folder`.
+    """Load the ladder of the package, or the one that `save_ladder` wrote to `folder`.
 
     `lms` has the columns family (the mixture), size, run (str), step (int), params, tokens and flops (float).
 
-    Raises: InputError if a file is absent or damaged, or if the files are about different models.
+    Raises: InputError if a file is missing or damaged, or if the files have different models.
     """
     place = _PACKAGED if folder is None else Path(folder)
     for name in FILES:
         if not (place / name).is_file():
             remedy = "install csvjax again" if folder is None else "write the ladder with save_ladder"
-            raise InputError(f"expected the ladder's files in {place}, found no {name}; {remedy}")
+            raise InputError(f"expected the files of a ladder in {place}, found no {name}; {remedy}")
     dataset = load_dataset(place)
     raw = read_raw(place / LMS)
     lms = dataset.lms.assign(**{name: raw.text(name) for name in _TEXT}, step=raw.numbers("step"))
@@ -45,9 +45,9 @@ def load_ladder(folder: str | os.PathLike[str] | None = None) -> Dataset:
 def save_ladder(
     dataset: Dataset, folder: str | os.PathLike[str], dtype: Literal["float16", "float32", "float64"] = "float16"
 ) -> None:
-    """Write for `load_ladder` what `save_dataset` writes, of the columns of a ladder only.
+    """Save a ladder for `load_ladder`, as `save_dataset` does, with the columns of a ladder only.
 
-    Raises: InputError for a dataset without scores, losses, or one of the columns of a ladder.
+    Raises: InputError for a dataset without scores, losses, or a column of a ladder.
     """
     for column in _COLUMNS:
         if column not in dataset.lms.columns:

@@ -1,4 +1,4 @@
-"""Text that two corpora share: every 50-byte window of one, looked for in the other by rolling hashes."""
+"""Finds text that two corpora share, by rolling hashes of all windows of 50 bytes."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def window_hashes(text: str, window: int = WINDOW) -> np.ndarray:
 
 
 def remove_overlap(text: str, held_out: np.ndarray, window: int = WINDOW) -> str:
-    """`text` without the lines that touch a window whose hash is in `held_out` (sorted).
+    """The text without lines that touch a window whose hash is in `held_out`, which is sorted.
 
-    Cutting brings new neighbours together, so the search repeats until nothing is found.
+    Removing lines creates new windows, so the search is repeated until nothing is found.
     """
     while True:
         hashes = window_hashes(text, window)
@@ -49,7 +49,7 @@ def remove_overlap(text: str, held_out: np.ndarray, window: int = WINDOW) -> str
 
 
 def drop_repeats(texts: Iterable[str]) -> list[str]:
-    """Each text without the paragraphs (50 characters or longer) that an earlier text, or itself, already had."""
+    """Each text without repeated paragraphs of at least 50 characters, which it or an earlier text already has."""
     seen: set[int] = set()
     kept = []
     for text in texts:

@@ -1,4 +1,4 @@
-"""What a ladder is: its text, its mixtures, its sizes and its schedule, as one frozen configuration."""
+"""The configuration of a ladder: its text, mixtures, sizes and training schedule."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["FULL", "QUICK", "Recipe", "Run"]
 
 @dataclass(frozen=True)
 class Run:
-    """One training run: a mixture at a size. Its checkpoints are language models named `mixture-size-step`."""
+    """One training run: a mixture and a size. Its checkpoints are language models named `mixture-size-step`."""
 
     mixture: str
     size: str
@@ -25,7 +25,25 @@ class Run:
 
 @dataclass(frozen=True)
 class Recipe:
-    """`mixtures`: share of sequences per domain. `sizes`: (width, layers, heads). `checkpoints`: the steps kept."""
+    """A ladder of language models.
+
+    Attributes:
+        sources: where the text comes from.
+        mixtures: share of sequences of each domain, by mixture.
+        sizes: width, layers and heads, by size.
+        checkpoints: steps at which models are saved.
+        batch: sequences in a batch.
+        context: tokens in a sequence.
+        vocabulary: number of tokens.
+        learning_rate: peak learning rate of the smallest width.
+        warmup: steps of warm-up.
+        items: items of each task.
+        train_bytes: training text of each domain, in bytes.
+        excerpts: validation documents of each domain.
+        excerpt_bytes: size of a validation document, in bytes.
+        seed: seed of all random numbers.
+        save_every: steps between saved states for resuming.
+    """
 
     sources: tuple[Source, ...]
     mixtures: dict[str, dict[str, float]]
@@ -53,7 +71,7 @@ class Recipe:
 
     @property
     def runs(self) -> tuple[Run, ...]:
-        """Smallest models first, so that a first look at the whole ladder comes early."""
+        """All runs, the smallest models first, so that results for the whole ladder come early."""
         return tuple(Run(m, s) for s in self.sizes for m in self.mixtures)
 
     def decoder(self, run: Run) -> DecoderConfig:
@@ -61,7 +79,7 @@ class Recipe:
         return DecoderConfig(self.vocabulary, width, layers, heads, self.context)
 
     def flops(self, run: Run, step: int) -> float:
-        """6 (N + V d) D: three times two operations for each token and weight, those of the tied head included."""
+        """Training compute in FLOP: 6 (N + V d) D, or 6 operations for each token and weight, with the tied head."""
         config = self.decoder(run)
         return 6.0 * (config.params + config.vocabulary * config.width) * step * self.tokens_per_step
 
@@ -70,7 +88,7 @@ class Recipe:
 
 
 def _blend(domains: tuple[str, ...], *major: str, share: float = 0.84) -> dict[str, float]:
-    """`share` of the text divided between the major domains, the rest between the others."""
+    """A mixture in which the major domains have `share` of the text in equal parts, and the others have the rest."""
     minor = [d for d in domains if d not in major]
     return {d: share / len(major) if d in major else (1 - share) / len(minor) for d in domains}
 
@@ -78,7 +96,7 @@ def _blend(domains: tuple[str, ...], *major: str, share: float = 0.84) -> dict[s
 _FIVE = ("english", "code", "docs", "german", "synthetic")
 _THREE = ("code", "docs", "synthetic")
 
-# Each domain is major in two of the six mixtures, so that leaving one mixture out leaves no ability unseen.
+# Each domain is major in two of the six mixtures, so that every ability is seen if one mixture is left out.
 FULL = Recipe(
     sources=DEBIAN,
     mixtures={

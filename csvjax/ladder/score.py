@@ -1,4 +1,4 @@
-"""Accuracy of a language model on the ladder's tasks: the choice of the highest summed log-likelihood wins."""
+"""Accuracy of a language model on the tasks of the ladder; it answers with the most likely choice."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from csvjax.losses.nll import LanguageModel, blocked_nll
 
 __all__ = ["EncodedTasks", "encode_tasks", "score_tasks"]
 
-TOKENS = 4096  # tokens of a batch: enough to keep the matrix products busy, few enough for the caches
+TOKENS = 4096  # tokens in a batch: enough for efficient products, few enough for the caches
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """Batches of one shape. Row r of batch i predicts `target[i, r, p]` from the state at `position[i, r, p]`."""
+    """Batches of the same shape. Row r of batch i predicts `target[i, r, p]` from the state at `position[i, r, p]`."""
 
     tokens: Int[np.ndarray, "batch row token"]
     position: Int[np.ndarray, "batch row point"]
@@ -35,7 +35,7 @@ class Bucket:
 
 @dataclass(frozen=True)
 class EncodedTasks:
-    """All choices of all items, encoded once for every model. `first[i]` is item i's first choice."""
+    """All choices of all items, encoded once for all models. `first[i]` is the first choice of item i."""
 
     names: tuple[str, ...]
     task: Int[np.ndarray, " item"]
@@ -49,10 +49,11 @@ Row = tuple[list[int], list[tuple[int, int, int]]]  # input tokens; (position, t
 
 
 def encode_tasks(tasks: Sequence[Task], tokenizer: Tokenizer, context: int) -> EncodedTasks:
-    """End-of-text, context and choice of every item as tokens; at most `context` of them, the context's first ones go.
+    """Encode end-of-text, context and choice of every item; the start of a long context is cut to `context` tokens.
 
-    Choices that differ in their last token only share one row, as the last token is never read.
-    Raises InputError where a choice alone is too long.
+    Choices that differ only in their last token share one row, because the last token is not an input.
+
+    Raises: InputError for a choice that is too long.
     """
     end = tokenizer.encode(END_OF_TEXT).ids[0]
     rows: dict[tuple[int, ...], Row] = {}
@@ -63,12 +64,13 @@ def encode_tasks(tasks: Sequence[Task], tokenizer: Tokenizer, context: int) -> E
     for (t, item), head in zip(items, before, strict=True):
         first.append(choice)
         endings = [next(after).ids for _ in item.choices]
-        room = context - max(map(len, endings))
-        if room < 0:
+        left = context - max(map(len, endings))
+        if left < 0:
             raise InputError(
-                f"expected choices of at most {context} tokens in task {tasks[t].name}, found {max(map(len, endings))}"
+                f"expected choices of at most {context} tokens in task {tasks[t].name}, found "
+                f"{max(map(len, endings))}; shorten them"
             )
-        start = [end, *head.ids[max(0, len(head.ids) - room) :]]
+        start = [end, *head.ids[max(0, len(head.ids) - left) :]]
         for ending in endings:
             inputs = start + ending[:-1]
             _, points = rows.setdefault(tuple(inputs), (inputs, []))
@@ -85,9 +87,9 @@ def encode_tasks(tasks: Sequence[Task], tokenizer: Tokenizer, context: int) -> E
 
 
 def _buckets(rows: Sequence[Row]) -> Iterator[Bucket]:
-    """Rows with few points (8 at most) or many, and of nearly one length; each shape compiles once.
+    """Group rows with few points (at most 8) or many, and with similar lengths; each shape is compiled once.
 
-    What fills less than two batches joins the next longer rows.
+    Rows that fill less than two batches join the next longer rows.
     """
     for few in (True, False):
         shapes: dict[int, list[Row]] = {}
@@ -124,7 +126,7 @@ def _points(graph: nnx.GraphDef, params: nnx.State, tokens: Array, position: Arr
 
 
 def score_tasks(model: LanguageModel, tasks: EncodedTasks) -> dict[str, float]:
-    """Accuracy on each task, in [0, 1]: the share of items whose answer has the lowest loss of all choices."""
+    """Accuracy on each task: the share of items whose right choice has the lowest loss."""
     loss = np.zeros(tasks.choices)
     graph, params = nnx.split(model)
     for bucket in tasks.buckets:

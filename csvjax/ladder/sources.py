@@ -1,4 +1,4 @@
-"""Where the ladder's text comes from: packages that a fresh machine can install, and how each is read as plain text."""
+"""The sources of the text of the ladder: packages that can be installed, and how they are read as plain text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["DEBIAN", "STDLIB", "Source", "fetch", "read"]
 
 @dataclass(frozen=True)
 class Source:
-    """A package of text: `pattern` globs its files below `root`, `reader` turns one file's text into plain text."""
+    """A package with text. `pattern` matches its files below `root`; `reader` turns a file into plain text."""
 
     domain: str
     package: str
@@ -27,10 +27,10 @@ class Source:
     reader: str
     licence: str
     root: str = "debian"
-    largest_file: int = 400_000  # bytes; longer files are change logs, character tables and the like
+    largest_file: int = 400_000  # bytes; larger files are change logs or character tables, for example
 
 
-# Debian 12. The licences are those of the package's copyright file.
+# Packages of Debian 12, with the licences in their copyright files.
 DEBIAN = (
     Source("english", "anarchism", "usr/share/doc/anarchism/html/*.html", "html", "GPL-2"),
     Source("code", "libpython3.11-stdlib", "usr/lib/python3.11/**/*.py", "plain", "PSF-2.0"),
@@ -39,7 +39,7 @@ DEBIAN = (
     Source("german", "manpages-de", "usr/share/man/de/man*/*.gz", "roff", "GPL-3+"),
 )
 
-# What the running interpreter carries: enough for a ladder of minutes, with no download at all.
+# Text that comes with Python, which is enough for a small ladder without any download.
 STDLIB = (
     Source("code", "python", "[a-z]*.py", "plain", "PSF-2.0", root="stdlib"),
     Source("docs", "python", "pydoc_data/topics.py", "topics", "PSF-2.0", root="stdlib", largest_file=2_000_000),
@@ -47,15 +47,18 @@ STDLIB = (
 
 
 def fetch(sources: tuple[Source, ...], folder: Path) -> None:
-    """Download and unpack the Debian packages that `sources` name into `folder`; what is there already is kept."""
+    """Download and unpack the Debian packages of `sources` into `folder`, except those that it already has.
+
+    Raises: InputError if this is not Debian or if the download fails.
+    """
     packages = sorted({s.package for s in sources if s.root == "debian"})
     missing = [p for p in packages if not (folder / p).exists()]
     if not missing:
         return
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         raise InputError(
-            f"the full ladder reads the Debian packages {', '.join(missing)} and found no apt-get on this machine: "
-            "run it on Debian 12, or use --quick, which needs no download"
+            f"the full ladder needs the Debian packages {', '.join(missing)}, found no apt-get on this machine; run it "
+            "on Debian 12, or use --quick, which needs no download"
         )
     downloads = folder / "downloads"
     downloads.mkdir(parents=True, exist_ok=True)
@@ -63,18 +66,18 @@ def fetch(sources: tuple[Source, ...], folder: Path) -> None:
     if got.returncode:
         last = (got.stderr.strip().splitlines() or ["no message"])[-1]
         raise InputError(
-            f"apt-get download {' '.join(missing)} failed ({last}): "
-            "run `apt-get update`, and check that this is Debian 12"
+            f"apt-get download {' '.join(missing)} failed ({last}); "
+            "run apt-get update, and check that this is Debian 12"
         )
     for package in missing:
         archive = sorted(downloads.glob(f"{package}_*.deb"))[-1]
         unpacked = folder / f"{package}.part"
         subprocess.run(["dpkg-deb", "-x", str(archive), str(unpacked)], check=True)
-        unpacked.rename(folder / package)  # only a whole package carries its name
+        unpacked.rename(folder / package)  # only a complete package gets its final name
 
 
 class _Prose(html.parser.HTMLParser):
-    """The running text of an HTML page: paragraphs and headings, one to a block."""
+    """The text of an HTML page, with a block for each paragraph and heading."""
 
     block = frozenset({"p", "h1", "h2", "h3", "h4", "h5", "li", "br", "div", "td", "blockquote"})
     silent = frozenset({"script", "style", "head", "nav"})
@@ -107,7 +110,7 @@ def _html(text: str) -> str:
 
 
 def _roff(text: str) -> str:
-    """Manual page source without its markup: macros, font changes and escapes go, their words stay."""
+    """The source of a manual page without macros, font changes and escapes."""
     lines = []
     for line in text.splitlines():
         if line.startswith(('.\\"', "'\\\"", ".TH", ".ie", ".el", ".if", ".de", ".nr", ".ds", ".so")):
@@ -125,7 +128,7 @@ def _roff(text: str) -> str:
 
 
 def _topics(text: str) -> str:
-    """The texts of the interpreter's help topics, out of the module that holds them as one dictionary."""
+    """The help topics of Python, from the module that has them in a dictionary."""
     names: dict[str, dict[str, str]] = {}
     exec(compile(text, "topics", "exec"), names)
     return "\f".join(names["topics"].values())
@@ -135,7 +138,7 @@ READERS: dict[str, Callable[[str], str]] = {"plain": str, "html": _html, "roff":
 
 
 def read(source: Source, folder: Path) -> Iterator[tuple[str, str]]:
-    """(name, plain text) of every document of a source, in the order of their names. A form feed divides documents."""
+    """Name and plain text of every document of a source, in the order of the names. A form feed separates documents."""
     root = folder / source.package if source.root == "debian" else Path(sysconfig.get_paths()["stdlib"])
     for path in sorted(root.glob(source.pattern)):
         if path.is_symlink() or not path.is_file() or "site-packages" in path.parts:

@@ -1,4 +1,4 @@
-"""Generated text: sums, counting and copying, one line each, as a domain of its own and as the stuff of tasks."""
+"""Generates lines of text with sums, counting and copying, for a domain of its own and for tasks."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def reserved(a: int, b: int) -> bool:
-    """Whether the sum a + b is kept for tasks and never trained on: a tenth of all pairs, b + a together with a + b."""
+    """Whether the sum a + b is only for tasks and never in training: a tenth of all pairs, in both orders."""
     low, high = sorted((a, b))
-    # The quotient by 10 mixes the digits: both factors end in 9, so the remainder alone would be that of 9 (a + b).
+    # The division by 10 mixes the digits: both factors end in 9, so the last digit would be that of 9 (a + b).
     return (low * 7919 + high * 104729) // 10 % 10 == 3
 
 
 def sum_operands(rng: np.random.Generator, digits: int, held_out: bool) -> tuple[int, int]:
-    """Two numbers of `digits` digits whose pair is reserved for tasks, or is not."""
+    """Two numbers with `digits` digits, whose pair is reserved for tasks if `held_out`."""
     while True:
         a, b = (int(x) for x in rng.integers(10 ** (digits - 1), 10**digits, 2))
         if reserved(a, b) == held_out:
@@ -25,7 +25,7 @@ def sum_operands(rng: np.random.Generator, digits: int, held_out: bool) -> tuple
 
 
 def count_steps(rng: np.random.Generator) -> list[int]:
-    """Five numbers in equal steps, up or down."""
+    """Five numbers with equal steps, up or down."""
     step = int(rng.choice([1, 1, 2, 3, 5, 10])) * int(rng.choice([1, 1, -1]))
     start = int(rng.integers(0, 100)) + (50 if step < 0 else 0)
     return [start + step * i for i in range(5)]
@@ -48,6 +48,6 @@ def _line(rng: np.random.Generator) -> str:
 
 
 def document(seed: int, lines: int = 40) -> str:
-    """A text of `lines` generated lines; the seed is its name."""
+    """A document of generated lines."""
     rng = np.random.default_rng(seed)
     return "\n".join(_line(rng) for _ in range(lines)) + "\n"

@@ -1,4 +1,4 @@
-"""Benchmarks of the ladder: multiple-choice items from held-out documents, or generated with held-out operands."""
+"""The benchmarks of the ladder: multiple-choice items from held-out documents, or with held-out operands."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Item", "Task", "make_tasks"]
 
 @dataclass(frozen=True)
 class Item:
-    """`choices[answer]` is the right continuation of `context`; the cut lies where the tokenizer would cut as well."""
+    """An item. `choices[answer]` continues `context`; the tokenizer cuts between them."""
 
     context: str
     choices: tuple[str, ...]
@@ -29,7 +29,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Task:
-    """A benchmark; `floor` is the score of guessing, one over the number of choices."""
+    """A benchmark; `floor` is the score of random guessing, 1 / number of choices."""
 
     name: str
     floor: float
@@ -47,10 +47,10 @@ Questions = Iterator[_Question]
 
 
 def make_tasks(corpus: Corpus, recipe: Recipe) -> tuple[Task, ...]:
-    """The tasks that the corpus' domains allow, `recipe.items` items each, or as many as the held-out text yields.
+    """The tasks for the domains of the corpus, with `recipe.items` items, or fewer if the held-out text is short.
 
-    Each task draws from a generator seeded with its name, so that a task does not depend on which others exist. The
-    right choice stands at each position equally often. A context has at most 3/4 `recipe.context` bytes.
+    The generator of a task is seeded with its name, so that tasks do not depend on each other. The right choice is at
+    each position equally often. A context has at most 3/4 `recipe.context` bytes.
     """
     tasks = []
     for name, questions in _kinds(corpus, recipe.context * 3 // 4).items():
@@ -60,17 +60,17 @@ def make_tasks(corpus: Corpus, recipe: Recipe) -> tuple[Task, ...]:
     return tuple(tasks)
 
 
-def _kinds(corpus: Corpus, room: int) -> dict[str, Callable[[np.random.Generator], Questions]]:
-    """The generator of questions of each task that the corpus has text for; `room` is the longest context in bytes."""
+def _kinds(corpus: Corpus, limit: int) -> dict[str, Callable[[np.random.Generator], Questions]]:
+    """The generator of questions for each task of the corpus; contexts have at most `limit` bytes."""
     texts = {d: [x.text for x in corpus.tasks if x.domain == d] for d in corpus.domains if d != SYNTHETIC}
     train = {d: [x.text for x in corpus.train if x.domain == d] for d in texts}
     kinds: dict[str, Callable[[np.random.Generator], Questions]]
-    kinds = {f"cloze_{d}": partial(_cloze, texts[d], train[d], room) for d in texts}
+    kinds = {f"cloze_{d}": partial(_cloze, texts[d], train[d], limit) for d in texts}
     if "code" in texts:
-        kinds |= {"bracket": partial(_bracket, texts["code"], room), "indent": partial(_indent, texts["code"], room)}
+        kinds |= {"bracket": partial(_bracket, texts["code"], limit), "indent": partial(_indent, texts["code"], limit)}
     if "english" in texts:
         kinds["agreement"] = _agreement
-    kinds |= {f"word_order_{d}": partial(_word_order, texts[d], room) for d in texts if d in ("english", "german")}
+    kinds |= {f"word_order_{d}": partial(_word_order, texts[d], limit) for d in texts if d in ("english", "german")}
     if SYNTHETIC in corpus.domains:
         kinds |= {"sum_2digit": partial(_sum, 2), "sum_3digit": partial(_sum, 3)}
         kinds |= {"count": _count, "copy": _copy}
@@ -78,7 +78,7 @@ def _kinds(corpus: Corpus, room: int) -> dict[str, Callable[[np.random.Generator
 
 
 def _items(questions: Questions, count: int) -> tuple[Item, ...]:
-    """The first `count` different questions, the right choice at position 0, 1, 2, ... in turn."""
+    """The first `count` different questions, with the right choice at position 0, 1, 2, ... in turn."""
     items: dict[tuple[str, str], Item] = {}
     for q in questions:
         if (q.context, q.right) in items:
@@ -95,30 +95,30 @@ def _pick(rng: np.random.Generator, options: Sequence[str], count: int) -> tuple
 
 
 def _balanced(groups: dict[str, list[_Question]], rng: np.random.Generator) -> Questions:
-    """Questions of each group in turn, so that guessing the commonest group does not pay."""
+    """Questions from each group in turn, so that guessing the most common group does not help."""
     shuffled = [[groups[g][i] for i in rng.permutation(len(groups[g]))] for g in sorted(groups)]
     for turn in range(max(map(len, shuffled), default=0)):
         yield from (group[turn] for group in shuffled if turn < len(group))
 
 
 def _worded(text: str) -> bool:
-    """Half letters at least, no tab or backslash: no table, ruler, test vector or markup."""
+    """Whether a text is words: more than half letters, no tab or backslash, so no table or markup."""
     return not {"\t", "\\"} & set(text) and sum(c.isalpha() for c in text) > 0.5 * len(text)
 
 
 def _word_cost(texts: Iterable[str]) -> Callable[[str], float]:
-    """-log of a passage's probability if words were drawn one by one with the frequencies they have in `texts`."""
+    """A function: -log of the probability of a passage whose words are drawn with their frequencies in `texts`."""
     counts = Counter(word for text in texts for word in text.split())
     total = np.log(counts.total() + len(counts))
     return lambda passage: float(sum(total - np.log(counts[word] + 1) for word in passage.split()))
 
 
 def _cloze(
-    texts: Sequence[str], train: Sequence[str], room: int, rng: np.random.Generator, tries: int = 20_000
+    texts: Sequence[str], train: Sequence[str], limit: int, rng: np.random.Generator, tries: int = 20_000
 ) -> Questions:
-    """The 14 to 20 bytes that follow a context, among passages from elsewhere of as many bytes and as common words.
+    """Choose the 14 to 20 bytes after a context, among other passages of the same length with equally common words.
 
-    Words as common, because else the sum of a passage's losses says more about its words than about its place.
+    With other words, the sum of the losses of a passage would say more about its words than about its context.
     """
     cost = _word_cost(train)
     space = re.compile(r"\s")
@@ -132,9 +132,9 @@ def _cloze(
             continue
         passage = text[start : end.start()]
         if any(text[i].isspace() for i in (start - 1, start + 1, end.start() - 1)) or "\n" in passage:
-            continue  # the tokenizer would not cut there
-        context = text[max(0, start - room) : start].split(maxsplit=1)[-1]
-        if _worded(passage) and _worded(context) and len(context.encode()) > room // 2:
+            continue  # the tokenizer does not cut here
+        context = text[max(0, start - limit) : start].split(maxsplit=1)[-1]
+        if _worded(passage) and _worded(context) and len(context.encode()) > limit // 2:
             found.setdefault(len(passage.encode()), set()).add((cost(passage), passage, context))
     pool = {size: sorted(found[size]) for size in sorted(found)}
     order = [(size, i) for size in pool for i in range(len(pool[size]))]
@@ -146,10 +146,10 @@ def _cloze(
             yield _Question(context, passage, _pick(rng, nearest, 3))
 
 
-def _lines_before(text: str, end: int, room: int) -> str:
-    """Whole lines before `end`, as many as fit into `room` characters, and the line that `end` is in."""
+def _lines_before(text: str, end: int, limit: int) -> str:
+    """The lines before `end` that fit into `limit` characters, and the start of the line of `end`."""
     start = text.rfind("\n", 0, end) + 1
-    first = text.find("\n", max(0, end - room)) + 1
+    first = text.find("\n", max(0, end - limit)) + 1
     return text[min(start, first) : end].lstrip("\n") if first else text[start:end]
 
 
@@ -157,7 +157,7 @@ CLOSE = {"(": ")", "[": "]", "{": "}"}
 
 
 def _open_brackets(line: str) -> list[str]:
-    """The closers that `line` still needs, innermost last."""
+    """The closing brackets that `line` still needs, the innermost last."""
     stack: list[str] = []
     for c in line:
         if c in CLOSE:
@@ -167,20 +167,20 @@ def _open_brackets(line: str) -> list[str]:
     return stack
 
 
-def _bracket(texts: Sequence[str], room: int, rng: np.random.Generator) -> Questions:
-    """Two or three closing brackets after a name or number, among other sequences of closers as long."""
+def _bracket(texts: Sequence[str], limit: int, rng: np.random.Generator) -> Questions:
+    """Choose two or three closing brackets after a name or number, among other sequences of the same length."""
     found: list[tuple[str, str, str]] = []
     for text in texts:
         for match in re.finditer(r"(?<=[A-Za-z0-9])([)\]}]{2,3})([:,]?)(?=\s)", text):
             run, tail = match.groups()
             line = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
             needed = _open_brackets(line)[::-1]
-            if not set("'\"#\\`") & set(line) and "".join(needed[: len(run)]) == run and len(line) <= room:
-                found.append((_lines_before(text, match.start(), room), run, tail))
+            if not set("'\"#\\`") & set(line) and "".join(needed[: len(run)]) == run and len(line) <= limit:
+                found.append((_lines_before(text, match.start(), limit), run, tail))
     groups: dict[str, list[_Question]] = {}
     for context, run, tail in found:
         others = ["".join(c) for c in product(")]}", repeat=len(run)) if "".join(c) != run]
-        # All closers of one kind are the commonest run: a guess that ignores the context must be able to go wrong.
+        # Sequences of one bracket are the most common, so a guess without the context must be able to fail.
         common = [")" * len(run)] if run != ")" * len(run) else []
         likely = [o for o in others if o not in common and set(o) <= {")", "]"} | set(run)]
         wrong = (*common, *_pick(rng, likely, 3 - len(common)))
@@ -189,8 +189,8 @@ def _bracket(texts: Sequence[str], room: int, rng: np.random.Generator) -> Quest
     yield from _balanced(groups, rng)
 
 
-def _indent(texts: Sequence[str], room: int, rng: np.random.Generator) -> Questions:
-    """The line after a colon: its first word, behind the right and three wrong indentations."""
+def _indent(texts: Sequence[str], limit: int, rng: np.random.Generator) -> Questions:
+    """Choose the indentation of the line after a colon, among three wrong ones before the same word."""
     header = re.compile(
         r"\n( *)(?:def|class|if|for|while|with|try|else|elif|except|finally)\b[^\n]*:(\n( +)[A-Za-z_.]+)"
     )
@@ -198,7 +198,7 @@ def _indent(texts: Sequence[str], room: int, rng: np.random.Generator) -> Questi
     for text in texts:
         for match in header.finditer(text):
             right, word = len(match[3]), match[2].lstrip()
-            context = _lines_before(text, match.start(2), room)
+            context = _lines_before(text, match.start(2), limit)
             if right % 4 or right != len(match[1]) + 4 or "\n" not in context or len(word) > 12:
                 continue
             wrong = sorted({w for w in (0, right - 8, right - 4, right + 4, right + 8) if w >= 0} - {right})
@@ -221,7 +221,7 @@ def _plural(noun: str) -> str:
 
 
 def _agreement(rng: np.random.Generator) -> Questions:
-    """Is or are, after a subject alone, or with a second noun of the same or of the other number between."""
+    """Choose "is" or "are" after a subject, with or without a second noun between them, of either number."""
     for turn in range(100_000):
         plural = turn % 2
         subject, other = _pick(rng, _NOUNS, 2)
@@ -233,9 +233,9 @@ def _agreement(rng: np.random.Generator) -> Questions:
         yield _Question(phrase, verbs[plural], (verbs[1 - plural],))
 
 
-def _word_order(texts: Sequence[str], room: int, rng: np.random.Generator) -> Questions:
-    """A sentence as it stands, or with two neighbouring words of its inside exchanged."""
-    pattern = re.compile(rf"(?<=[.!?][ \n])[A-ZÄÖÜ][A-Za-zÄÖÜäöüß,\- \n]{{40,{room}}}\.(?=\s)")
+def _word_order(texts: Sequence[str], limit: int, rng: np.random.Generator) -> Questions:
+    """Choose a sentence, or the sentence with two neighbouring inner words exchanged."""
+    pattern = re.compile(rf"(?<=[.!?][ \n])[A-ZÄÖÜ][A-Za-zÄÖÜäöüß,\- \n]{{40,{limit}}}\.(?=\s)")
     found = sorted({m.group() for text in texts for m in pattern.finditer(text)})
     for i in rng.permutation(len(found)):
         sentence = found[i]
@@ -249,10 +249,11 @@ def _word_order(texts: Sequence[str], room: int, rng: np.random.Generator) -> Qu
 
 
 def _sum(digits: int, rng: np.random.Generator) -> Questions:
-    """A reserved sum, after one with its result: that or another sum's, both as they are or off by one (or ten).
+    """Choose the result of a reserved sum, after another sum with its result.
 
-    Off by one for numbers of two digits, by ten for three. The size of the result leaves two choices, its digits one.
-    Results are of one length and drawn alike, so that none stands out to a model that cannot add.
+    The choices are the result, the result of a third sum, and both of these off by one (two digits) or ten (three
+    digits). The size of the result leaves two choices, and its digits leave one. All choices have the same length and
+    distribution, so that none stands out to a model that cannot add.
     """
     while True:
         (a, b), (c, d), (e, f) = (synthetic.sum_operands(rng, digits, held_out=True) for _ in range(3))
@@ -263,7 +264,7 @@ def _sum(digits: int, rng: np.random.Generator) -> Questions:
 
 
 def _count(rng: np.random.Generator) -> Questions:
-    """The last number of an arithmetic sequence, among numbers off by one, by ten, or both, none seen before."""
+    """Choose the last number of an arithmetic sequence, among new numbers that are off by one, by ten, or by both."""
     while True:
         *before, right = synthetic.count_steps(rng)
         one, ten = (int(x) for x in rng.choice([-1, 1], 2) * [1, 10])
@@ -274,9 +275,9 @@ def _count(rng: np.random.Generator) -> Questions:
 
 
 def _copy(rng: np.random.Generator) -> Questions:
-    """The next letter of a copied sequence, among letters still to come; where these are two, one that is not there.
+    """Choose the next letter of a copied sequence, among later letters, or a letter that is not in it if there are few.
 
-    A letter that was copied already would draw a model that only repeats, below the floor.
+    Letters that are already copied are no choices, because a model that only repeats would fall below the floor.
     """
     while True:
         letters = synthetic.copy_letters(rng)

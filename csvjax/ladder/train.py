@@ -1,4 +1,4 @@
-"""Training of one run of the ladder: resumable after a kill, and the same to the bit as if it had not been killed."""
+"""Trains one run of the ladder. A resumed run gives exactly the same bits as an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def checkpoint_path(folder: Path, run: Run, step: int) -> Path:
 
 
 def batches(recipe: Recipe, run: Run, streams: dict[str, np.ndarray], start: int) -> Iterator[np.ndarray]:
-    """Token batches [batch, context + 1] from step `start` on, the same for every size of a mixture.
+    """Batches of tokens [batch, context + 1] from step `start` on, the same for all sizes of a mixture.
 
-    Each sequence takes the next unread chunk of a domain drawn with the mixture's shares; a domain read to its end
-    starts again. The draw of step i depends only on the recipe, so a resumed run sees what it would have seen.
+    Each sequence is the next unread chunk of a domain, which is drawn with the shares of the mixture; after its end a
+    domain starts again. The draw of step i depends only on the recipe, so a resumed run gets the same batches.
     """
     shares = recipe.mixtures[run.mixture]
     domains = list(shares)
@@ -58,7 +58,7 @@ def _save(state: State, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     save_file(state, part)
-    os.replace(part, path)  # a checkpoint is whole or absent
+    os.replace(part, path)  # a checkpoint is complete or absent
 
 
 def _restore(like: object, path: Path) -> object:
@@ -71,13 +71,13 @@ def _fresh(recipe: Recipe, run: Run) -> tuple[nnx.GraphDef, nnx.State]:
 
 
 def load_decoder(recipe: Recipe, run: Run, path: Path) -> Decoder:
-    """The language model of a checkpoint file."""
+    """Load the language model of a checkpoint."""
     graph, params = _fresh(recipe, run)
     return nnx.merge(graph, _restore(params, path))
 
 
 def _optimiser(recipe: Recipe, run: Run) -> optax.GradientTransformation:
-    # Wider models take smaller steps (1/width from width 36 up, as in muP for hidden matrices, softened to a root).
+    # Wider models have smaller learning rates: 1/sqrt(width) from width 36 on, a weaker form of the 1/width of muP.
     peak = recipe.learning_rate * (36 / max(36, recipe.decoder(run).width)) ** 0.5
     schedule = optax.warmup_constant_schedule(0.0, peak, recipe.warmup)
     return optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule, b2=0.98, weight_decay=0.01))
@@ -106,13 +106,14 @@ def train(
     progress: Callable[[int, float], None] = lambda step, loss: None,
     scan: int = 16,
 ) -> None:
-    """Train `run` from where `folder` has it to its last step; `progress(step, mean loss in nats)` every `scan` steps.
+    """Train a run to its last step, or resume it from `folder`.
 
-    Every checkpoint of the recipe is kept; `last.safetensors` holds parameters and optimiser state for resuming.
+    Every checkpoint of the recipe is saved; `last.safetensors` has parameters and optimiser state for resuming. After
+    every `scan` steps, `progress` is called with the step and the mean loss in nats.
     """
     uneven = [step for step in recipe.checkpoints if step % scan]
     if uneven:
-        raise InputError(f"training goes {scan} steps at a time: expected checkpoints at its multiples, found {uneven}")
+        raise InputError(f"expected checkpoints at multiples of {scan} steps, found {uneven}; change the recipe")
     graph, params = _fresh(recipe, run)
     optimiser = _optimiser(recipe, run)
     carry = (params, optimiser.init(params))
@@ -127,7 +128,7 @@ def train(
         tokens = np.stack([next(stream) for _ in range(scan)])
         carry, losses = advance(carry, tokens)
         if not np.isfinite(losses).all():
-            raise FloatingPointError(f"training of {run.name} diverged before step {step}: lower the learning rate")
+            raise FloatingPointError(f"training of {run.name} diverged before step {step}; use a lower learning rate")
         if step in recipe.checkpoints:
             _save(_flat(carry[0]), checkpoint_path(folder, run, step))
         if step in recipe.checkpoints or step % recipe.save_every == 0:

@@ -1,4 +1,4 @@
-"""What a decoder-only language model is made of, as one frozen description that all families share."""
+"""The description of a decoder-only language model that all families share."""
 
 from __future__ import annotations
 
@@ -14,8 +14,13 @@ Activation = Literal["gelu", "gelu_tanh", "relu", "relu2", "silu"]
 
 @dataclass(frozen=True)
 class Layer:
-    """`window`: how many tokens a token sees, itself included; None for all on its left. `rope`: None where queries
-    and keys are not turned. `scale`: what attention scores are multiplied by."""
+    """One layer.
+
+    Attributes:
+        window: number of tokens that a token attends to, itself included; None for all tokens to its left.
+        rope: rotation of queries and keys; None for none.
+        scale: factor of attention scores.
+    """
 
     window: int | None
     rope: Rope | None
@@ -24,16 +29,22 @@ class Layer:
 
 @dataclass(frozen=True)
 class Architecture:
-    """Shapes and switches of a decoder; `csvjax.lms.transformer` is the model.
+    """Sizes and switches of a decoder; `csvjax.lms.transformer` is the model.
 
-    `norms`: where a branch has norms: "before" it, "after" it, or on the "residual" sum. `norm_offset`: scale is stored
-    as the difference from it. `head_norm`: norms of queries and keys, of each head with one scale for all or one for
-    each, or of all heads together. `parallel`: attention and MLP read the same state, with `shared_norm` after the same
-    norm. `qkv_clip`: queries, keys and values are cut off there. `slopes`: for each head, what a score loses with each
-    token of distance (ALiBi, arXiv 2108.12409). `residual_scale` multiplies what a branch adds, `logit_scale` the
-    logits. `embedding_width`: where it is not the width, two matrices lead in and out. `learned_positions`: rows of the
-    position table, of which the first `position_offset` are not used. `context`: the longest text that the model was
-    made for. Caps are c tanh(x / c).
+    Attributes:
+        context: number of tokens for which the model was made.
+        norm_offset: scales are stored as differences from this number.
+        norms: where a branch has norms: "before" it, "after" it, or on the "residual" sum.
+        head_norm: norms of queries and keys: of each "head" with one scale for all heads, of "each" head with a scale
+            of its own, or of "all" heads together.
+        parallel: attention and MLP read the same state; with `shared_norm` after the same norm.
+        qkv_clip: limit of the absolute values of queries, keys and values.
+        slopes: by how much a score falls with each token of distance, for each head (ALiBi, arXiv 2108.12409).
+        learned_positions: rows of the position table, of which the first `position_offset` are not used.
+        embedding_width: width of the embedding; if it differs from `width`, there are two projections.
+        residual_scale: factor of what a branch adds.
+        logit_scale: factor of the logits.
+        attention_cap, logit_cap: c of a soft cap c tanh(x / c) on scores or logits.
     """
 
     family: str
@@ -76,14 +87,14 @@ class Architecture:
 
     @property
     def longest(self) -> int | None:
-        """Tokens of the longest text for which there are positions; None where rotation goes on for ever."""
+        """Number of tokens for which there are positions; None if there is no limit."""
         rotary = [layer.rope.longest for layer in self.layers if layer.rope and layer.rope.longest is not None]
         learned = [self.learned_positions - self.position_offset] if self.learned_positions else []
         return min(rotary + learned, default=None)
 
     @property
     def params(self) -> int:
-        """Parameters outside the embedding and head: matrices of attention and MLP, the N of the scaling laws."""
+        """Parameters of attention and MLP matrices, without embedding and head: the N of scaling laws."""
         attention = self.width * self.head_width * 2 * (self.heads + self.kv_heads)
         return len(self.layers) * (attention + (3 if self.gated else 2) * self.width * self.hidden)
 

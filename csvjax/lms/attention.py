@@ -1,4 +1,4 @@
-"""Causal attention: the platform's fused kernel where it has one, blocks of queries elsewhere."""
+"""Causal attention: the fused kernel of the platform if there is one, otherwise blocks of queries."""
 
 from __future__ import annotations
 
@@ -22,11 +22,20 @@ def attend(
     dtype: DTypeLike = jnp.float32,
     slopes: tuple[float, ...] | None = None,
 ) -> Float[Array, "b t n h"]:
-    """softmax(cap(scale query . key)) value over the keys on the left: the last `window` of them, or all.
+    """softmax(cap(scale query . key)) value, over the keys to the left.
 
-    Head i of the queries reads head i // (n / m) of keys and values. Scores and softmax are float32, products are of
-    `dtype`. `valid`: keys that may be read. `slopes`: for each head, what a score loses with each token between. The
-    result is float32 from blocks, and of `dtype` from a fused kernel.
+    Head i of the queries reads head i // (n / m) of keys and values. Scores and softmax are float32.
+
+    Args:
+        query, key, value: the heads.
+        scale: factor of scores.
+        window: number of last keys that are read; None for all.
+        cap: soft cap of scores.
+        valid: keys that may be read.
+        dtype: type of products.
+        slopes: by how much a score falls with each token of distance, for each head.
+
+    Returns: float32 from blocks, `dtype` from a fused kernel.
     """
     match fused_kernel(query.shape[1], query.shape[3], cap, valid is not None or slopes is not None, dtype):
         case "cudnn":

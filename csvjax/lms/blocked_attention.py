@@ -1,4 +1,4 @@
-"""Causal attention in blocks of queries, in programs whose size does not grow with the length of the text."""
+"""Causal attention in blocks of queries, with programs whose size does not depend on the length of the text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float
 __all__ = ["blocked"]
 
 _BLOCK = 256
-_PARTS = 8  # a block reads the keys up to the end of its eighth of the text: 9/16 of the full square in all
+_PARTS = 8  # a block reads the keys up to the end of its eighth of the text, in total 9/16 of the full square
 _MASKED = -1e30
 
 
@@ -25,15 +25,15 @@ def blocked(
     block: int = _BLOCK,
     slopes: tuple[float, ...] | None = None,
 ) -> Float[Array, "b t n h"]:
-    """softmax(cap(query . key)) value, see `csvjax.lms.attention`; products are of the arrays' type, sums float32.
+    """softmax(cap(query . key)) value, as in `csvjax.lms.attention`. Products have the arrays' type, sums float32.
 
-    The largest array is [b, n, block, t], or [b, n, block, block + window] where that is smaller.
+    The largest array is [b, n, block, t], or [b, n, block, block + window] if this is smaller.
     """
     length = query.shape[1]
     blocks = -(-length // block)
     if window is not None and window + block < length:
         return _sliding(query, key, value, window, cap, valid, block, slopes)
-    size = -(-blocks // _PARTS) * block  # queries of a part
+    size = -(-blocks // _PARTS) * block  # queries in a part
     parts = []
     for start in range(0, length, size):
         end = min(start + size, length)
@@ -53,7 +53,7 @@ def _part(
     b: int,
     slopes: tuple[float, ...] | None,
 ) -> Array:
-    """The queries from `start` on, `b` at a time, each time over all the given keys."""
+    """Attention of the queries from `start` on, `b` at a time, over all given keys."""
     if query.shape[1] <= b:
         return _mix(query, key, value, start, 0, window, cap, valid, slopes)
 
@@ -73,10 +73,10 @@ def _sliding(
     block: int,
     slopes: tuple[float, ...] | None,
 ) -> Array:
-    """Blocks that read the `window - 1` keys before them and their own, and no others."""
+    """Attention in blocks that read only the `window - 1` keys before them and their own keys."""
     before = window - 1
     size = before + block
-    # The keys that fill up the first blocks have numbers below zero.
+    # Keys that pad the first blocks have negative positions.
     key, value = (jnp.pad(x, ((0, 0), (before, 0), (0, 0), (0, 0))) for x in (key, value))
     there = None if valid is None else jnp.pad(valid, ((0, 0), (before, 0)))
 
@@ -93,7 +93,7 @@ def _cut(x: Array, first: Array, size: int) -> Array:
 
 
 def _in_turn(one: Callable[[Array], Array], query: Array, block: int) -> Array:
-    """`one(start)` of every block of the queries; the last block begins early enough to be whole."""
+    """`one(start)` for every block of queries; the last block starts early enough to be full."""
     batch, length, heads, width = query.shape
     blocks = -(-length // block)
     found = jax.lax.map(one, jnp.minimum(jnp.arange(blocks) * block, length - block))

@@ -1,4 +1,4 @@
-"""Checkpoints of Hugging Face: a folder or a name on the hub, read as a model and its tokenizer; none of it is run."""
+"""Opens checkpoints in folders or on the Hugging Face Hub, without running code that comes with them."""
 
 from __future__ import annotations
 
@@ -28,14 +28,20 @@ _WANTED = ("*.json", "*.safetensors", "*.model", "tokenizer*", "merges.txt", "vo
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A language model that is known but not read yet: `load(dtype, place)` gives its model.
+    """A language model whose weights are not read yet.
 
-    `first`: the token that stands before each document where the first token is to be scored (the tokenizer's beginning
-    of text, or where it has none its end of text), None if it has neither. `fingerprint` tells its weights from others.
+    Attributes:
+        name: name of the model.
+        architecture: the architecture.
+        tokenizer: the tokenizer.
+        first: the token before each document when its first token is scored: the beginning of text, or the end of text
+            if the tokenizer has no beginning; None if it has neither.
+        fingerprint: identifies the weights.
+        load: reads the weights, `load(dtype, place)`.
     """
 
     name: str
-    shape: Architecture
+    architecture: Architecture
     tokenizer: Tokenizer
     first: int | None
     fingerprint: str
@@ -43,9 +49,9 @@ class Checkpoint:
 
 
 def locate(lm: str) -> Path:
-    """The folder or file of a checkpoint; a name on the hub is fetched, unless it is in the local cache.
+    """The folder or file of a checkpoint. A name on the hub is downloaded unless it is in the local cache.
 
-    Raises: InputError if there is neither.
+    Raises: InputError if there is no such path and no such name.
     """
     path = Path(lm).expanduser()
     if path.exists():
@@ -56,10 +62,10 @@ def locate(lm: str) -> Path:
 
     try:
         return Path(snapshot_download(lm, allow_patterns=list(_WANTED)))
-    except Exception as error:  # of the hub, of the network, of the cache
+    except Exception as error:  # errors of the hub, the network and the cache
         raise InputError(
             f"expected a folder or a name on the hub, found neither under {lm!r} ({_first_line(error)}); check the "
-            "spelling, or fetch the checkpoint elsewhere and give its folder"
+            "spelling, or download the checkpoint elsewhere and give its folder"
         ) from None
 
 
@@ -68,10 +74,14 @@ def _first_line(error: Exception) -> str:
 
 
 def open_checkpoint(lm: str, name: str | None = None) -> Checkpoint:
-    """Read what a checkpoint is, without its weights. `name`: what to call it, without it the end of its path.
+    """Open a checkpoint without reading its weights.
+
+    Args:
+        lm: a folder, a .gguf file or a name on the hub.
+        name: name of the model; None for the last part of `lm`.
 
     Raises: InputError for a family that csvjax does not know, weights that are not safetensors or GGUF, quantised
-    weights, tensors that are not those of the model, and files that cannot be read.
+    weights, tensors that do not fit the model, and files that cannot be read.
     """
     path = locate(lm)
     name = name or Path(lm).name.removesuffix(".gguf")
@@ -82,23 +92,23 @@ def open_checkpoint(lm: str, name: str | None = None) -> Checkpoint:
 
         return open_gguf(path, name)
     config = read_config(path)
-    shape = make_architecture(config)
+    architecture = make_architecture(config)
     files = find_weights(path)
     tensors = SafeTensors(files)
-    check(shape, tensors)  # now, and not after hours of other models
+    check(architecture, tensors)  # checked now, not after hours of work on other models
     tokenizer, first = read_tokenizer(path)
 
     def load(dtype: DTypeLike = jnp.float32, place: Place = placeless) -> Transformer:
-        return fill(shape, tensors, dtype, place)
+        return fill(architecture, tensors, dtype, place)
 
-    return Checkpoint(name, shape, tokenizer, first, fingerprint(files), load)
+    return Checkpoint(name, architecture, tokenizer, first, fingerprint(files), load)
 
 
 def read_config(folder: Path) -> Any:
-    """The configuration of a checkpoint as `transformers` fills it in; of a model with vision, that of its text part.
+    """The configuration of a checkpoint, with the defaults of `transformers`; of a vision model, its text part.
 
-    Raises: InputError if there is none, if csvjax does not know the family, and if the weights are quantised or are not
-    those that the folder seems to hold.
+    Raises: InputError if there is none, if csvjax does not know the family, and if the weights are quantised or changed
+    by another file.
     """
     path = folder / "config.json"
     if not path.is_file():
@@ -107,7 +117,7 @@ def read_config(folder: Path) -> Any:
         raw = json.loads(path.read_text(encoding="utf-8"))
         kind = raw.get("model_type")
     except (ValueError, AttributeError):
-        raise InputError(f"expected an object in JSON in {path}, found something else; get the file again") from None
+        raise InputError(f"expected an object in JSON in {path}, found something else; download it again") from None
     _check_plain(raw, path)
     if kind not in (*FAMILIES, "gemma3"):
         raise InputError(
@@ -118,12 +128,12 @@ def read_config(folder: Path) -> Any:
     if kind != "gemma3":
         return config
     text = config.text_config
-    text.tie_word_embeddings = config.tie_word_embeddings  # the head is the whole model's
+    text.tie_word_embeddings = config.tie_word_embeddings  # the setting of the whole model counts
     return text
 
 
 def _check_plain(raw: Mapping[str, Any], path: Path) -> None:
-    """Refuse what would make another model of the weights than the family says."""
+    """Refuse checkpoints whose weights are not those of a plain model of the family."""
     for part in (raw, raw.get("text_config")):
         for key in ("quantization_config", "quantization", "compression_config"):
             found = part.get(key) if isinstance(part, Mapping) else None
@@ -149,13 +159,13 @@ def _check_plain(raw: Mapping[str, Any], path: Path) -> None:
 def read_tokenizer(folder: Path) -> tuple[Tokenizer, int | None]:
     """The fast tokenizer of a checkpoint, and the token that begins a text.
 
-    Raises: InputError if there is none that `transformers` can read.
+    Raises: InputError if `transformers` cannot read a fast tokenizer.
     """
     found = quietly(lambda auto: auto.AutoTokenizer.from_pretrained(folder, trust_remote_code=False), folder)
     backend = getattr(found, "backend_tokenizer", None)
     if backend is None:
         raise InputError(
-            f"expected a tokenizer that comes with a tokenizer.json in {folder}, found one in Python; save it again "
+            f"expected a tokenizer with a tokenizer.json in {folder}, found one in Python; save it again "
             "with transformers"
         )
     tokenizer = Tokenizer.from_str(backend.to_str())
@@ -165,8 +175,11 @@ def read_tokenizer(folder: Path) -> tuple[Tokenizer, int | None]:
 
 
 def quietly(read: Callable[[Any], Any], place: Path) -> Any:
-    """`read(transformers)`, without its remarks. Raises: InputError that names `place` for whatever goes wrong."""
-    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # else it remarks that there is no torch
+    """`read(transformers)`, without the warnings of `transformers`.
+
+    Raises: InputError that names `place`, for any error.
+    """
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # otherwise it warns that there is no torch
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     logger = logging.getLogger("transformers")
     level = logger.level
@@ -175,10 +188,10 @@ def quietly(read: Callable[[Any], Any], place: Path) -> Any:
         import transformers
 
         return read(transformers)
-    except Exception as error:  # of json, of tokenizers, of validation
+    except Exception as error:  # errors of JSON, tokenizers and validation
         raise InputError(
-            f"expected files that transformers can read in {place}, found others ({_first_line(error)}); get the "
-            "checkpoint whole"
+            f"expected files that transformers can read in {place}, found others ({_first_line(error)}); download "
+            "the checkpoint again"
         ) from None
     finally:
         logger.setLevel(level)

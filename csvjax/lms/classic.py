@@ -1,4 +1,4 @@
-"""GPT-2, GPT-Neo, OPT and GPT-NeoX: layer norms and plain MLPs."""
+"""Families with layer norms and plain MLPs: GPT-2, GPT-Neo, OPT and GPT-NeoX."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _opt(keys: Keys) -> Architecture:
 
 def _gpt_neox(keys: Keys) -> Architecture:
     head_width = keys.hidden_size // keys.num_attention_heads
-    rope = layer_rope(keys, 0, keys.head_dim or head_width)  # a head_dim is read here alone
+    rope = layer_rope(keys, 0, keys.head_dim or head_width)  # head_dim is used only here
     return Architecture(
         family="gpt_neox",
         vocabulary=keys.vocab_size,
@@ -102,7 +102,7 @@ def _gpt_neo(keys: Keys) -> Architecture:
         kv_heads=keys.num_heads,
         head_width=keys.hidden_size // keys.num_heads,
         context=keys.max_position_embeddings,
-        layers=tuple(Layer(window[kind], None, 1.0) for kind in keys.attention_layers),  # its scores are not scaled
+        layers=tuple(Layer(window[kind], None, 1.0) for kind in keys.attention_layers),  # GPT-Neo does not scale scores
         norm="layer",
         norm_eps=keys.layer_norm_epsilon,
         activation=activation(keys.activation_function),

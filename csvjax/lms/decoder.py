@@ -1,4 +1,4 @@
-"""A small decoder-only language model in Flax NNX: the one block that every model of the ladder is made of."""
+"""The small decoder-only language model of the ladder, in Flax NNX."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from jaxtyping import Array, Float, Int
 
 __all__ = ["Decoder", "DecoderConfig"]
 
-# The platform's own choice for float32 is TF32 on a GPU and bfloat16 on a TPU: 10 and 7 bits.
+# The default for float32 products is TF32 on a GPU and bfloat16 on a TPU, with 10 and 7 bits.
 _FLOAT32 = jax.lax.Precision.HIGHEST
 
 
 @dataclass(frozen=True)
 class DecoderConfig:
-    """Shape of a decoder.
+    """Sizes of a decoder.
 
-    `vocabulary` entries share one matrix between input and output (tied head). Positions are rotary (RoFormer,
-    arXiv 2104.09864), norms are RMS (arXiv 1910.07467) before each sub-layer, the MLP is GELU with `mlp_ratio` times
-    the width, and nothing has a bias.
+    The embedding is also the head (tied). Positions are rotary (RoFormer, arXiv 2104.09864), RMS norms (arXiv
+    1910.07467) come before each sub-layer, the MLP has GELU and `mlp_ratio` times the width, and there are no biases.
     """
 
     vocabulary: int
@@ -38,7 +37,7 @@ class DecoderConfig:
 
     @property
     def params(self) -> int:
-        """Parameters outside the embedding, N of the scaling laws: matrices of attention and MLP, and the norms."""
+        """Parameters of attention, MLP and norms, without the embedding: N of the scaling laws."""
         matrices = (4 + 2 * self.mlp_ratio) * self.width**2
         return self.layers * (matrices + 2 * self.width) + self.width
 
@@ -76,7 +75,7 @@ class Block(nnx.Module):
     def __init__(self, config: DecoderConfig, rngs: nnx.Rngs):
         width, hidden = config.width, config.mlp_ratio * config.width
         inner = nnx.initializers.normal(width**-0.5)
-        # The two matrices that write to the residual stream start smaller: its variance should not grow with depth.
+        # Matrices that write to the residual stream start smaller, so that its variance does not grow with depth.
         outer = nnx.initializers.normal((2 * config.layers * width) ** -0.5)
         outer_mlp = nnx.initializers.normal((2 * config.layers * hidden) ** -0.5)
         self.heads = config.heads
@@ -101,7 +100,7 @@ class Block(nnx.Module):
 
 
 class Decoder(nnx.Module):
-    """The protocol that extraction relies on: `hidden_states(tokens)` and `head`; logits = hidden_states @ head."""
+    """The model, with the protocol for losses: logits = hidden_states(tokens) @ head."""
 
     def __init__(self, config: DecoderConfig, rngs: nnx.Rngs):
         self.config = config
@@ -112,9 +111,9 @@ class Decoder(nnx.Module):
         self.norm = RMSNorm(config.width, rngs)
 
     def hidden_states(self, tokens: Int[Array, "b t"]) -> Float[Array, "b t d"]:
-        """Last hidden state, after the final norm. Padding on the right needs no mask: attention looks only left."""
+        """The last hidden state, after the final norm. Padding on the right needs no mask."""
         length = tokens.shape[1]
-        # An embedding row has norm near 1; the factor brings the residual stream to unit variance per coordinate.
+        # Rows of the embedding have a norm near 1; the factor gives each coordinate a variance near 1.
         x = self.embedding[...][tokens] * self.config.width**0.5
         cos, sin = rotary(length, self.config.head_width, self.config.rope_theta)
         mask = jnp.where(jnp.tril(jnp.ones((length, length), bool)), 0.0, -1e30)

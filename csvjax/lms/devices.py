@@ -1,4 +1,4 @@
-"""Where weights and batches live: a mesh of (data, model) devices, of one process or several."""
+"""Places weights and batches on a mesh of (data, model) devices of one or several processes."""
 
 from __future__ import annotations
 
@@ -13,27 +13,29 @@ from csvjax.lms.fill import Path, Place
 
 __all__ = ["gather", "make_mesh", "place_batch", "place_weights"]
 
-_WIDER = ("query", "key", "value", "gate", "up", "project_in")  # their outputs are spread
-_NARROWER = ("out", "down", "project_out")  # their inputs are
+_WIDER = ("query", "key", "value", "gate", "up", "project_in")  # outputs are split over devices
+_NARROWER = ("out", "down", "project_out")  # inputs are split
 
 
 def make_mesh(model: int = 1) -> Mesh:
-    """All devices of all processes, each model spread over `model` of them, and batches over the rest.
+    """A mesh of all devices of all processes: each model is split over `model` devices, and batches over the others.
 
-    Raises: InputError if the devices do not divide so.
+    Raises: InputError if `model` does not divide the number of devices.
     """
     count = jax.device_count()
     if model < 1 or count % model:
         raise InputError(
-            f"expected a number of devices for each model that divides the {count} there are, found {model}; "
-            "choose another"
+            f"expected --model-devices to divide the number of devices, {count}, found {model}; choose another number"
         )
     return jax.make_mesh((count // model, model), ("data", "model"), axis_types=(jax.sharding.AxisType.Auto,) * 2)
 
 
 def _spec(path: Path, ndim: int) -> PartitionSpec:
-    """Matrices are cut so that a branch of a block needs one sum over devices at its end (arXiv 1909.08053); embedding,
-    positions and head are cut across the width, which every vocabulary allows."""
+    """How a parameter is split over devices.
+
+    Matrices are split so that each branch of a block needs one sum over devices, at its end (arXiv 1909.08053).
+    Embedding, positions and head are split along the width, which works for every vocabulary.
+    """
     if len(path) == 1 and ndim == 2:
         return PartitionSpec(None, "model")
     if len(path) == 1:
@@ -47,7 +49,7 @@ def _spec(path: Path, ndim: int) -> PartitionSpec:
 
 
 def place_weights(mesh: Mesh) -> Place:
-    """Weights over the model axis, whole on each device where they do not divide, the same on every data row."""
+    """A function that splits weights over the model axis; weights that do not divide are copied to each device."""
 
     def place(path: Path, array: np.ndarray) -> jax.Array:
         spec = _spec(path, array.ndim)
@@ -59,13 +61,13 @@ def place_weights(mesh: Mesh) -> Place:
 
 
 def place_batch(mesh: Mesh) -> Callable[[np.ndarray], jax.Array]:
-    """Rows of a batch over the data axis. Every process has the whole batch and keeps its part."""
+    """A function that splits the rows of a batch, which every process has, over the data axis."""
     sharding = NamedSharding(mesh, PartitionSpec("data", None))
     return lambda array: jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
 
 
 def gather(found: jax.Array) -> np.ndarray:
-    """The whole array on every process; waits for it."""
+    """Wait for an array, and return all of it on every process."""
     if found.is_fully_addressable:
         return np.asarray(found)
     from jax.experimental.multihost_utils import process_allgather

@@ -1,7 +1,7 @@
-"""The families of models that csvjax reads: how a configuration of each becomes an `Architecture`.
+"""The families of models that csvjax reads, and the `Architecture` of a configuration.
 
-`config` is what `transformers.AutoConfig` makes of a `config.json`: defaults filled in, and rotary positions in
-`rope_parameters` whether the file spells them so or as `rope_theta` and `rope_scaling`.
+`config` is the result of `transformers.AutoConfig` for a `config.json`: it has defaults, and rotary positions in
+`rope_parameters`, even if the file has `rope_theta` and `rope_scaling`.
 """
 
 from __future__ import annotations
@@ -35,22 +35,21 @@ def make_architecture(config: Any) -> Architecture:
             "config.json; csvjax does not know how to score this model"
         )
     keys = Keys(config, family.keys)
-    # Attention masks are made outside of the families, by the configuration's `is_causal`.
+    # `is_causal` decides about attention masks for all families.
     causal = getattr(config, "is_causal", None) is not False
     if keys.use_bidirectional_attention or keys.add_cross_attention or not causal:
         raise InputError(
-            "expected a model that reads from left to right, found attention to both sides or to another text in "
-            "config.json; choose a causal language model"
+            "expected a model that reads from left to right, found bidirectional or cross attention in config.json; "
+            "choose a causal language model"
         )
     if getattr(config, "is_heterogeneous", False):
         raise InputError(
-            "expected layers of one shape, found a per_layer_config in config.json; csvjax does not know how to score "
-            "this model"
+            "expected layers of the same size, found a per_layer_config in config.json; csvjax cannot score this model"
         )
     try:
         return family.make(keys)
     except (TypeError, ValueError, KeyError, IndexError, ArithmeticError) as error:
         raise InputError(
-            f"expected the values of a {config.model_type} model in config.json, found some from which none can be "
-            f"made ({type(error).__name__}: {error}); get the file again"
+            f"expected the values of a {config.model_type} model in config.json, found values that do not fit "
+            f"({type(error).__name__}: {error}); download the file again"
         ) from None

@@ -1,4 +1,4 @@
-"""A transformer whose parameters come from named tensors, cast and placed one by one."""
+"""Fills the parameters of a transformer from named tensors, which are cast and placed one by one."""
 
 from __future__ import annotations
 
@@ -34,67 +34,75 @@ Place = Callable[[Path, np.ndarray], jax.Array]
 
 
 def placeless(path: Path, array: np.ndarray) -> jax.Array:
-    """On the default device."""
+    """Place an array on the default device."""
     return jnp.asarray(array)
 
 
 def fill(
-    shape: Architecture, tensors: Tensors, dtype: DTypeLike = jnp.float32, place: Place = placeless
+    architecture: Architecture, tensors: Tensors, dtype: DTypeLike = jnp.float32, place: Place = placeless
 ) -> Transformer:
-    """The model with its weights: matrices in `dtype`, vectors in float32, each put where `place` says.
+    """The model with its weights.
 
-    A head that is stored, though the configuration ties it to the embedding, is the model's if it differs from it.
-    Raises: InputError for what `check` refuses.
+    If the configuration ties the head to the embedding but the checkpoint has a head with other numbers, the head of
+    the checkpoint is used.
+
+    Args:
+        architecture: the architecture.
+        tensors: the tensors of the checkpoint.
+        dtype: type of matrices; vectors are float32.
+        place: puts each parameter on its devices.
+
+    Raises: InputError for tensors that `check` refuses.
     """
-    check(shape, tensors)
-    naming = NAMING[shape.family]
+    check(architecture, tensors)
+    naming = NAMING[architecture.family]
     prefix = _prefix(naming, set(tensors.names()), tensors.place)
-    if shape.tied and not _same_head(naming, prefix, tensors):
-        shape = replace(shape, tied=False)
-    graph, parameters = _parameters(shape)
+    if architecture.tied and not _same_head(naming, prefix, tensors):
+        architecture = replace(architecture, tied=False)
+    graph, parameters = _parameters(architecture)
     filled = []
-    # The largest first, while there is room: a tensor is held twice for the time that it is placed.
+    # The largest tensor first, while memory is free, because a tensor is in memory twice while it is placed.
     for path, parameter in sorted(parameters, key=lambda item: -int(np.prod(item[1].shape))):
-        array = _cut(naming, shape, tensors.read(_name(naming, prefix, path)), path)
+        array = _cut(naming, architecture, tensors.read(_name(naming, prefix, path)), path)
         kept = array.astype(dtype if _is_matrix(path) else np.float32, copy=False)
-        # A transposed matrix is laid out anew, and a map of the file does not outlive it.
+        # The copy makes a transposed matrix contiguous, and does not keep the file mapped.
         filled.append((path, parameter.replace(place(path, np.ascontiguousarray(kept)))))
     return nnx.merge(graph, nnx.from_flat_state(filled))
 
 
-def check(shape: Architecture, tensors: Tensors) -> None:
-    """Hold the names, shapes and types of the tensors against the model, without reading one.
+def check(architecture: Architecture, tensors: Tensors) -> None:
+    """Check names, shapes and types of the tensors against the model, without reading them.
 
     Raises: InputError for tensors that are quantised, missing, of another shape, or belong to no part of the model.
     """
-    naming = NAMING[shape.family]
+    naming = NAMING[architecture.family]
     known = set(tensors.names())
     packed = [name for name in sorted(known) if name.endswith((*_PACKED, *_PACKED_NF4))]
     if packed:
         raise _quantised(packed[0], tensors)
     prefix = _prefix(naming, known, tensors.place)
     used: set[str] = set()
-    for path, parameter in _parameters(shape)[1]:
+    for path, parameter in _parameters(architecture)[1]:
         name = _name(naming, prefix, path)
         used.add(name)
         if name not in known:
             raise InputError(
-                f"expected the tensor {name} in {tensors.place}, found none of that name; get the checkpoint whole, or "
-                "check that config.json belongs to it"
+                f"expected the tensor {name} in {tensors.place}, found none with this name; download the checkpoint "
+                "again, or check that config.json belongs to it"
             )
         if tensors.kind(name) not in _PLAIN:
             raise _quantised(name, tensors)
-        wanted, found = tuple(parameter.shape), _cut_shape(naming, shape, tensors.shape(name), path)
+        wanted, found = tuple(parameter.shape), _cut_shape(naming, architecture, tensors.shape(name), path)
         if found != wanted:
             raise InputError(
                 f"expected the tensor {name} of {tensors.place} to give {'.'.join(map(str, path))} of shape {wanted}, "
                 f"found {found}; config.json and weights are of different models"
             )
-    _check_rest(naming, shape, known - used, tensors.place)
+    _check_rest(naming, architecture, known - used, tensors.place)
 
 
-def _parameters(shape: Architecture) -> tuple[Any, list[tuple[Path, Any]]]:
-    graph, state = nnx.split(nnx.eval_shape(lambda: Transformer(shape)))
+def _parameters(architecture: Architecture) -> tuple[Any, list[tuple[Path, Any]]]:
+    graph, state = nnx.split(nnx.eval_shape(lambda: Transformer(architecture)))
     return graph, list(nnx.to_flat_state(state))
 
 
@@ -127,7 +135,7 @@ def _name(naming: Naming, prefix: str, path: Path) -> str:
 
 
 def _same_head(naming: Naming, prefix: str, tensors: Tensors) -> bool:
-    """Whether the head is the embedding: it is not stored, or stored with the same numbers."""
+    """Whether the head equals the embedding: it is not stored, or it is stored with the same numbers."""
     head, embedding = (_name(naming, prefix, path) for path in (("output",), ("embedding",)))
     if head not in set(tensors.names()):
         return True
@@ -138,32 +146,32 @@ def _is_matrix(path: Path) -> bool:
     return path[-1] == "kernel" or path in (("embedding",), ("positions",), ("output",))
 
 
-def _cut(naming: Naming, shape: Architecture, array: np.ndarray, path: Path) -> np.ndarray:
-    """The part of a stored tensor that is the parameter at `path`, matrices with their inputs first."""
+def _cut(naming: Naming, architecture: Architecture, array: np.ndarray, path: Path) -> np.ndarray:
+    """The part of a stored tensor for the parameter at `path`; matrices have their inputs first."""
     matrix = path[-1] == "kernel"
     if matrix and naming.inputs_first:
         array = array.T
     if naming.fused is not None and path[0] == "blocks":
-        array = naming.fused(array, str(path[-2]), shape)
+        array = naming.fused(array, str(path[-2]), architecture)
     return array.T if matrix else array
 
 
-def _cut_shape(naming: Naming, shape: Architecture, stored: tuple[int, ...], path: Path) -> tuple[int, ...]:
-    empty = np.broadcast_to(np.int8(0), stored)  # of any shape, and of one byte
+def _cut_shape(naming: Naming, architecture: Architecture, stored: tuple[int, ...], path: Path) -> tuple[int, ...]:
+    empty = np.broadcast_to(np.int8(0), stored)  # has the stored shape but takes one byte
     try:
-        return tuple(_cut(naming, shape, empty, path).shape)
-    except ValueError:  # heads that do not divide it
+        return tuple(_cut(naming, architecture, empty, path).shape)
+    except ValueError:  # the number of heads does not divide the tensor
         return stored
 
 
-def _check_rest(naming: Naming, shape: Architecture, rest: set[str], place: str) -> None:
-    """A weight that nobody asked for means a model that is not what its configuration says."""
-    tied = {f"{naming.output}.weight", f"language_model.{naming.output}.weight"} if shape.tied else set()
+def _check_rest(naming: Naming, architecture: Architecture, rest: set[str], place: str) -> None:
+    """Refuse further weights, because they mean that the configuration does not describe the model."""
+    tied = {f"{naming.output}.weight", f"language_model.{naming.output}.weight"} if architecture.tied else set()
     unknown = sorted(
         name for name in rest - tied if not name.endswith(_NO_WEIGHTS) and not name.startswith(_OTHER_MODELS)
     )
     if unknown:
         raise InputError(
-            f"expected only tensors of a {shape.family} model in {place}, found {some(unknown)} too; csvjax would "
-            "score another model than the one that was trained"
+            f"expected only tensors of a {architecture.family} model in {place}, found {some(unknown)} too; csvjax "
+            "would score another model than the one that was trained"
         )

@@ -1,15 +1,14 @@
-"""Attention that never writes its scores to memory (FlashAttention, arXiv 2205.14135), as each platform offers it.
+"""Fused attention, which never writes its scores to memory (FlashAttention, arXiv 2205.14135), by platform.
 
-    platform   kernel                  not for
+    platform   kernel                  not used for
     cuda       cuDNN, `__cudnn$fmha`   float32; a cap on the scores (Gemma-2); padding on the left; heads wider than 256
                                        (before Hopper 128) or not a multiple of 8
     tpu        Splash, a Pallas call   float32 and float16; padding on the left; other than 128 n tokens
     others     none
 
-Every family but Gemma-2, BLOOM and MPT thus has the fused kernel on both platforms, Gemma-2 on a TPU alone; linear
-biases (BLOOM, MPT) have it on neither.
-What is left out goes by in blocks (`csvjax.lms.blocked_attention`). Float32 stays float32: both kernels multiply in 16
-bits.
+So every family except Gemma-2, BLOOM and MPT has a fused kernel on both platforms; Gemma-2 has one only on a TPU, and
+families with linear biases (BLOOM, MPT) have none. Other cases use blocks (`csvjax.lms.blocked_attention`). Float32
+does too, because both kernels multiply in 16 bits.
 """
 
 from __future__ import annotations
@@ -24,28 +23,28 @@ __all__ = ["cudnn", "fused_kernel", "splash"]
 
 Kernel = Literal["cudnn", "splash"]
 _LANES = 128  # the width of a TPU's registers
-_SPLASH_BLOCK = 512  # queries and keys that are in a TPU core's memory at a time
+_SPLASH_BLOCK = 512  # queries and keys in the memory of a TPU core at a time
 
 
 def target() -> tuple[str, float]:
-    """The platform that programs are compiled for, and of a CUDA device its compute capability."""
+    """The platform for which programs are compiled, and the compute capability of a CUDA device."""
     if jax.default_backend() != "gpu":
         return jax.default_backend(), 0.0
     try:
         return "cuda", float(jax.devices()[0].compute_capability)
-    except (AttributeError, ValueError):  # ROCm says gfx90a or the like
+    except (AttributeError, ValueError):  # ROCm reports names such as gfx90a
         return "rocm", 0.0
 
 
 def fused_kernel(length: int, head_width: int, cap: float | None, padded: bool, dtype: DTypeLike) -> Kernel | None:
-    """The fused kernel for attention of this shape; None where the table above leaves it out."""
+    """The fused kernel for attention of this kind; None if the table above excludes it."""
     if padded or jnp.dtype(dtype) not in (jnp.dtype(jnp.bfloat16), jnp.dtype(jnp.float16)):
         return None
     platform, capability = target()
     if platform == "cuda":
-        widest = 256 if capability >= 9 else 128
-        # Before Ampere there is no bfloat16 and no such kernel.
-        return "cudnn" if capability >= 8 and cap is None and head_width <= widest and head_width % 8 == 0 else None
+        max_width = 256 if capability >= 9 else 128
+        # Devices before Ampere have neither bfloat16 nor this kernel.
+        return "cudnn" if capability >= 8 and cap is None and head_width <= max_width and head_width % 8 == 0 else None
     if platform == "tpu":
         return "splash" if length % _LANES == 0 and jnp.dtype(dtype) == jnp.dtype(jnp.bfloat16) else None
     return None
@@ -76,7 +75,7 @@ def splash(
     from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_mask as masks
 
     length, heads, width = query.shape[1:]
-    # A narrower head is filled up with zeros: they add nothing to a score, and their values are cut off.
+    # Narrower heads are padded with zeros, which add nothing to scores; the padded values are removed.
     filled = [jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, -width % _LANES))) for x in (query, key, value)]
     size = next(n for n in (_SPLASH_BLOCK, 256, _LANES) if length % n == 0)
     one = (

@@ -1,4 +1,4 @@
-"""Checkpoints in one GGUF file, dequantised on load: the weights under the names that Hugging Face gives them."""
+"""Reads checkpoints in GGUF files: dequantised weights, under their Hugging Face names."""
 
 from __future__ import annotations
 
@@ -44,18 +44,19 @@ _WORDS = (
 
 
 def open_gguf(path: Path, name: str) -> Checkpoint:
-    """The model in a GGUF file.
+    """Open the model in a GGUF file.
 
-    Raises: InputError for a file that cannot be read, a family or a tokenizer that csvjax does not read from GGUF.
+    Raises: InputError for a file that cannot be read, and for a family or a tokenizer that csvjax cannot read from
+    GGUF.
     """
     from gguf import GGUFReader
 
     try:
         reader = GGUFReader(path)
         fields = {key: field.contents() for key, field in reader.fields.items()}
-    except Exception as error:  # of the package, of numpy, of memory maps
+    except Exception as error:  # gguf, NumPy and memory maps raise different errors
         raise InputError(
-            f"expected a whole GGUF file at {path}, found one that cannot be read ({error}); get it again"
+            f"expected a whole GGUF file at {path}, found one that cannot be read ({error}); download it again"
         ) from None
     family = fields.get("general.architecture")
     if family not in _FAMILIES:
@@ -64,24 +65,24 @@ def open_gguf(path: Path, name: str) -> Checkpoint:
             "give the folder with its config.json and safetensors"
         )
     tensors = _GgufTensors(reader.tensors, path, family, fields)
-    shape = _architecture(family, fields, tensors)
-    check(shape, tensors)
+    architecture = _architecture(family, fields, tensors)
+    check(architecture, tensors)
     tokenizer = _tokenizer(fields, path)
     first = fields.get("tokenizer.ggml.bos_token_id", fields.get("tokenizer.ggml.eos_token_id"))
 
     def load(dtype: DTypeLike = jnp.float32, place: Place = placeless) -> Transformer:
-        return fill(shape, tensors, dtype, place)
+        return fill(architecture, tensors, dtype, place)
 
-    return Checkpoint(name, shape, tokenizer, first, fingerprint([path]), load)
+    return Checkpoint(name, architecture, tokenizer, first, fingerprint([path]), load)
 
 
 class _GgufTensors:
-    """Tensors of a GGUF file under their names in `transformers`."""
+    """The tensors of a GGUF file, under their names in `transformers`."""
 
     def __init__(self, found: Iterable[Any], path: Path, family: str, fields: Mapping[str, Any]):
         self.place = str(path)
         self.raw = {tensor.name: tensor for tensor in found}
-        # Llama's queries and keys are stored for rotation of neighbours, not of halves.
+        # Queries and keys of Llama are stored for rotation of neighbouring dimensions, not of halves.
         counts = [fields.get(f"{family}.attention.head_count"), fields.get(f"{family}.attention.head_count_kv")]
         self._heads = dict(zip(("attn_q", "attn_k"), counts, strict=True)) if family == "llama" else {}
         theirs = {theirs: ours for ours, theirs in {**_TOP, **_BLOCK}.items()}
@@ -101,7 +102,7 @@ class _GgufTensors:
         return tuple(int(n) for n in reversed(self.raw[self._name[name]].shape))
 
     def kind(self, name: str) -> str:
-        return "F32"  # when it is read: a GGUF says how its numbers become floats
+        return "F32"  # after dequantisation
 
     def read(self, name: str) -> np.ndarray:
         from gguf import dequantize
@@ -149,22 +150,22 @@ def _architecture(family: str, fields: Mapping[str, Any], tensors: _GgufTensors)
         values["sliding_window"] = window
     model = "llama" if family == "llama" and window is None else "mistral" if family == "llama" else family
     config = quietly(lambda auto: auto.AutoConfig.for_model(model, **values), Path(tensors.place))
-    shape = make_architecture(config)
+    architecture = make_architecture(config)
     if _FREQUENCIES not in tensors.raw:
-        return shape
-    slower = np.asarray(tensors.raw[_FREQUENCIES].data, np.float32)  # the scaling of Llama 3, worked out
+        return architecture
+    slower = np.asarray(tensors.raw[_FREQUENCIES].data, np.float32)  # the computed scaling of Llama 3
     layers = []
-    for layer in shape.layers:
+    for layer in architecture.layers:
         assert layer.rope is not None
         frequency = tuple((np.asarray(layer.rope.frequency, np.float32) / slower).tolist())
         layers.append(replace(layer, rope=replace(layer.rope, frequency=frequency)))
-    return replace(shape, layers=tuple(layers))
+    return replace(architecture, layers=tuple(layers))
 
 
 def _window(family: str, fields: Mapping[str, Any], place: str) -> int | None:
-    """The window of a Mistral, which comes as a Llama, and mostly without its window.
+    """The attention window. A Mistral is stored as a Llama, and mostly without its window.
 
-    Raises: InputError where the window, or which layers have it, is not known.
+    Raises: InputError if the window, or which layers have it, is unknown.
     """
     window = fields.get(f"{family}.attention.sliding_window") or None
     name = " ".join(str(fields.get(f"general.{key}", "")) for key in ("name", "basename", "finetune"))
@@ -187,7 +188,7 @@ def _words(digits: str) -> Any:
 
 
 def _tokenizer(fields: Mapping[str, Any], path: Path) -> Tokenizer:
-    """Byte-level BPE as the file describes it; how text falls into words first is known by a name only."""
+    """The byte-level BPE of the file. How it splits text into words is known only by name."""
     plain = pre_tokenizers.ByteLevel(add_prefix_space=False)
     ways = {
         "gpt-2": plain,
@@ -198,7 +199,7 @@ def _tokenizer(fields: Mapping[str, Any], path: Path) -> Tokenizer:
     kind = fields.get("tokenizer.ggml.model"), fields.get("tokenizer.ggml.pre", "gpt-2")
     if kind[0] != "gpt2" or kind[1] not in ways:
         raise InputError(
-            f"expected a tokenizer of byte-level BPE whose words are those of {', '.join(ways)}, found {kind[0]!r} "
+            f"expected byte-level BPE that splits words as one of {', '.join(ways)}, found {kind[0]!r} "
             f"with {kind[1]!r} in {path}; give the folder with its config.json, safetensors and tokenizer.json"
         )
     tokens = fields["tokenizer.ggml.tokens"]

@@ -1,4 +1,4 @@
-"""What a family reads of a configuration: the keys on its list, and no others."""
+"""The keys of a configuration that a family reads."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _ACTIVATIONS: Mapping[str, Activation] = {
 
 
 class Keys:
-    """The configuration as one family sees it: a key that is absent, or that is not on the family's list, is None.
+    """The configuration as a family sees it. A key that is missing, or that the family does not list, is None.
 
-    Configurations are often copied from another family and hold its keys too. PyTorch's model never looks at them, so a
-    reader that does would score another model than the one that was trained.
+    Configurations are often copied from another family and have its keys too. The model in PyTorch ignores them, so
+    using them here would score another model than the trained one.
     """
 
     def __init__(self, config: Any, names: frozenset[str]):
         self._config, self._names = config, names
 
     def reads(self, name: str) -> bool:
-        """Whether the key is on the family's list."""
+        """Whether the family lists this key."""
         return name in self._names
 
     def __getattr__(self, name: str) -> Any:
@@ -44,14 +44,17 @@ class Keys:
 
 @dataclass(frozen=True)
 class Family:
-    """`make` builds the architecture from the keys that are on the list."""
+    """A family: `make` builds the architecture from the listed `keys`."""
 
     make: Callable[[Keys], Architecture]
     keys: frozenset[str]
 
 
 def activation(name: str) -> Activation:
-    """The activation of that name. Raises: InputError for one that csvjax does not know."""
+    """The activation with this name.
+
+    Raises: InputError for an activation that csvjax does not know.
+    """
     if name not in _ACTIVATIONS:
         raise InputError(
             f"expected an activation among {', '.join(_ACTIVATIONS)}, found {name!r} in config.json; csvjax does not "
@@ -61,9 +64,9 @@ def activation(name: str) -> Activation:
 
 
 def window(keys: Keys, layer: int) -> int | None:
-    """How many tokens a token of this layer sees, None for all on its left.
+    """The number of tokens that a token of this layer attends to; None for all tokens to its left.
 
-    Raises: InputError for a window without tokens, in which PyTorch's attention would see the tokens to come.
+    Raises: InputError for a window without tokens, with which attention in PyTorch would see later tokens.
     """
     kinds = keys.layer_types
     if kinds and kinds[layer] != "sliding_attention":
@@ -79,19 +82,19 @@ def window(keys: Keys, layer: int) -> int | None:
     if not isinstance(size, int) or size < 1:
         raise InputError(
             f"expected a sliding_window of at least 1 token for layer {layer}, found {size} in config.json; write the "
-            "window that the model was trained with, or null where its attention has none"
+            "window with which the model was trained, or null for none"
         )
     return size
 
 
 def layer_rope(keys: Keys, layer: int, head_width: int) -> Rope:
-    """The rotation of a layer: that of its kind, where the configuration has one for each."""
+    """The rotation of a layer. A configuration may have one for each kind of layer."""
     found = dict(keys.rope_parameters or {})
     kind = keys.layer_types[layer] if keys.layer_types else None
     if isinstance(found.get(kind), Mapping):
-        found = dict(found[kind]) | {"truncate": found.get("truncate", True)}  # which is read beside the kinds
+        found = dict(found[kind]) | {"truncate": found.get("truncate", True)}  # which is not repeated for each kind
     elif keys.original_max_position_embeddings is not None:
-        # As in transformers, the one at the top of the configuration counts.
+        # As in transformers, the value at the top of the configuration counts.
         found["original_max_position_embeddings"] = keys.original_max_position_embeddings
     if not keys.reads("partial_rotary_factor"):
         found.pop("partial_rotary_factor", None)

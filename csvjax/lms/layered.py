@@ -1,4 +1,4 @@
-"""Families with rotary positions and layer norms: StarCoder2, StableLM, Phi, Cohere, GPT-J."""
+"""Families with rotary positions and layer norms: StarCoder2, StableLM, Phi, Cohere and GPT-J."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["LAYERED"]
 
 
 def _layered(keys: Keys, family: str, **switches: Any) -> Architecture:
-    """What all but GPT-J share; `switches` say where one differs."""
+    """The architecture that all except GPT-J share; `switches` override parts of it."""
     head_width = keys.head_dim or keys.hidden_size // keys.num_attention_heads
     layers = tuple(
         Layer(window(keys, i), layer_rope(keys, i, head_width), head_width**-0.5)
@@ -73,7 +73,7 @@ def _phi(keys: Keys) -> Architecture:
 
 def _cohere(keys: Keys) -> Architecture:
     bias = bool(keys.attention_bias)
-    shape = _layered(
+    architecture = _layered(
         keys,
         "cohere",
         norm_bias=False,
@@ -86,9 +86,9 @@ def _cohere(keys: Keys) -> Architecture:
     )
     layers = tuple(
         replace(layer, rope=None if layer.rope is None else replace(layer.rope, neighbours=True))
-        for layer in shape.layers
+        for layer in architecture.layers
     )
-    return replace(shape, layers=layers)
+    return replace(architecture, layers=layers)
 
 
 def _gptj(keys: Keys) -> Architecture:

@@ -1,4 +1,4 @@
-"""Families that know positions by linear biases (ALiBi): BLOOM and MPT; and Falcon, which is BLOOM with rotation."""
+"""Families with linear position biases (ALiBi), BLOOM and MPT; and Falcon, which is BLOOM with rotary positions."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def _powers(base: float, count: int, step: int = 1) -> list[float]:
 
 
 def _bloom_slopes(heads: int) -> tuple[float, ...]:
-    """2^(-8 i / n) for the first n heads, n a power of two; the rest are between those of 2 n."""
+    """2^(-8 i / n) for the first n heads, n a power of two; the other heads get slopes between these."""
     whole = 2 ** math.floor(math.log2(heads))
     rest = _powers(2 ** (-(2 ** -(math.log2(2 * whole) - 3))), heads - whole, 2)
     return tuple(_powers(2 ** (-(2 ** -(math.log2(whole) - 3))), whole) + rest)
 
 
 def _mpt_slopes(heads: int) -> tuple[float, ...]:
-    """As for a power of two that is enough: every second one first."""
+    """The slopes for the next power of two, every second one first."""
     enough = 2 ** math.ceil(math.log2(heads))
     found = [2 ** (-8 * i / enough) for i in range(1, enough + 1)]
     return tuple(found if enough == heads else (found[1::2] + found[::2])[:heads])
@@ -45,7 +45,7 @@ def _bloom(keys: Keys) -> Architecture:
         heads=heads,
         kv_heads=heads,
         head_width=width // heads,
-        context=keys.seq_length or 2048,  # positions have no end; it was trained on as many
+        context=keys.seq_length or 2048,  # positions have no limit; this is the training length
         layers=(Layer(None, None, (width // heads) ** -0.5),) * keys.n_layer,
         norm="layer",
         norm_eps=keys.layer_norm_epsilon,

@@ -1,4 +1,4 @@
-"""Llama and its relatives: rotary positions, RMS norms, gated MLPs."""
+"""Llama and similar families, with rotary positions, RMS norms and gated MLPs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _keys(more: str = "", fewer: str = "") -> frozenset[str]:
 
 
 def modern(keys: Keys, **switches: Any) -> Architecture:
-    """What Llama and its relatives share; `switches` say where one differs."""
+    """The architecture that these families share; `switches` override parts of it."""
     head_width = keys.head_dim or keys.hidden_size // keys.num_attention_heads
     scale = keys.attention_multiplier if keys.attention_multiplier is not None else head_width**-0.5
     if keys.query_pre_attn_scalar:

@@ -1,4 +1,4 @@
-"""How weights stand in a checkpoint, and how fused ones come apart; `csvjax.lms.tables` has the names."""
+"""How weights are stored in a checkpoint, and how fused weights are split; `csvjax.lms.tables` has the names."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ from csvjax.lms.architecture import Architecture
 __all__ = ["Cut", "Naming", "by_group", "in_parts"]
 
 Cut = Callable[[np.ndarray, str, Architecture], np.ndarray]
-"""(stored tensor with outputs first, name of a module, shape of the model) to the part that is the module's."""
+"""From a stored tensor with outputs first, the name of a module and the architecture to the part of this module."""
 
 
 @dataclass(frozen=True)
 class Naming:
-    """`top` and `block`: a module of `Transformer` or `Block` to the name of its tensors, without .weight and .bias.
+    """Names of the tensors of a family.
 
-    Names of `top` and `block` come after one of the `prefixes`, `output` does not. In a name of `block` {} is the
-    layer. `fused`: how a tensor that several modules share is cut. `inputs_first`: matrices are stored as
-    [input, output], not [output, input].
+    Attributes:
+        prefixes: possible prefixes of the names in `top` and `block`.
+        top: name of the tensors of each module of `Transformer`, without .weight and .bias.
+        block: the same for modules of `Block`; {} stands for the layer.
+        output: name of the head, without a prefix.
+        fused: splits a tensor that several modules share; None if there is none.
+        inputs_first: whether matrices are stored as [input, output], not [output, input].
     """
 
     prefixes: tuple[str, ...]
@@ -32,9 +36,9 @@ class Naming:
     inputs_first: bool = False
 
 
-def in_parts(tensor: np.ndarray, module: str, shape: Architecture) -> np.ndarray:
-    """All queries, then all keys, then all values; or the gate, then what it multiplies."""
-    rows, kv_rows = shape.heads * shape.head_width, shape.kv_heads * shape.head_width
+def in_parts(tensor: np.ndarray, module: str, architecture: Architecture) -> np.ndarray:
+    """Split a tensor with all queries, keys and values, or with gate and up projection, in this order."""
+    rows, kv_rows = architecture.heads * architecture.head_width, architecture.kv_heads * architecture.head_width
     match module:
         case "query":
             return tensor[:rows]
@@ -43,17 +47,17 @@ def in_parts(tensor: np.ndarray, module: str, shape: Architecture) -> np.ndarray
         case "value":
             return tensor[rows + kv_rows :]
         case "gate":
-            return tensor[: shape.hidden]
-        case "up" if shape.gated:
-            return tensor[shape.hidden :]
+            return tensor[: architecture.hidden]
+        case "up" if architecture.gated:
+            return tensor[architecture.hidden :]
     return tensor
 
 
-def by_group(tensor: np.ndarray, module: str, shape: Architecture) -> np.ndarray:
-    """The queries that read the first key, this key and its value, then those of the second, and so on."""
+def by_group(tensor: np.ndarray, module: str, architecture: Architecture) -> np.ndarray:
+    """Split a tensor by groups: the queries of the first key, this key and its value, then the second group, ..."""
     if module not in ("query", "key", "value"):
         return tensor
-    each = shape.heads // shape.kv_heads
-    groups = tensor.reshape(shape.kv_heads, each + 2, shape.head_width, *tensor.shape[1:])
+    each = architecture.heads // architecture.kv_heads
+    groups = tensor.reshape(architecture.kv_heads, each + 2, architecture.head_width, *tensor.shape[1:])
     found = groups[:, :each] if module == "query" else groups[:, each if module == "key" else each + 1]
     return found.reshape(-1, *tensor.shape[1:])

@@ -1,4 +1,4 @@
-"""Rotary positions: the angle by which each pair of a head's dimensions turns from one token to the next."""
+"""Rotary positions: the angle by which each pair of dimensions of a head rotates from one token to the next."""
 
 from __future__ import annotations
 
@@ -18,9 +18,15 @@ __all__ = ["Rope", "make_rope", "rotate", "turns"]
 
 @dataclass(frozen=True)
 class Rope:
-    """`frequency[i]`, radians for each position, turns dimensions i and i + len(frequency) of a head; cos and sin are
-    multiplied by `factor`. Dimensions past 2 len(frequency) are left alone. `longest`: tokens of a text up to which the
-    rotation is this one; None for any. `neighbours`: the pairs are dimensions 2 i and 2 i + 1 instead."""
+    """A rotation of heads.
+
+    Attributes:
+        frequency: angle of pair i for each position, in radians. Pair i is dimensions i and i + len(frequency); further
+            dimensions do not rotate.
+        factor: factor of cos and sin.
+        longest: number of tokens up to which this rotation is valid; None for any.
+        neighbours: whether pair i is dimensions 2 i and 2 i + 1 instead.
+    """
 
     frequency: tuple[float, ...]
     factor: float = 1.0
@@ -29,24 +35,25 @@ class Rope:
 
 
 def make_rope(parameters: Mapping[str, Any], head_width: int, context: int) -> Rope:
-    """The rotation that a configuration's `rope_parameters` ask for.
+    """The rotation that the `rope_parameters` of a configuration describe.
 
-    Plain: theta^(-2i / d) (RoFormer, arXiv 2104.09864); linear: divided by `factor` (arXiv 2306.15595); llama3: slow
-    ones only (Llama 3.1); yarn: a ramp between both (arXiv 2309.00071, equation 23). `dynamic` is plain up to the
-    `context` of the model, and never used past it. longrope: each divided by its `short_factor` (arXiv 2402.13753),
-    and never used past the original context, where others are.
-    Raises: InputError for another `rope_type`, and a `rope_theta` that is no number above 0.
+    default: frequencies theta^(-2i / d) (RoFormer, arXiv 2104.09864). linear: divided by `factor` (arXiv 2306.15595).
+    llama3: only slow ones are divided (Llama 3.1). yarn: a ramp between both (arXiv 2309.00071, eq. 23). dynamic: the
+    default, valid up to the `context` of the model. longrope: each divided by its `short_factor` (arXiv 2402.13753),
+    valid up to the original context.
+
+    Raises: InputError for another `rope_type`, and for a `rope_theta` that is no number above 0.
     """
     kind = parameters.get("rope_type") or parameters.get("type") or "default"
     dim = int(head_width * (parameters.get("partial_rotary_factor") or 1.0))
     given = parameters.get("rope_theta")
     if not isinstance(given, int | float) or not given > 0:
         raise InputError(
-            f"expected a number above 0 as rope_theta in config.json, found {given}; write the one that the model was "
-            "trained with"
+            f"expected a number above 0 as rope_theta in config.json, found {given}; write the number with which the "
+            "model was trained"
         )
     theta = float(given)
-    # In float32, as the models were trained with.
+    # In float32, as in training.
     plain = (1.0 / theta ** (np.arange(0, dim, 2, dtype=np.float32) / np.float32(dim))).astype(np.float32)
     match kind:
         case "default":
@@ -84,7 +91,7 @@ def _yarn(plain: np.ndarray, parameters: Mapping[str, Any], theta: float, contex
     dim = 2 * len(plain)
 
     def boundary(rotations: float) -> float:
-        """The dimension that turns `rotations` times in the original context."""
+        """The dimension that rotates `rotations` times in the original context."""
         return dim * math.log(original / (rotations * 2 * math.pi)) / (2 * math.log(theta))
 
     low, high = boundary(parameters.get("beta_fast") or 32), boundary(parameters.get("beta_slow") or 1)
@@ -126,7 +133,7 @@ def turns(rope: Rope, positions: Int[Array, "*b t"]) -> tuple[Float[Array, "*b t
 def rotate(
     x: Float[Array, "b t n h"], cos: Float[Array, "*b t g"], sin: Float[Array, "*b t g"], neighbours: bool = False
 ) -> Float[Array, "b t n h"]:
-    """Turn the pairs (i, i + g) of each head, or (2 i, 2 i + 1), and leave dimensions from 2 g on."""
+    """Rotate the pairs (i, i + g), or (2 i, 2 i + 1), of each head; dimensions from 2 g on do not change."""
     g = cos.shape[-1]
     cos, sin = cos[..., None, :], sin[..., None, :]
     if neighbours:

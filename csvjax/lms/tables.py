@@ -1,4 +1,4 @@
-"""The names of the weights of each family."""
+"""The names of the weights of each family in checkpoints."""
 
 from __future__ import annotations
 
@@ -43,7 +43,12 @@ _OLMO2 = Naming(
 )
 
 _GEMMA = Naming(
-    ("model.", "", "language_model.model.", "model.language_model."),  # the last two: beside a vision model
+    (
+        "model.",
+        "",
+        "language_model.model.",
+        "model.language_model.",
+    ),  # the last two are for checkpoints with a vision model
     _LLAMA.top,
     dict(_OLMO2.block) | {"mlp_before": "layers.{}.pre_feedforward_layernorm"},
 )

@@ -1,4 +1,4 @@
-"""Tensors by name in safetensors files, memory-mapped and read one at a time."""
+"""Reads tensors by name from safetensors files, memory-mapped and one at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["SafeTensors", "Tensors", "find_weights", "fingerprint"]
 
 @runtime_checkable
 class Tensors(Protocol):
-    """Named arrays; `place` says where they are for errors, `kind` how numbers are stored, as safetensors spells it."""
+    """Named arrays. `place` is their file for errors; `kind` is the type of the numbers, as safetensors spells it."""
 
     place: str
 
@@ -31,10 +31,11 @@ class Tensors(Protocol):
 
 
 def find_weights(folder: Path) -> tuple[Path, ...]:
-    """The safetensors files of a checkpoint: `model.safetensors`, or those that its index names, or all there are.
+    """The safetensors files of a checkpoint: `model.safetensors`, or the files in its index, or all files.
 
-    An index beside `model.safetensors` is stale, and transformers does not look at it either.
-    Raises: InputError if there is none, or one of the index is missing.
+    If there is a `model.safetensors`, an index is outdated; transformers ignores it too.
+
+    Raises: InputError if there is no file, or if a file of the index is missing.
     """
     one = folder / "model.safetensors"
     if one.is_file():
@@ -45,12 +46,13 @@ def find_weights(folder: Path) -> tuple[Path, ...]:
             names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
         except (ValueError, KeyError, AttributeError):
             raise InputError(
-                f"expected a weight_map of tensors to files in {index}, found something else; get the file again"
+                f"expected a weight_map of tensors to files in {index}, found something else; download it again"
             ) from None
         files = tuple(folder / name for name in names)
         if absent := [file.name for file in files if not file.is_file()]:
             raise InputError(
-                f"expected {len(files)} files of weights in {folder}, found no {absent[0]}; get the checkpoint whole"
+                f"expected {len(files)} files of weights in {folder}, found no {absent[0]}; download the "
+                "checkpoint again"
             )
         return files
     if files := tuple(sorted(folder.glob("*.safetensors"))):
@@ -59,7 +61,7 @@ def find_weights(folder: Path) -> tuple[Path, ...]:
     if pickled:
         raise InputError(
             f"expected weights as safetensors in {folder}, found only {pickled[0]}, a pickle, which can run code when "
-            "it is read; convert it where you trust it, with torch and transformers: "
+            "it is read; if you trust it, convert it with torch and transformers: "
             'python -c "from transformers import AutoModelForCausalLM as M; '
             f"M.from_pretrained('{folder}').save_pretrained('converted')\""
         )
@@ -67,7 +69,7 @@ def find_weights(folder: Path) -> tuple[Path, ...]:
 
 
 class SafeTensors:
-    """The tensors of several safetensors files together."""
+    """The tensors of several safetensors files."""
 
     def __init__(self, files: Sequence[Path]):
         from safetensors import SafetensorError, safe_open
@@ -83,7 +85,7 @@ class SafeTensors:
             except (SafetensorError, OSError) as error:
                 raise InputError(
                     f"expected a whole safetensors file at {path}, found one that cannot be read ({error}); "
-                    "get it again"
+                    "download it again"
                 ) from None
 
     def names(self) -> Iterable[str]:
@@ -98,15 +100,15 @@ class SafeTensors:
     def read(self, name: str) -> np.ndarray:
         from safetensors import safe_open
 
-        # Opened anew for each tensor: what a map has read stays in memory until it is closed.
+        # Opened for each tensor, because pages of a mapped file stay in memory until it is closed.
         with safe_open(self._found[name][0], "np") as opened:
             return opened.get_tensor(name)
 
 
 def fingerprint(files: Sequence[Path], parts: int = 64, size: int = 1 << 16) -> str:
-    """SHA-256, in hexadecimal, of the lengths of the files and of `parts` pieces of each: tells checkpoints apart.
+    """SHA-256 in hexadecimal of the lengths of the files and of `parts` pieces of each file, to identify a checkpoint.
 
-    Not of everything: a file of many gigabytes is told in a moment. Two checkpoints of one run differ all over.
+    Only pieces are read, so that a file of many gigabytes takes a moment. Two checkpoints of a run differ everywhere.
     """
     digest = hashlib.sha256()
     for path in files:

@@ -1,4 +1,4 @@
-"""One decoder-only transformer in Flax NNX for all architectures that csvjax reads."""
+"""The decoder-only transformer for all architectures that csvjax reads, in Flax NNX."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ __all__ = ["Block", "Linear", "Norm", "Transformer"]
 
 
 def _empty(*shape: int) -> nnx.Param:
-    """A parameter that a checkpoint fills."""
+    """A parameter that is filled from a checkpoint."""
     return nnx.Param(jnp.zeros(shape, jnp.float32))
 
 
 class Linear(nnx.Module):
-    """x @ kernel + bias in float32. The product is summed in float32 whatever the kernel is stored in.
+    """x @ kernel + bias in float32. Products are summed in float32, whatever the type of the kernel.
 
-    `inner`: the next operation that matters rounds to the kernel's type anyway, so the product is written in it, which
-    halves what a 16-bit model moves through memory. What is added to the residual stream stays float32.
+    With `inner` the product is written in the type of the kernel, to which the next operation rounds anyway; this
+    halves the memory traffic of a 16-bit model. What is added to the residual stream is always float32.
     """
 
     def __init__(self, inputs: int, outputs: int, bias: bool):
@@ -48,8 +48,8 @@ def _product(x: Array, kernel: Array, inner: bool) -> Array:
 
 
 def _side_by_side(x: Array, parts: Sequence[Linear]) -> list[Array]:
-    """What each of them makes of x, in one product: several narrow ones take longer."""
-    # Beside each other when x is there and not before, or the copies of all blocks would be in memory at once.
+    """The results of several linear layers for x, in one product, which is faster than several narrow ones."""
+    # The barrier delays the concatenation until x is known; otherwise copies of all blocks would be in memory at once.
     x, *kernels = jax.lax.optimization_barrier((x, *(part.kernel[...] for part in parts)))
     ends = list(accumulate(kernel.shape[1] for kernel in kernels[:-1]))
     found = jnp.split(_product(x, jnp.concatenate(kernels, axis=1), inner=True), ends, axis=-1)
@@ -59,10 +59,14 @@ def _side_by_side(x: Array, parts: Sequence[Linear]) -> list[Array]:
 class Norm(nnx.Module):
     """Layer norm, or RMS norm (arXiv 1910.07467), in float32: (x - mean) / sqrt(var + eps) (offset + scale) + bias."""
 
-    def __init__(self, shape: Architecture, *width: int):
-        self.centred, self.eps, self.offset = shape.norm == "layer", shape.norm_eps, shape.norm_offset
-        self.scale = _empty(*width) if shape.norm_affine else None
-        self.bias = _empty(*width) if shape.norm_affine and shape.norm_bias and self.centred else None
+    def __init__(self, architecture: Architecture, *width: int):
+        self.centred, self.eps, self.offset = (
+            architecture.norm == "layer",
+            architecture.norm_eps,
+            architecture.norm_offset,
+        )
+        self.scale = _empty(*width) if architecture.norm_affine else None
+        self.bias = _empty(*width) if architecture.norm_affine and architecture.norm_bias and self.centred else None
 
     def __call__(self, x: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
         if self.centred:
@@ -87,63 +91,67 @@ def _activate(name: Activation, x: Array) -> Array:
             return jax.nn.silu(x)
 
 
-def _head_norm(shape: Architecture, heads: int) -> Norm | None:
-    match shape.head_norm:
+def _head_norm(architecture: Architecture, heads: int) -> Norm | None:
+    match architecture.head_norm:
         case "head":
-            return Norm(shape, shape.head_width)
+            return Norm(architecture, architecture.head_width)
         case "each":
-            return Norm(shape, heads, shape.head_width)
+            return Norm(architecture, heads, architecture.head_width)
         case "all":
-            return Norm(shape, heads * shape.head_width)
+            return Norm(architecture, heads * architecture.head_width)
     return None
 
 
 class Block(nnx.Module):
-    """Attention and MLP, each x + branch(x), with norms where the architecture has them."""
+    """Attention and MLP, each x + branch(x), with the norms of the architecture."""
 
-    def __init__(self, shape: Architecture, layer: Layer):
-        self.shape, self.layer = shape, layer
-        width, rows, kv_rows = shape.width, shape.heads * shape.head_width, shape.kv_heads * shape.head_width
-        self.query = Linear(width, rows, shape.qkv_bias)
-        self.key = Linear(width, kv_rows, shape.qkv_bias)
-        self.value = Linear(width, kv_rows, shape.qkv_bias)
-        self.out = Linear(rows, width, shape.out_bias)
-        self.gate = Linear(width, shape.hidden, shape.mlp_bias) if shape.gated else None
-        self.up = Linear(width, shape.hidden, shape.mlp_bias)
-        self.down = Linear(shape.hidden, width, shape.mlp_bias)
-        self.query_norm = _head_norm(shape, shape.heads)
-        self.key_norm = _head_norm(shape, shape.kv_heads)
+    def __init__(self, architecture: Architecture, layer: Layer):
+        self.architecture, self.layer = architecture, layer
+        width, rows, kv_rows = (
+            architecture.width,
+            architecture.heads * architecture.head_width,
+            architecture.kv_heads * architecture.head_width,
+        )
+        self.query = Linear(width, rows, architecture.qkv_bias)
+        self.key = Linear(width, kv_rows, architecture.qkv_bias)
+        self.value = Linear(width, kv_rows, architecture.qkv_bias)
+        self.out = Linear(rows, width, architecture.out_bias)
+        self.gate = Linear(width, architecture.hidden, architecture.mlp_bias) if architecture.gated else None
+        self.up = Linear(width, architecture.hidden, architecture.mlp_bias)
+        self.down = Linear(architecture.hidden, width, architecture.mlp_bias)
+        self.query_norm = _head_norm(architecture, architecture.heads)
+        self.key_norm = _head_norm(architecture, architecture.kv_heads)
         for branch in ("attention", "mlp"):
-            for place in shape.norms:
-                if not (shape.shared_norm and (branch, place) == ("mlp", "before")):
-                    setattr(self, f"{branch}_{place}", Norm(shape, width))
+            for place in architecture.norms:
+                if not (architecture.shared_norm and (branch, place) == ("mlp", "before")):
+                    setattr(self, f"{branch}_{place}", Norm(architecture, width))
 
     def _norm(self, branch: str, place: str, x: Array) -> Array:
-        return getattr(self, f"{branch}_{place}")(x) if place in self.shape.norms else x
+        return getattr(self, f"{branch}_{place}")(x) if place in self.architecture.norms else x
 
     def _heads(self, x: Array, norm: Norm | None) -> Array:
-        """[b, t, n * h] as [b, t, n, h], normed before or after the split."""
-        if norm is not None and self.shape.head_norm == "all":
+        """[b, t, n * h] as [b, t, n, h], with the norm before or after the split."""
+        if norm is not None and self.architecture.head_norm == "all":
             x = norm(x)
-        x = x.reshape(*x.shape[:2], -1, self.shape.head_width)
-        return norm(x) if norm is not None and self.shape.head_norm != "all" else x
+        x = x.reshape(*x.shape[:2], -1, self.architecture.head_width)
+        return norm(x) if norm is not None and self.architecture.head_norm != "all" else x
 
     def attention(self, x: Float[Array, "b t d"], turned: tuple[Array, Array] | None, valid: Array | None) -> Array:
         query, key, value = _side_by_side(x, (self.query, self.key, self.value))
-        if (most := self.shape.qkv_clip) is not None:
-            query, key, value = (jnp.clip(part, -most, most) for part in (query, key, value))
+        if (limit := self.architecture.qkv_clip) is not None:
+            query, key, value = (jnp.clip(part, -limit, limit) for part in (query, key, value))
         query, key = self._heads(query, self.query_norm), self._heads(key, self.key_norm)
         value = self._heads(value, None)
-        layer, cap = self.layer, self.shape.attention_cap
+        layer, cap = self.layer, self.architecture.attention_cap
         if turned is not None and layer.rope is not None:
             query, key = (rotate(part, *turned, layer.rope.neighbours) for part in (query, key))
-        mixed = attend(query, key, value, layer.scale, layer.window, cap, valid, self.dtype, self.shape.slopes)
+        mixed = attend(query, key, value, layer.scale, layer.window, cap, valid, self.dtype, self.architecture.slopes)
         return self.out(mixed.reshape(*x.shape[:2], -1))
 
     def mlp(self, x: Float[Array, "b t d"]) -> Float[Array, "b t d"]:
         if self.gate is not None:
-            return self.down(_activate(self.shape.activation, self.gate(x, inner=True)) * self.up(x, inner=True))
-        return self.down(_activate(self.shape.activation, self.up(x, inner=True)))
+            return self.down(_activate(self.architecture.activation, self.gate(x, inner=True)) * self.up(x, inner=True))
+        return self.down(_activate(self.architecture.activation, self.up(x, inner=True)))
 
     @property
     def dtype(self) -> jnp.dtype:
@@ -152,63 +160,68 @@ class Block(nnx.Module):
     def __call__(self, x: Float[Array, "b t d"], turned: tuple[Array, Array] | None, valid: Array | None) -> Array:
         normed = self._norm("attention", "before", x)
         mixed = self._norm("attention", "after", self.attention(normed, turned, valid))
-        if self.shape.parallel:
-            read = normed if self.shape.shared_norm else self._norm("mlp", "before", x)
+        if self.architecture.parallel:
+            read = normed if self.architecture.shared_norm else self._norm("mlp", "before", x)
             return x + mixed + self._norm("mlp", "after", self.mlp(read))
         x = self._norm("attention", "residual", self._add(x, mixed))
         added = self._norm("mlp", "after", self.mlp(self._norm("mlp", "before", x)))
         return self._norm("mlp", "residual", self._add(x, added))
 
     def _add(self, x: Array, branch: Array) -> Array:
-        return x + (branch if self.shape.residual_scale == 1 else branch * self.shape.residual_scale)
+        return x + (branch if self.architecture.residual_scale == 1 else branch * self.architecture.residual_scale)
 
 
 class Transformer(nnx.Module):
     """A `LanguageModel`: logits[b, t, v] = cap(hidden_states(tokens)[b, t, d] @ head[d, v] + head_bias[v])."""
 
-    def __init__(self, shape: Architecture):
-        self.shape = shape
-        inner = shape.embedding_width or shape.width
-        self.embedding = _empty(shape.vocabulary, inner)
-        self.embedding_norm = Norm(shape, inner) if shape.embedding_norm else None
-        self.positions = _empty(shape.learned_positions, shape.width) if shape.learned_positions else None
-        self.project_in = Linear(inner, shape.width, False) if inner != shape.width else None
-        self.project_out = Linear(shape.width, inner, False) if inner != shape.width else None
-        self.blocks = nnx.List([Block(shape, layer) for layer in shape.layers])
-        self.norm = Norm(shape, shape.width) if shape.final_norm else None
-        self.output = None if shape.tied else _empty(shape.vocabulary, inner)
-        self.output_bias = _empty(shape.vocabulary) if shape.head_bias else None
+    def __init__(self, architecture: Architecture):
+        self.architecture = architecture
+        inner = architecture.embedding_width or architecture.width
+        self.embedding = _empty(architecture.vocabulary, inner)
+        self.embedding_norm = Norm(architecture, inner) if architecture.embedding_norm else None
+        self.positions = (
+            _empty(architecture.learned_positions, architecture.width) if architecture.learned_positions else None
+        )
+        self.project_in = Linear(inner, architecture.width, False) if inner != architecture.width else None
+        self.project_out = Linear(architecture.width, inner, False) if inner != architecture.width else None
+        self.blocks = nnx.List([Block(architecture, layer) for layer in architecture.layers])
+        self.norm = Norm(architecture, architecture.width) if architecture.final_norm else None
+        self.output = None if architecture.tied else _empty(architecture.vocabulary, inner)
+        self.output_bias = _empty(architecture.vocabulary) if architecture.head_bias else None
 
     def hidden_states(
         self, tokens: Int[Array, "b t"], valid: Bool[Array, "b t"] | None = None
     ) -> Float[Array, "b t e"]:
-        """Last hidden state, ready for the head.
+        """The last hidden state, for the head.
 
-        `valid`: False at padding, which nobody attends to and which takes no position. It is needed on the left only:
-        attention looks left, so padding on the right is seen by padding alone.
-        Raises: InputError for more tokens than the model has positions for: JAX would take the last one for the rest.
+        Args:
+            tokens: the tokens.
+            valid: False at padding, to which no token attends and which has no position. It is needed only for padding
+                on the left; attention looks left, so no token sees padding on the right.
+
+        Raises: InputError for more tokens than the model has positions for; JAX would repeat the last position.
         """
-        longest = self.shape.longest
+        longest = self.architecture.longest
         if longest is not None and tokens.shape[1] > longest:
             raise InputError(
-                f"expected at most {longest} tokens, for which this {self.shape.family} model has positions, found "
-                f"{tokens.shape[1]}; score the text in shorter windows"
+                f"expected at most {longest} tokens, for which the {self.architecture.family} model has positions, "
+                f"found {tokens.shape[1]}; score the text in shorter windows"
             )
         positions = jnp.arange(tokens.shape[1]) if valid is None else jnp.maximum(jnp.cumsum(valid, axis=1) - 1, 0)
-        x = self.embedding[...][tokens].astype(jnp.float32) * self.shape.embedding_scale
+        x = self.embedding[...][tokens].astype(jnp.float32) * self.architecture.embedding_scale
         if self.embedding_norm is not None:
             x = self.embedding_norm(x)
         if self.project_in is not None:
             x = self.project_in(x)
         if self.positions is not None:
-            x = x + self.positions[...][positions + self.shape.position_offset]
+            x = x + self.positions[...][positions + self.architecture.position_offset]
         turned = _all_turns([block.layer.rope for block in self.blocks], positions)
         for block in self.blocks:
             x = block(x, None if block.layer.rope is None else turned[block.layer.rope], valid)
         if self.norm is not None:
             x = self.norm(x)
         x = x if self.project_out is None else self.project_out(x)
-        return x if self.shape.logit_scale == 1 else x * self.shape.logit_scale
+        return x if self.architecture.logit_scale == 1 else x * self.architecture.logit_scale
 
     @property
     def head(self) -> Float[Array, "e v"]:
@@ -220,7 +233,7 @@ class Transformer(nnx.Module):
 
     @property
     def logit_cap(self) -> float | None:
-        return self.shape.logit_cap
+        return self.architecture.logit_cap
 
 
 def _all_turns(ropes: Sequence[Rope | None], positions: Array) -> dict[Rope, tuple[Array, Array]]:

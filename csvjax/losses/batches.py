@@ -1,4 +1,4 @@
-"""Windows as batches of few shapes, each of about as many tokens."""
+"""Cuts windows into batches with few shapes and about the same number of tokens."""
 
 from __future__ import annotations
 
@@ -11,13 +11,19 @@ from jaxtyping import Int
 __all__ = ["Batch", "Shapes", "choose_shapes", "cut_batches"]
 
 _SHORTEST = 64
-_WORTH = 16  # batches of padding that a program of its own must save: about what it takes to compile
+_WORTH = 16  # batches of padding that a further shape must save, which is about the time to compile it
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """Batches of about `tokens` tokens, whose rows are a multiple of `rows`, of one of the `shorter` lengths or of
-    `context`, the longest. See `choose_shapes`."""
+    """The shapes of batches, see `choose_shapes`.
+
+    Attributes:
+        context: longest length of a row.
+        tokens: approximate number of tokens in a batch.
+        rows: the number of rows is a multiple of this.
+        shorter: other lengths of rows.
+    """
 
     context: int
     tokens: int
@@ -29,15 +35,15 @@ class Shapes:
         return (*self.shorter, self.context)
 
     def height(self, length: int) -> int:
-        """Windows of `length` in one batch."""
+        """Number of windows of this length in a batch."""
         return -(-max(1, self.tokens // length) // self.rows) * self.rows
 
 
 def choose_shapes(lengths: Int[np.ndarray, " w"], context: int, tokens: int, rows: int = 1) -> Shapes:
-    """Shapes for windows of these lengths: the context, and powers of two from 64 on where they save enough padding.
+    """The shapes for windows of these lengths: the context, and powers of two from 64 on that save enough padding.
 
-    Each length is a program to compile, so most texts have one. It depends on the whole text and on nothing else:
-    a store that is resumed has the shapes it had.
+    Each length is another program to compile, so most texts have one length. The shapes depend only on the whole text,
+    so a resumed store has the same shapes.
     """
     shorter: list[int] = []
     longer = context
@@ -50,15 +56,21 @@ def choose_shapes(lengths: Int[np.ndarray, " w"], context: int, tokens: int, row
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """`tokens` and `targets`, padded on the right and below. A row of `rows` is (row of the batch, first position that
-    counts, position past the last, place of the first one's loss)."""
+    """A batch, padded on the right and below.
+
+    Attributes:
+        tokens: inputs.
+        targets: the token after each input.
+        rows: row of the batch, first position whose loss counts, position after the last one, and the place of the
+            first of these losses.
+    """
 
     tokens: Int[np.ndarray, "b t"]
     targets: Int[np.ndarray, "b t"]
     rows: Int[np.ndarray, "w 4"]
 
     def scatter(self, found: np.ndarray, losses: np.ndarray) -> None:
-        """Write what counts of the losses [b, t] of this batch to their places."""
+        """Copy the losses of this batch [b, t] that count to their places."""
         for row, first, end, place in self.rows.tolist():
             losses[place : place + end - first] = found[row, first:end]
 
@@ -70,11 +82,11 @@ def cut_batches(
     bounds: tuple[int, int],
     shapes: Shapes,
 ) -> Iterator[Batch]:
-    """Batches of the windows (see `list_windows`) that score some of the units from bounds[0] to before bounds[1].
+    """Batches of the windows (see `list_windows`) that score units from bounds[0] to before bounds[1].
 
-    A batch comes as soon as windows fill it, so units are done about in their order. What is left of a length at the
-    end joins the next longer one, so at most one batch has empty rows. The batches depend on nothing outside the
-    bounds: the same bounds give the same losses to the last bit, whoever asks when.
+    A batch is yielded as soon as it is full, so units are scored nearly in their order. Remaining windows of one length
+    join the next longer length, so at most one batch has empty rows. The batches depend only on what is within the
+    bounds, so the same bounds always give the same losses, to the last bit.
     """
     scored_end = windows[:, 4] + windows[:, 2] - windows[:, 3]
     inside = windows[np.searchsorted(scored_end, bounds[0], "right") : np.searchsorted(windows[:, 4], bounds[1])]
@@ -109,7 +121,7 @@ def _batch(
     rows = []
     for r, (document, start, length, first, unit) in enumerate(np.stack(windows).tolist()):
         ids = documents[document]
-        if before is not None:  # it is input 0
+        if before is not None:  # this token is input 0
             ids = ids[max(0, start - 1) : start + length]
             ids = np.concatenate([[before], ids]) if start == 0 else ids
         else:

@@ -1,4 +1,4 @@
-"""Models of a store: one is taken out, and those that are complete are read."""
+"""Deletes a model from a store, and reads only the models that are complete."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ __all__ = ["drop", "read_complete"]
 
 
 def drop(path: Path, lm: str) -> None:
-    """Take a model and its losses out of the store at `path`, which is whole at any moment.
+    """Delete a model and its losses from a store. The store is complete at any moment.
 
-    Raises: InputError if there is no store that csvjax losses began, no such model in it, or somebody writes to it.
+    Raises: InputError if there is no store of csvjax losses, no such model in it, or if a process is writing to it.
     """
     if not _begun(path):
         raise InputError(f"expected a store that csvjax losses wrote at {path}, found something else; check the path")
@@ -54,29 +54,29 @@ def drop(path: Path, lm: str) -> None:
 
 
 def _copy(source: str, target: str) -> None:
-    """Chunks are never written to in place, so a second name for one is a copy of it; attributes are."""
+    """Copy a file of a store. Chunks are never changed in place, so a hard link is enough; attributes are copied."""
     try:
         if Path(source).name != "zarr.json":
             os.link(source, target)
             return
-    except OSError:  # a file system without second names
+    except OSError:  # a file system without hard links
         pass
     shutil.copy2(source, target)
 
 
 def _begun(path: Path) -> bool:
-    """Whether `path` is a store that csvjax losses began."""
+    """Whether `path` is a store of csvjax losses."""
     try:
         attributes = dict(zarr.open_group(path, mode="r").attrs)
-    except Exception:  # of zarr, of the file system
+    except Exception:  # errors of Zarr and the file system
         return False
     return attributes.get("format") == FORMAT and "models" in attributes
 
 
 def read_complete(path: Path) -> tuple[LossTable, tuple[str, ...]]:
-    """The losses of the models whose chunks are all there, and the names of the others.
+    """The losses of the models without missing chunks, and the names of the other models.
 
-    Raises: InputError if no model is complete, and for what `read_losses` refuses.
+    Raises: InputError if no model is complete, and for a store that `read_losses` refuses.
     """
     if not _begun(path):
         return read_losses(path), ()
@@ -88,15 +88,15 @@ def read_complete(path: Path) -> tuple[LossTable, tuple[str, ...]]:
         return read_losses(path), ()
     if not whole.any():
         raise InputError(
-            f"expected a model whose losses are complete in {path}, found none; run the same csvjax losses again, "
-            "which computes what is missing"
+            f"expected a model whose losses are complete in {path}, found none; run the same csvjax losses command "
+            "again, which computes the missing losses"
         )
     try:
         arrays = {name: np.asarray(array[...]) for name, array in group.arrays() if name != "loss"}
         units, texts = decode_units(dict(group.attrs), arrays)
-    except Exception as error:  # of zarr, of a codec
+    except Exception as error:  # errors of Zarr and its codecs
         raise InputError(
-            f"expected a store that can be read at {path}, found one that cannot; run the same csvjax losses again"
+            f"expected a store that can be read at {path}, found a damaged one; run csvjax losses again"
         ) from error
     loss = np.stack([np.asarray(group["loss"][row]) for row in np.flatnonzero(whole)])  # type: ignore[index]  # an array
     loss, units = merge_empty(loss, units, texts)

@@ -1,4 +1,4 @@
-"""From text and language models to a store of losses: chunk by chunk, and whatever is there already is left alone."""
+"""Computes losses of language models on a text, chunk by chunk, and keeps chunks that the store has already."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from csvjax.losses import store as stores
 from csvjax.losses.batches import Batch, Shapes, choose_shapes, cut_batches
 from csvjax.losses.meeting import Meeting
 from csvjax.losses.nll import scorer
-from csvjax.losses.plan import Options, Task, bytes_needed, check, plan
+from csvjax.losses.plan import Job, LossOptions, bytes_needed, check, plan
 from csvjax.losses.schedule import Group, Score, chunk_losses, group_chunks
 from csvjax.losses.units import EncodedText, TextDocument
 from csvjax.names import some
 
-__all__ = ["Options", "Task", "extract", "plan"]
+__all__ = ["Job", "LossOptions", "extract", "plan"]
 
-_BEHIND = 8  # chunks that wait to be stored, at most
+_BEHIND = 8  # limit of chunks that wait to be stored
 
 Settle = Callable[[Shapes, int], None]
 
@@ -39,105 +39,113 @@ def extract(
     lms: Sequence[Checkpoint],
     documents: Sequence[TextDocument],
     path: Path,
-    options: Options | None = None,
+    options: LossOptions | None = None,
     tell: Callable[[str, int, int], None] = lambda lm, done, total: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Losses of each model on each token of the documents, in the store at `path`, which `read_losses` reads.
+    """Compute the loss of each model on each token of the documents, and write them to a store for `read_losses`.
 
-    What is there and whole is kept; chunks that are absent, or damaged, are computed. Processes of one
-    `jax.distributed` call this together, and the first one writes; where one of them fails, all raise. In one process
-    an InputError of a model does not stop the others, and is raised at the end. `tell`: called with a model, and its
-    tokens that are done and all to do, at its beginning and after each chunk. `say`: called with a line on a model's
-    batches.
-    Raises: InputError for what `plan` refuses, a store of something else, and a loss that is not finite.
+    Complete chunks in the store are kept; missing and damaged chunks are computed. All processes of one
+    `jax.distributed` must call this function; the first one writes, and if one fails, all raise an error. In a single
+    process, an InputError about one model does not stop the other models, and is raised at the end.
+
+    Args:
+        lms: the models, which must have the same tokenizer.
+        documents: the text.
+        path: the store; it is created if it does not exist.
+        options: settings; None for the defaults.
+        tell: called with the name of a model, its finished tokens and all its tokens to score, at the start and after
+            each chunk.
+        say: called with a line of text about the batches of a model.
+
+    Raises: InputError for what `plan` refuses, for a store with other contents, and for a loss that is not finite.
     """
-    options = options or Options()
+    options = options or LossOptions()
     meeting = Meeting()
     with meeting.held(), ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         check(lms, options)
         names = [lm.name for lm in lms]
         if len(set(names)) < len(names):
-            raise InputError(f"expected models with names of their own, found {names}; name them with --lm NAME=PATH")
+            raise InputError(f"expected different names for the models, found {names}; name them with --lm NAME=PATH")
         mesh = make_mesh(options.model)
         opened: dict[str, Future[Score]] = {}
-        if not path.exists():  # all is to do, so the first weights are read while the text is prepared
+        if not path.exists():  # nothing is done yet, so read the first weights while the text is prepared
             opened[names[0]] = reader.submit(_open, lms[0], options, mesh)
-        text, tasks = plan(lms, documents, options)
-        _compare(meeting, tasks, text, options)
+        text, jobs = plan(lms, documents, options)
+        _compare(meeting, jobs, text, options)
         run = _Run(text, options, mesh, opened, meeting)
         if jax.process_index() == 0:
-            _lead(tasks, run, path, tell, say, writer)
+            _lead(jobs, run, path, tell, say, writer)
         else:
-            _follow(tasks, run)
+            _follow(jobs, run)
 
 
-def _compare(meeting: Meeting, tasks: Sequence[Task], text: EncodedText, options: Options) -> None:
-    """Processes that do not do the same would wait for each other."""
-    said = [(task.lm.name, task.settings(options.dtype)) for task in tasks]
+def _compare(meeting: Meeting, jobs: Sequence[Job], text: EncodedText, options: LossOptions) -> None:
+    """Check that all processes do the same; otherwise they would wait for each other forever."""
+    said = [(job.lm.name, job.settings(options.dtype)) for job in jobs]
     mine = zlib.crc32(repr((said, text.corpus, text.tokenizer, options)).encode()) % (1 << 31)
     if int(meeting.agree(mine)) != mine:
         raise InputError(
-            f"expected the models, the text and the options of the first process, found others in process "
+            f"expected the same models, text and options in all processes, found others in process "
             f"{jax.process_index()}; start every process with the same --lm, --text and options"
         )
 
 
 class _Run:
-    """What the models of one call share. `opened`: weights that are being read."""
+    """What all models of one call share. `opened` has weights that are being read."""
 
     def __init__(
-        self, text: EncodedText, options: Options, mesh: Mesh, opened: dict[str, Future[Score]], meeting: Meeting
+        self, text: EncodedText, options: LossOptions, mesh: Mesh, opened: dict[str, Future[Score]], meeting: Meeting
     ):
         self.text, self.options, self.mesh, self.opened, self.meeting = text, options, mesh, opened, meeting
 
     def losses(
-        self, task: Task, bounds: np.ndarray, todo: np.ndarray, batch: int, settle: Settle
+        self, job: Job, bounds: np.ndarray, todo: np.ndarray, batch: int, settle: Settle
     ) -> Iterator[tuple[int, np.ndarray]]:
-        """(chunk, losses) of the chunks to do. `batch`: that of a run before, or 0."""
+        """Number and losses of each chunk to do. `batch` is that of an earlier run, or 0."""
         mask = np.zeros(len(bounds) - 1, bool)
         mask[todo] = True
         todo = np.flatnonzero(self.meeting.agree(mask))
         if not len(todo):
             return
-        early = self.opened.pop(task.lm.name, None)
-        score = _open(task.lm, self.options, self.mesh) if early is None else early.result()
+        early = self.opened.pop(job.lm.name, None)
+        score = _open(job.lm, self.options, self.mesh) if early is None else early.result()
         rows = self.mesh.shape["data"]
-        batch = self.options.batch or int(self.meeting.agree(batch)) or self._choose_batch(task, rows, score)
-        shapes = choose_shapes(task.windows[:, 2], task.context, batch * rows, rows)
+        batch = self.options.batch or int(self.meeting.agree(batch)) or self._choose_batch(job, rows, score)
+        shapes = choose_shapes(job.windows[:, 2], job.context, batch * rows, rows)
         settle(shapes, batch)
-        yield from chunk_losses(score, self._work(task, group_chunks(bounds, todo, shapes.tokens), shapes))
+        yield from chunk_losses(score, self._work(job, group_chunks(bounds, todo, shapes.tokens), shapes))
 
-    def _work(self, task: Task, groups: Sequence[Group], shapes: Shapes) -> Iterator[tuple[Group, Iterator[Batch]]]:
+    def _work(self, job: Job, groups: Sequence[Group], shapes: Shapes) -> Iterator[tuple[Group, Iterator[Batch]]]:
         for g in groups:
             self.meeting.meet()
-            yield g, cut_batches(self.text.ids, task.windows, task.first, (g.start, g.end), shapes)
+            yield g, cut_batches(self.text.ids, job.windows, job.first, (g.start, g.end), shapes)
 
-    def _choose_batch(self, task: Task, rows: int, score: Score) -> int:
-        """Tokens of a batch on each device, the same on every process."""
+    def _choose_batch(self, job: Job, rows: int, score: Score) -> int:
+        """The number of tokens in a batch on each device, the same in all processes."""
         memory = self.options.memory
-        needed = partial(bytes_needed, task.lm, self.options)
+        needed = partial(bytes_needed, job.lm, self.options)
 
         def seconds(batch: int) -> float:
-            height = Shapes(task.context, batch * rows, rows).height(task.context)
-            tokens = np.zeros((height, task.context), np.int32)
+            height = Shapes(job.context, batch * rows, rows).height(job.context)
+            tokens = np.zeros((height, job.context), np.int32)
             return float(self.meeting.agree(np.asarray(batch_size.seconds_of(lambda: score(tokens, tokens)))))
 
         if jax.default_backend() == "cpu":
-            return batch_size.fit_memory(batch_size.PLAIN, task.context, memory, needed)
-        # At least eight batches, or a larger one is not worth its time to compile.
-        largest = max(task.context, int(task.windows[:, 2].sum()) // (8 * rows))
-        return batch_size.grow(seconds, batch_size.fit_memory(largest, task.context, memory, needed))
+            return batch_size.fit_memory(batch_size.PLAIN, job.context, memory, needed)
+        # With fewer than eight batches, a larger batch is not worth the time to compile it.
+        largest = max(job.context, int(job.windows[:, 2].sum()) // (8 * rows))
+        return batch_size.grow(seconds, batch_size.fit_memory(largest, job.context, memory, needed))
 
 
-def _open(lm: Checkpoint, options: Options, mesh: Mesh) -> Score:
-    """The losses of a batch, as a function, once the weights are read."""
+def _open(lm: Checkpoint, options: LossOptions, mesh: Mesh) -> Score:
+    """Read the weights, and return a function that computes the losses of a batch."""
     place, score = place_batch(mesh), scorer(lm.load(jnp.dtype(options.dtype), place_weights(mesh)))
     return lambda tokens, targets: score(place(tokens), place(targets))
 
 
 def _lead(
-    tasks: Sequence[Task],
+    jobs: Sequence[Job],
     run: _Run,
     path: Path,
     tell: Callable[[str, int, int], None],
@@ -145,40 +153,40 @@ def _lead(
     writer: ThreadPoolExecutor,
 ) -> None:
     options, text = run.options, run.text
-    models = {task.lm.name: task.settings(options.dtype) for task in tasks}
+    models = {job.lm.name: job.settings(options.dtype) for job in jobs}
     store = stores.open_store(path, models, text, options.first == "bos", options.chunk)
     failed: dict[str, InputError] = {}
     try:
         with stores.working(path):
             run.meeting.agree(int(stores.chunk_bounds(store)[1]))
-            for task in tasks:
+            for job in jobs:
                 try:
-                    _score(task, run, store, tell, say, writer)
+                    _score(job, run, store, tell, say, writer)
                 except InputError as error:
-                    if jax.process_count() > 1 or len(tasks) == 1:
+                    if jax.process_count() > 1 or len(jobs) == 1:
                         raise
-                    failed[task.lm.name] = error
-                    say(f"{task.lm.name}: {error}; the other models go on")
+                    failed[job.lm.name] = error
+                    say(f"{job.lm.name}: {error}; continuing with the other models")
     finally:
         stores.remove_empty(path)
     if failed:
         raise InputError(
-            f"expected the losses of {len(tasks)} models, found none for some of the chunks of {some(failed)} "
-            f"({next(iter(failed.values()))})"
+            f"expected the losses of {len(jobs)} models, found errors for {some(failed)} "
+            f"({next(iter(failed.values()))}); the losses of the other models are complete"
         )
 
 
 def _score(
-    task: Task,
+    job: Job,
     run: _Run,
     store: zarr.Group,
     tell: Callable[[str, int, int], None],
     say: Callable[[str], None],
     writer: ThreadPoolExecutor,
 ) -> None:
-    """The chunks of a model that are to be done, into the store, which the model joins with the first of them."""
-    lm, options = task.lm.name, run.options
-    settings, bounds, states = task.settings(options.dtype), stores.chunk_bounds(store), stores.model_states(store, lm)
+    """Compute the chunks of a model that are to be done. The model joins the store with the first of them."""
+    lm, options = job.lm.name, run.options
+    settings, bounds, states = job.settings(options.dtype), stores.chunk_bounds(store), stores.model_states(store, lm)
     mine = np.array_split(np.arange(len(states)), options.part[1])[options.part[0]]
     todo = mine[states[mine] != stores.WHOLE]
     done, total = 0, int(np.diff(bounds)[todo].sum())
@@ -187,14 +195,14 @@ def _score(
     def settle(shapes: Shapes, batch: int) -> None:
         nonlocal chosen
         chosen = batch if options.batch is None and batch != batch_size.PLAIN else 0
-        windows = f"{shapes.height(task.context)} windows of {task.context}"
+        windows = f"{shapes.height(job.context)} windows of {job.context}"
         say(f"{lm}: {total:,} tokens to score in batches of {batch:,} on each device ({windows})")
 
     def write(chunk: int, losses: np.ndarray) -> None:
         stores.write_chunk(store, lm, chunk, losses, run.text, settings, chosen)
 
     tell(lm, done, total)
-    found = run.losses(task, bounds, todo, stores.kept_batch(store, lm), settle)
+    found = run.losses(job, bounds, todo, stores.kept_batch(store, lm), settle)
     try:
         for size in _store(writer, write, found):
             done += size
@@ -209,7 +217,7 @@ def _store(
     write: Callable[[int, np.ndarray], None],
     found: Iterator[tuple[int, np.ndarray]],
 ) -> Iterator[int]:
-    """Write chunks in a thread of its own, while the next ones are computed; the tokens of each that is written."""
+    """Write chunks in another thread while the next ones are computed; yield the number of tokens of each."""
     waiting: deque[tuple[Future[None], int]] = deque()
     for chunk, losses in found:
         waiting.append((writer.submit(write, chunk, losses), len(losses)))
@@ -222,10 +230,10 @@ def _store(
         yield size
 
 
-def _follow(tasks: Sequence[Task], run: _Run) -> None:
-    """Compute along with the first process, which alone knows the store."""
+def _follow(jobs: Sequence[Job], run: _Run) -> None:
+    """Compute together with the first process, which is the only one that knows the store."""
     units = len(run.text.units)
     bounds = np.append(np.arange(0, units, int(run.meeting.agree(0))), units)
-    for task in tasks:
-        for _ in run.losses(task, bounds, np.array([], int), 0, lambda shapes, batch: None):
+    for job in jobs:
+        for _ in run.losses(job, bounds, np.array([], int), 0, lambda shapes, batch: None):
             pass

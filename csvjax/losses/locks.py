@@ -1,4 +1,4 @@
-"""Who works on a store: locks that end with their process, so that a kill leaves none behind."""
+"""Locks of a store. They end with their process, even if it is killed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["alone", "remove_empty", "undisturbed", "working"]
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Wait until nobody else is in such a block for this folder."""
+    """A block that only one process at a time enters for this folder; others wait."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -29,7 +29,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def working(path: Path) -> Iterator[None]:
-    """Hold the store at `path` as one of those who write to it; the first of them clears what a kill left behind."""
+    """Hold a store as one of its writers. The first writer removes files that a killed process left behind."""
     handle = os.open(path, os.O_RDONLY)
     try:
         try:
@@ -37,7 +37,7 @@ def working(path: Path) -> Iterator[None]:
             for left in path.rglob("*.partial"):
                 left.unlink(missing_ok=True)
         except BlockingIOError:
-            pass  # someone else writes, and what looks left behind may be theirs
+            pass  # another process writes, and unfinished files may be its own
         fcntl.flock(handle, fcntl.LOCK_SH)
         yield
     finally:
@@ -46,15 +46,18 @@ def working(path: Path) -> Iterator[None]:
 
 @contextmanager
 def undisturbed(path: Path) -> Iterator[None]:
-    """Hold the store at `path` while nobody writes to it. Raises: InputError if somebody does."""
+    """Hold a store while nobody writes to it.
+
+    Raises: InputError if a process is writing to it.
+    """
     handle = os.open(path, os.O_RDONLY)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(
-                f"expected a store that nobody writes to at {path}, found one that csvjax losses works on; wait until "
-                "it is done"
+                f"expected a store that no process is writing to at {path}, found csvjax losses at work; wait until it "
+                "is done"
             ) from None
         yield
     finally:
@@ -62,7 +65,7 @@ def undisturbed(path: Path) -> Iterator[None]:
 
 
 def remove_empty(path: Path) -> None:
-    """Remove a store that has no model, unless somebody writes to it: an extraction without a result leaves none."""
+    """Remove a store without models, which an extraction without results leaves, unless a process is writing to it."""
     if zarr.open_group(path, mode="r").attrs.get("lms"):
         return
     try:

@@ -1,4 +1,4 @@
-"""Processes of one extraction: what the first one says, and that none of them waits for one that has failed."""
+"""Keeps the processes of one extraction in step, so that none waits for a process that has failed."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from csvjax.errors import InputError
 
 __all__ = ["Meeting"]
 
-_BYTES = 1024  # of a sentence that is told
-_PATIENCE = 60.0  # seconds to wait for processes that may be in a computation that never ends
+_BYTES = 1024  # limit of the message of a failure
+_PATIENCE = 60.0  # seconds to wait for other processes, which may hang
 
 
 class _ElsewhereError(InputError):
-    """Another process has failed, and has said so."""
+    """Another process has failed and has told this one."""
 
 
 class Meeting:
-    """Where processes meet: each says whether it has failed, and a failure of one is an error of all.
+    """A point where processes meet and tell whether they have failed. If one has failed, all raise an error.
 
-    A process that raised and left would let the others wait in a broadcast for ever. So one that fails on its own (the
-    store, the weights, a disk that is full) sets `failure`, goes on in step, and tells it at the next meeting.
+    If a process raised an error and left, the others would wait in a broadcast forever. So a process that fails alone
+    (store, weights, full disk) sets `failure`, stays in step, and tells the others at the next meeting.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,10 @@ class Meeting:
         self._told = False
 
     def meet(self) -> None:
-        """Wait for all. Raises: the `failure` of this process, once it is told, or the sentence of another one's."""
+        """Wait for all processes.
+
+        Raises: the `failure` of this process after telling the others, or an error with the message of another process.
+        """
         if jax.process_count() > 1:
             from jax.experimental.multihost_utils import process_allgather
 
@@ -47,7 +50,7 @@ class Meeting:
             raise self.failure
 
     def agree(self, value: np.ndarray | int) -> np.ndarray:
-        """What the first process says, on every process. Raises: as `meet`."""
+        """The value of the first process, on every process. Raises as `meet` does."""
         self.meet()
         if jax.process_count() == 1:
             return np.asarray(value)
@@ -57,7 +60,7 @@ class Meeting:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """A block that all processes enter and leave together: an error in one of them is raised in each."""
+        """A block that all processes enter and leave together; an error in one is raised in all."""
         try:
             yield
             self.meet()
@@ -70,17 +73,17 @@ class Meeting:
             raise
 
     def finish(self, error: Exception, rest: Iterator[object]) -> None:
-        """After an error outside of `rest`, work that all processes share: go on with it until the others know."""
+        """After an error outside the shared work `rest`, continue with this work until the other processes know."""
         if jax.process_count() == 1:
             return
         self.failure = error
-        with suppress(Exception):  # it ends with the failure itself
+        with suppress(Exception):  # it ends by raising the failure
             for _ in rest:
                 pass
 
     def _tell(self) -> None:
         def meet() -> None:
-            with suppress(Exception):  # the failure itself
+            with suppress(Exception):  # it raises the failure
                 self.meet()
 
         thread = Thread(target=meet, daemon=True)

@@ -1,4 +1,4 @@
-"""What a store of losses holds: means of each model by domain, and the chunks that are not there."""
+"""Summarises a store of losses: means of each model by domain, and missing chunks."""
 
 from __future__ import annotations
 
@@ -20,8 +20,16 @@ ALL = "all"
 
 @dataclass(frozen=True, eq=False)
 class Overview:
-    """`means`: a row for each model and domain (and `ALL`), with `nats` for each token, `bits` for each byte, and the
-    share of tokens that is `done`; means are over these. `missing` and `damaged`: files of chunks, by model."""
+    """The contents of a store.
+
+    Attributes:
+        means: a row for each model and domain (and for `ALL`), with nats per token, bits per byte, and the share of
+            tokens that is done; means are over these tokens.
+        models: settings of each model.
+        tokens: number of tokens of the text.
+        missing: number of missing chunks of each model.
+        damaged: files of damaged chunks of each model.
+    """
 
     means: pd.DataFrame
     models: dict[str, dict[str, object]]
@@ -31,9 +39,9 @@ class Overview:
 
 
 def look(path: Path) -> Overview:
-    """An overview of the store at `path`, finished or not.
+    """Summarise a store, finished or not.
 
-    Raises: InputError if there is no store that csvjax losses began.
+    Raises: InputError if there is no store of csvjax losses.
     """
     try:
         group = zarr.open_group(path, mode="r")
@@ -41,10 +49,10 @@ def look(path: Path) -> Overview:
         if attributes.get("format") != FORMAT or "models" not in attributes:
             raise ValueError
         units, _ = decode_units(attributes, {name: np.asarray(a[...]) for name, a in group.arrays() if name != "loss"})
-    except Exception as error:  # of zarr, of the file system, of a codec
+    except Exception as error:  # errors of Zarr, the file system and codecs
         raise InputError(
-            f"expected a store that csvjax losses wrote at {path}, found something that cannot be read as one; "
-            "check the path, or run the same csvjax losses again"
+            f"expected a store that csvjax losses wrote at {path}, found something that cannot be read; "
+            "check the path, or run the same csvjax losses command again"
         ) from error
     states, bounds = stores.chunk_states(group), stores.chunk_bounds(group)
     lms = stores.attribute(group, "lms")

@@ -1,4 +1,4 @@
-"""What an extraction has to do: options, and the windows of each model over the tokens of the text."""
+"""Plans an extraction: its options, and the windows of each model over the tokens of the text."""
 
 from __future__ import annotations
 
@@ -16,20 +16,25 @@ from csvjax.losses.batch_size import device_memory, fit_memory
 from csvjax.losses.units import EncodedText, TextDocument, encode_text
 from csvjax.losses.windows import list_windows
 
-__all__ = ["Options", "Task", "bytes_needed", "check", "plan"]
+__all__ = ["Job", "LossOptions", "bytes_needed", "check", "plan"]
 
-LONGEST = 4096  # tokens of a context, where none is asked for
+LONGEST = 4096  # limit of the context in tokens, unless one is given
 
 
 @dataclass(frozen=True)
-class Options:
-    """How losses are extracted. `context`: tokens that a window holds; None: what the model was made for, 4096 at most.
+class LossOptions:
+    """How losses are computed.
 
-    `stride`: tokens from one window to the next; None: half the context. `first`: "bos" to score the first token of a
-    document after the tokenizer's beginning of text, "unscored" to leave it out. `dtype`: of the weights. `batch`:
-    tokens of a batch, on each device along the data axis; None: chosen for the device, within `memory` bytes of it
-    (None: what it has). `chunk`: tokens of a chunk of a new store. `model`: devices that each model is spread over.
-    `part`: (i, n) to compute the chunks of the i-th of n stretches of the text, for side by side work.
+    Attributes:
+        context: tokens in a window; None for the context of the model, at most 4096.
+        stride: tokens from one window to the next; None for half of the context.
+        first: "bos" scores the first token of a document after the beginning of text, "unscored" leaves it out.
+        dtype: type of the weights.
+        batch: tokens in a batch on each device along the data axis; None to choose it for the device.
+        chunk: tokens in a chunk of a new store.
+        model: number of devices that share a model.
+        part: (i, n) to compute only part i of n parts of the text, with i from 0.
+        memory: bytes on each device to use; None for what it has.
     """
 
     context: int | None = None
@@ -44,8 +49,8 @@ class Options:
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
-    """A model and the windows that it reads. `first`: the token before each document, None where none is."""
+class Job:
+    """A model with the windows that it reads. `first` is the token before each document, or None."""
 
     lm: Checkpoint
     context: int
@@ -54,10 +59,10 @@ class Task:
     windows: np.ndarray
 
     def settings(self, dtype: str) -> dict[str, Any]:
-        """What the losses depend on, for the store."""
+        """The settings on which losses depend, for the store."""
         return {
-            "family": self.lm.shape.family,
-            "params": self.lm.shape.params,
+            "family": self.lm.architecture.family,
+            "params": self.lm.architecture.params,
             "weights": self.lm.fingerprint,
             "dtype": dtype,
             "context": self.context,
@@ -66,22 +71,22 @@ class Task:
         }
 
 
-def check(lms: Sequence[Checkpoint], options: Options) -> None:
-    """Refuse what can be refused before the text is read.
+def check(lms: Sequence[Checkpoint], options: LossOptions) -> None:
+    """Check options and models before the text is read.
 
-    Raises: InputError for models with different tokenizers, a context that a model does not have, a tokenizer that has
-    no token to begin with, and less memory than a window needs.
+    Raises: InputError for models with different tokenizers, a context that a model does not have, a tokenizer without a
+    token for the beginning of a text, and less memory than a window needs.
     """
     if options.first not in ("bos", "unscored"):
-        raise InputError(f"expected the first token to be 'bos' or 'unscored', found {options.first!r}; choose one")
+        raise InputError(f"expected --first to be 'bos' or 'unscored', found {options.first!r}; choose one")
     if options.batch is not None and options.memory is not None:
-        raise InputError("expected a batch or a memory to choose it for, found both; leave out --batch or --memory")
+        raise InputError("--batch cannot be used with --memory, for which a batch is chosen; leave out one of them")
     definition = lms[0].tokenizer.to_str()
     for lm in lms[1:]:
         if lm.tokenizer.to_str() != definition:
             raise InputError(
-                f"expected models with one tokenizer in a store, found another in {lm.name!r} than in {lms[0].name!r}; "
-                "give each tokenizer a store, and bring the stores together with csvjax losses join"
+                f"expected models with the same tokenizer in a store, found different ones in {lms[0].name!r} and "
+                f"{lm.name!r}; use a store for each tokenizer, and join them with csvjax losses join"
             )
     for lm in lms:
         context = context_of(lm, options)
@@ -90,49 +95,53 @@ def check(lms: Sequence[Checkpoint], options: Options) -> None:
         if options.first == "bos" and lm.first is None:
             raise InputError(
                 f"expected a token that begins or ends a text in the tokenizer of {lm.name!r}, found none; "
-                "choose --first unscored"
+                "use --first unscored"
             )
 
 
 def plan(
-    lms: Sequence[Checkpoint], documents: Sequence[TextDocument], options: Options
-) -> tuple[EncodedText, tuple[Task, ...]]:
-    """The text as tokens, and what each model has to do.
+    lms: Sequence[Checkpoint], documents: Sequence[TextDocument], options: LossOptions
+) -> tuple[EncodedText, tuple[Job, ...]]:
+    """The text as tokens, and the windows of each model.
 
-    Raises: InputError for what `check` refuses, a tokenizer with more tokens than its model, and text without tokens.
+    Raises: InputError for what `check` refuses, for a tokenizer with more tokens than its model, and for text without
+    tokens.
     """
     check(lms, options)
     text = encode_text(documents, lms[0].tokenizer, options.first == "bos")
     if not len(text.units):
         raise InputError("expected text with tokens to score, found none; give files with more text")
-    return text, tuple(_task(lm, text, options) for lm in lms)
+    return text, tuple(_job(lm, text, options) for lm in lms)
 
 
-def bytes_needed(lm: Checkpoint, options: Options, batch: int) -> int:
-    """Memory on each device for batches of so many tokens."""
-    return device_memory(lm.shape, batch, context_of(lm, options), options.dtype) // options.model
+def bytes_needed(lm: Checkpoint, options: LossOptions, batch: int) -> int:
+    """Bytes on each device for batches of `batch` tokens."""
+    return device_memory(lm.architecture, batch, context_of(lm, options), options.dtype) // options.model
 
 
-def context_of(lm: Checkpoint, options: Options) -> int:
-    """Tokens of a window. Raises: InputError for more than the model has."""
-    longest = lm.shape.context
+def context_of(lm: Checkpoint, options: LossOptions) -> int:
+    """The number of tokens in a window.
+
+    Raises: InputError for more tokens than the model was made for.
+    """
+    longest = lm.architecture.context
     context = min(longest, LONGEST) if options.context is None else options.context
     if not 1 <= context <= longest:
         raise InputError(
-            f"expected a context from 1 to the {longest} tokens that {lm.name!r} was made for, found {context}; "
-            "choose a shorter one"
+            f"expected --context from 1 to {longest} tokens, the context of {lm.name!r}, found {context}; choose a "
+            "shorter one"
         )
     return context
 
 
-def _task(lm: Checkpoint, text: EncodedText, options: Options) -> Task:
+def _job(lm: Checkpoint, text: EncodedText, options: LossOptions) -> Job:
     context = context_of(lm, options)
     largest = max([int(ids.max(initial=0)) for ids in text.ids] + [lm.first or 0])
-    if largest >= lm.shape.vocabulary:  # else JAX would read another token's embedding
+    if largest >= lm.architecture.vocabulary:  # otherwise JAX would read the embedding of another token
         raise InputError(
-            f"expected tokens below {lm.shape.vocabulary}, the vocabulary of {lm.name!r}, found {largest}; its "
-            "tokenizer is of another model"
+            f"expected tokens below {lm.architecture.vocabulary}, the vocabulary of {lm.name!r}, found {largest}; its "
+            "tokenizer belongs to another model"
         )
     stride = max(1, context // 2) if options.stride is None else options.stride
     windows, _ = list_windows([len(ids) for ids in text.ids], context, stride, options.first == "bos")
-    return Task(lm, context, stride, lm.first if options.first == "bos" else None, windows)
+    return Job(lm, context, stride, lm.first if options.first == "bos" else None, windows)

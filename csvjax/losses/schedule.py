@@ -1,4 +1,4 @@
-"""The order of the work: chunks that are cut into batches together, and a pipeline that keeps devices busy."""
+"""The order of the work: groups of chunks that are cut into batches together, and a pipeline for the devices."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from csvjax.losses.batches import Batch
 
 __all__ = ["Group", "Score", "chunk_losses", "group_chunks"]
 
-_BATCHES = 48  # in a group at least: one with empty rows leaves 98 % full
-_AHEAD = 2  # batches that are on their way to the devices while one is computed
+_BATCHES = 48  # smallest number of batches in a group; with one partly empty batch, 98 % of the rows are used
+_AHEAD = 2  # batches that are sent ahead while one is computed
 
 Score = Callable[[np.ndarray, np.ndarray], jax.Array]
 
 
 @dataclass(frozen=True)
 class Group:
-    """The units from `start` to before `end`, and which of the chunks there are to be done: (number, start, end)."""
+    """The units from `start` to before `end`; `todo` lists the chunks to compute: (number, start, end)."""
 
     start: int
     end: int
@@ -31,10 +31,10 @@ class Group:
 
 
 def group_chunks(bounds: Int[np.ndarray, " border"], todo: Int[np.ndarray, " chunk"], tokens: int) -> list[Group]:
-    """The groups with something to do, of chunks with these bounds and batches of so many tokens.
+    """The groups with chunks to compute, for chunks with these bounds and batches of `tokens` tokens.
 
-    Batches are full whatever the chunk is, as they are cut from whole groups. Which chunks are a group does not depend
-    on what is to be done: a chunk that is computed again is in the batches it was in, and has the same bytes.
+    Batches are cut from whole groups, so they are full for every size of chunks. The groups do not depend on which
+    chunks are to be computed: a chunk that is computed again is in the same batches and has the same bytes.
     """
     size = max(1, -(-_BATCHES * tokens // max(1, int(bounds[1] - bounds[0]))))
     groups = []
@@ -47,7 +47,7 @@ def group_chunks(bounds: Int[np.ndarray, " border"], todo: Int[np.ndarray, " chu
 
 
 class _Open:
-    """A group that is being computed: losses as they come, and the chunks that wait for some."""
+    """A group that is being computed, with its losses so far and its unfinished chunks."""
 
     def __init__(self, group: Group):
         self.start = group.start
@@ -58,11 +58,11 @@ class _Open:
             self.missing[start - self.start : end - self.start] = True
 
     def wants(self, batch: Batch) -> bool:
-        """A resumed group leaves out what only chunks that are there already ask for."""
+        """Whether a batch has losses that are missing; a resumed group skips other batches."""
         return any(self.missing[place : place + end - first].any() for _, first, end, place in batch.rows.tolist())
 
     def take(self, batch: Batch, found: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """Keep the losses of a batch; give the chunks that they complete."""
+        """Store the losses of a batch, and yield the chunks that are now complete."""
         batch.scatter(found, self.losses)
         for _, first, end, place in batch.rows.tolist():
             self.missing[place : place + end - first] = False
@@ -78,9 +78,9 @@ class _Open:
 def chunk_losses(
     score: Score, work: Iterable[tuple[Group, Iterator[Batch]]]
 ) -> Iterator[tuple[int, Float[np.ndarray, " token"]]]:
-    """The losses of each chunk that is to be done, as (its number, its losses), as soon as it is complete.
+    """Number and losses of each chunk to compute, as soon as it is complete.
 
-    Batches are sent ahead and losses fetched behind, so devices compute while the host prepares and stores.
+    Batches are sent ahead and losses fetched later, so that devices compute while the host prepares and stores.
     """
     waiting: deque[tuple[_Open, Batch, jax.Array]] = deque()
 
@@ -93,7 +93,7 @@ def chunk_losses(
         for batch in filter(state.wants, batches):
             found = score(batch.tokens, batch.targets)
             if found.is_fully_addressable:
-                found.copy_to_host_async()  # the copy starts when the batch is done, not when the host asks
+                found.copy_to_host_async()  # the copy starts when the batch is done, not when the host needs it
             waiting.append((state, batch, found))
             while len(waiting) > _AHEAD:
                 yield from take()

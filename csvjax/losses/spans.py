@@ -1,8 +1,8 @@
-"""Models with different tokenizers on shared units: spans of bytes, on which the loss of a document is preserved.
+"""Shared units for models with different tokenizers: spans of bytes, which preserve the loss of a document.
 
-A token's loss lies evenly over its bytes, so L(b), the loss of a document's first b bytes, is piecewise linear, and a
-span from a to b costs L(b) - L(a): the chain rule, where a and b are borders of tokens, and a share of a token by bytes
-where they are not. Sums over spans telescope to the loss of the document.
+The loss of a token is spread evenly over its bytes, so L(b), the loss of the first b bytes of a document, is piecewise
+linear, and the loss of a span from a to b is L(b) - L(a). If a and b are borders of tokens, this is the chain rule;
+otherwise a token is shared by bytes. The losses of all spans sum to the loss of the document.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _WORD = re.compile(r"\s*\S+")
 
 
 def common_borders(borders: Sequence[Int[np.ndarray, " _border"]]) -> Int[np.ndarray, " border"]:
-    """The bytes where every one of several tokenizers has a border."""
+    """The bytes at which all tokenizers have a border."""
     shared = borders[0]
     for other in borders[1:]:
         shared = np.intersect1d(shared, other)
@@ -36,14 +36,14 @@ def common_borders(borders: Sequence[Int[np.ndarray, " _border"]]) -> Int[np.nda
 
 
 def word_borders(text: str) -> Int[np.ndarray, " border"]:
-    """The bytes where words begin, each with the space before it, and the end; space at the end goes with the last."""
+    """The bytes at which words begin, with the space before them, and the end; final space belongs to the last word."""
     ends = [match.end() for match in _WORD.finditer(text)]
     size = np.cumsum([0, *(len(c.encode()) for c in text)])
     return np.unique(size[[0, *ends[:-1], len(text)]])
 
 
 def fixed_borders(text: str, size: int) -> Int[np.ndarray, " border"]:
-    """Every `size` bytes, and the end. A border may be within a character."""
+    """Every `size` bytes, and the end. A border may be inside a character."""
     return np.unique(np.append(np.arange(0, len(text.encode()), size), len(text.encode())))
 
 
@@ -53,30 +53,41 @@ def span_losses(
     size: Int[np.ndarray, " token"],
     borders: Int[np.ndarray, " border"],
 ) -> Float[np.ndarray, "lm span"]:
-    """L(borders[i + 1]) - L(borders[i]) in nats, for the tokens of one document, in its order, without gaps.
+    """The losses of spans in nats: L(borders[i + 1]) - L(borders[i]).
+
+    Args:
+        loss: losses of the tokens of one document in nats, in order and without gaps [lm, token].
+        start: start of each token in bytes [token].
+        size: bytes of each token [token].
+        borders: borders of the spans in bytes [border].
 
     Raises: InputError for borders outside the tokens.
     """
     ends = np.append(start, start[-1] + size[-1])
     if borders[0] < ends[0] or borders[-1] > ends[-1]:
         raise InputError(
-            f"expected borders from byte {ends[0]} to {ends[-1]}, where tokens are, found {borders[0]} to "
-            f"{borders[-1]}; leave out what was not scored"
+            f"expected borders within the tokens, from byte {ends[0]} to {ends[-1]}, found {borders[0]} to "
+            f"{borders[-1]}; leave out text that was not scored"
         )
     total = np.concatenate([np.zeros((len(loss), 1)), np.cumsum(loss, axis=1, dtype=np.float64)], axis=1)
-    # The last of several tokens that end on one byte holds all of their loss.
+    # If several tokens end at the same byte, the last one has the loss of all.
     last = np.append(ends[1:] > ends[:-1], True)
     return np.diff(np.stack([np.interp(borders, ends[last], row[last]) for row in total]), axis=1)
 
 
 def to_spans(tables: Sequence[LossTable], kind: Kind = "common", size: int = 16) -> LossTable:
-    """One table of several: of the same documents, scored with different tokenizers.
+    """Join tables of the same documents that were scored with different tokenizers.
 
-    `kind`: "common", spans whose borders are borders of tokens in every table, the finest on which no token is divided;
-    "words"; or "fixed", spans of `size` bytes. The loss of each document is kept for every model. What some table does
-    not score (the first token of a document, without a beginning of text) is left out of all, up to the first common
-    border after it.
-    Raises: InputError for other documents or texts in a table than in the first, and a model that is there twice.
+    The loss of each document does not change. Text that a table does not score (the first token of a document, without
+    a beginning of text) is left out for all models, up to the next common border.
+
+    Args:
+        tables: the tables.
+        kind: "common" for the finest spans that divide no token of any table, "words" for words, "fixed" for spans of
+            `size` bytes.
+        size: bytes of a fixed span.
+
+    Raises: InputError for tables with different documents or texts, and for a repeated model.
     """
     texts = _shared_texts(tables)
     lms = names.checked([lm for table in tables for lm in table.lms], "lm")
@@ -118,12 +129,12 @@ def to_spans(tables: Sequence[LossTable], kind: Kind = "common", size: int = 16)
             )
         )
     if not parts:
-        raise InputError("expected text that every model scores, found none; score the first token too (--first bos)")
+        raise InputError("expected text that all models score, found none; score the first token too (--first bos)")
     return LossTable(lms, np.concatenate(parts, axis=1), pd.concat(rows, ignore_index=True), texts)
 
 
 def _within(borders: np.ndarray, own: Sequence[np.ndarray]) -> np.ndarray:
-    """The borders where every table has tokens, from the first border that all have at or after their beginnings."""
+    """The borders within the tokens of all tables, from the first border that all tables share."""
     if all(ends[0] == 0 for ends in own):
         first = 0
     else:
@@ -139,7 +150,7 @@ def _shared_texts(tables: Sequence[LossTable]) -> dict[str, str]:
         scored = list(dict.fromkeys(table.units["document"]))
         if set(scored) != set(texts) or dict(table.texts) != texts:
             raise InputError(
-                f"expected tables of the same documents with their texts, found others in table {number}; "
-                "extract all with the same --text"
+                f"expected tables of the same documents with their texts, found different ones in table {number}; "
+                "run csvjax losses with the same --text for all"
             )
     return texts

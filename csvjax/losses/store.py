@@ -1,12 +1,12 @@
-"""Losses that are being extracted: a Zarr group whose chunks are the unit of work, each there and whole or to be done.
+"""The store of losses that are being computed: a Zarr group whose chunks are complete or still to do.
 
-To the arrays and attributes of `csvjax.data.loss_format` the store adds the attributes `corpus` and `tokenizer`
-(SHA-256 in hexadecimal), `scoring` ("every token" or "all but the first token of a document"), `chunk` (tokens of a
-chunk), `code` (the version of csvjax that made it) and `models`: for each, what its losses depend on. Where there is
-something to say, `accuracy` is how far the losses of a model may be off for the type of its weights, and `batch` the
-tokens of a batch that was chosen for the device: both are objects with a value for each such model. A chunk of `loss`
-is one row of `chunk` tokens; the file of a chunk is moved to its place when it is written, so a kill leaves it out or
-whole. A model joins the store with its first chunk of finite losses: a checkpoint that gives none leaves nothing.
+The store has the arrays and attributes of `csvjax.data.loss_format`, and further attributes: `corpus` and `tokenizer`
+(SHA-256 in hexadecimal), `scoring` ("every token" or "all but the first token of a document"), `chunk` (tokens in a
+chunk), `code` (the version of csvjax that made it) and `models`, the settings on which the losses of each model depend.
+Two attributes are there for some models: `accuracy`, the possible error of losses due to the type of the weights, and
+`batch`, the tokens in a batch that was chosen for the device. A chunk of `loss` is one row of `chunk` tokens; its file
+is renamed when it is written, so a killed process leaves it complete or absent. A model joins the store with its first
+chunk of finite losses, so a checkpoint without finite losses leaves no trace.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 ABSENT, WHOLE, DAMAGED = 0, 1, 2
-# How far losses may be off, by the type of the weights.
+# Possible errors of losses, by the type of the weights.
 ACCURACY = {
     "bfloat16": "against float32 on a CPU 0.010 to 0.016 nats a token on average and up to 0.07 (GPT-2, Pythia-160m); "
     "against PyTorch's bfloat16 on a GPU 0.014 to 0.056 on average and up to 0.3"
@@ -59,34 +59,38 @@ Settings = Mapping[str, Any]
 def open_store(
     path: Path, models: Mapping[str, Settings], text: EncodedText, first_scored: bool, chunk: int = CHUNK
 ) -> zarr.Group:
-    """The store at `path`, made without models if it is not there, for `models` to join with their first chunks.
+    """Open the store at `path`, or create it without models; models join it with their first chunks.
 
-    `models`: what the losses of each depend on (context, stride, weights, ...), as JSON.
-    Raises: InputError for something else at `path`, and a store of other text, another tokenizer, or a model of one of
-    these names with other settings.
+    Args:
+        path: the store.
+        models: settings on which the losses of each model depend (context, stride, weights, ...), as JSON.
+        text: the text as tokens.
+        first_scored: whether the first token of a document is scored.
+        chunk: tokens in a chunk of a new store.
+
+    Raises: InputError for other files at `path`, and for a store with other text, another tokenizer, or a model of the
+    same name with other settings.
     """
     scoring = "every token" if first_scored else "all but the first token of a document"
     fixed = {"corpus": text.corpus, "tokenizer": text.tokenizer, "scoring": scoring}
     arrays, named = encode_units(text.units, text.texts)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with alone(path.parent):  # or two at once would replace each other's store
+    with alone(path.parent):  # otherwise two processes could replace each other's store
         new = not path.exists()
         if new:
             _create(path, {**named, **fixed}, arrays, chunk)
     if not new and not (path / "zarr.json").is_file():
         raise InputError(
-            f"expected a store of csvjax losses or nothing at {path}, found something else; choose another"
+            f"expected a store of csvjax losses or nothing at {path}, found other files; choose another path"
         )
     group = zarr.open_group(path, mode="r+")
     if group.attrs.get("format") != FORMAT or "models" not in group.attrs:
-        raise InputError(
-            f"expected a store that csvjax losses began at {path}, found another Zarr group; choose another path"
-        )
+        raise InputError(f"expected a store of csvjax losses at {path}, found another Zarr group; choose another path")
     for name, value in fixed.items():
         found = str(group.attrs.get(name))
         if found != value:
             raise InputError(
-                f"expected a store of the same {name} ({value[:40]}) at {path}, found {found[:40]}; "
+                f"expected a store with the same {name} ({value[:40]}) at {path}, found {found[:40]}; "
                 "choose another path, or delete this store"
             )
     if not new:
@@ -111,7 +115,7 @@ def _create(path: Path, named: Settings, arrays: Mapping[str, np.ndarray], chunk
         create_array(group, "loss", shape=(0, len(arrays["start"])), chunks=(1, chunk), dtype=np.float32)
         written: list[str] = []
         for name, array in arrays.items():
-            # Where tokens are bytes of the text as they are, two pairs of arrays are the same, and compressing is slow.
+            # Arrays of tokens and text may be equal; copying the file is faster than compressing twice.
             same = next((n for n in written if _equal(arrays[n], array)), None)
             if same is None:
                 create_array(group, name, array)
@@ -130,7 +134,7 @@ def _equal(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def _version() -> str:
-    """The version of csvjax; a copy of its files that nobody installed has no metadata."""
+    """The version of csvjax; files that were copied without installing have no metadata."""
     try:
         return importlib.metadata.version("csvjax")
     except importlib.metadata.PackageNotFoundError:
@@ -138,11 +142,11 @@ def _version() -> str:
 
 
 def _mend_units(group: zarr.Group, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write the arrays that describe the units again where they cannot be read."""
+    """Write the arrays of the units again if they cannot be read."""
     for name, wanted in arrays.items():
         try:
             same = np.array_equal(_array(group, name)[...], wanted)
-        except Exception:  # of zarr, of a codec, of the checksum
+        except Exception:  # errors of Zarr, codecs and checksums
             same = False
         if not same:
             del group[name]
@@ -155,15 +159,15 @@ def _check_known(group: zarr.Group, lm: str, settings: Settings) -> None:
         if known is not None and known.get(key) != value:
             raise InputError(
                 f"expected the model {lm!r} in {_place(group)} with {key} {str(value)[:40]}, found "
-                f"{str(known.get(key))[:40]}; choose another path or another name (--lm NAME=PATH), or take the model "
-                f"out of the store (csvjax losses drop)"
+                f"{str(known.get(key))[:40]}; choose another path or another name (--lm NAME=PATH), or delete the "
+                f"model with csvjax losses drop"
             )
 
 
 def _register(store: zarr.Group, lm: str, settings: Settings, batch: int) -> None:
-    """A row for a model that the store does not have yet. `batch`: that was chosen for it, or 0."""
+    """Add a row for a new model. `batch` is the chosen batch, or 0."""
     with alone(_place(store) / "loss"):
-        found = dict(zarr.open_group(_place(store), mode="r").attrs)  # with the models of others who write
+        found = dict(zarr.open_group(_place(store), mode="r").attrs)  # with models that other processes added
         models: dict[str, Any] = dict(found["models"])  # type: ignore[arg-type]  # JSON
         if lm not in models:
             models[lm] = dict(settings)
@@ -177,14 +181,14 @@ def _register(store: zarr.Group, lm: str, settings: Settings, batch: int) -> Non
 
 
 def keep_batch(store: zarr.Group, lm: str, batch: int) -> None:
-    """Keep the batch that was chosen for a model: with another one, losses differ by their rounding."""
+    """Save the batch that was chosen for a model, because losses with another batch differ by rounding."""
     found = _batches(store)
     if found.get(lm) != batch:
         store.attrs.update({"batch": found | {lm: batch}})
 
 
 def kept_batch(store: zarr.Group, lm: str) -> int:
-    """Tokens of the batch that was chosen for a model in a run before, else 0."""
+    """Tokens in the batch that an earlier run chose for a model, or 0."""
     return _batches(store).get(lm, 0)
 
 
@@ -194,7 +198,7 @@ def _batches(store: zarr.Group) -> dict[str, Any]:
 
 
 def attribute(store: zarr.Group, name: str) -> Any:
-    """What the store says under a name, as JSON."""
+    """An attribute of the store, as JSON."""
     return store.attrs[name]
 
 
@@ -214,13 +218,13 @@ def chunk_path(store: zarr.Group, row: int, chunk: int) -> Path:
 
 
 def chunk_bounds(store: zarr.Group) -> Int[np.ndarray, " border"]:
-    """The tokens where chunks begin, and the number of tokens."""
+    """The tokens at which chunks begin, and the number of tokens."""
     units = _array(store, "loss").shape[1]
     return np.append(np.arange(0, units, attribute(store, "chunk")), units)
 
 
 def model_states(store: zarr.Group, lm: str) -> Int[np.ndarray, " chunk"]:
-    """ABSENT, WHOLE or DAMAGED (its checksum is another, or it does not hold a loss for each token), of each chunk."""
+    """The state of each chunk: ABSENT, WHOLE, or DAMAGED (wrong checksum, or a token without a loss)."""
     bounds, lms = chunk_bounds(store), attribute(store, "lms")
     states = np.full(len(bounds) - 1, ABSENT)
     if lm not in lms:
@@ -232,13 +236,13 @@ def model_states(store: zarr.Group, lm: str) -> Int[np.ndarray, " chunk"]:
         try:
             found = np.asarray(loss[row, bounds[chunk] : bounds[chunk + 1]])
             states[chunk] = WHOLE if np.isfinite(found).all() else DAMAGED
-        except Exception:  # of zarr, of a codec, of the checksum
+        except Exception:  # errors of Zarr, codecs and checksums
             states[chunk] = DAMAGED
     return states
 
 
 def chunk_states(store: zarr.Group) -> Int[np.ndarray, "lm chunk"]:
-    """`model_states` of every model of the store."""
+    """`model_states` of all models of the store."""
     states = [model_states(store, lm) for lm in attribute(store, "lms")]
     return np.stack(states) if states else np.zeros((0, len(chunk_bounds(store)) - 1), int)
 
@@ -252,11 +256,19 @@ def write_chunk(
     settings: Settings,
     batch: int = 0,
 ) -> None:
-    """Put the losses of a chunk, nats, in their place; a damaged chunk there goes.
+    """Write the losses of a chunk in nats, in place of a damaged chunk. A new model joins the store.
 
-    A model that the store does not have joins it, with what its losses depend on and the `batch` that was chosen.
-    Raises: InputError that names the model, document and token of the first loss that is not finite, and for a model of
-    this name with other settings.
+    Args:
+        store: the store.
+        lm: name of the model.
+        chunk: number of the chunk.
+        loss: losses [token].
+        text: the text as tokens.
+        settings: settings on which the losses depend.
+        batch: tokens in the batch that was chosen, or 0.
+
+    Raises: InputError that names the model, document and token of the first loss that is not finite; and for a model
+    with the same name but other settings.
     """
     bounds = chunk_bounds(store)
     wrong = np.flatnonzero(~np.isfinite(loss))
@@ -264,7 +276,7 @@ def write_chunk(
         token, document, start = text.units.iloc[bounds[chunk] + wrong[0]][["token", "document", "start"]]
         raise InputError(
             f"expected finite losses, found {loss[wrong[0]]} for lm {lm!r} at token {token!r} (byte {start}) of "
-            f"document {document!r}; check the model's weights, or choose --dtype float32"
+            f"document {document!r}; check the weights of the model, or use --dtype float32"
         )
     if lm not in attribute(store, "lms"):
         _register(store, lm, settings, batch)

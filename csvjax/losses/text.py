@@ -1,4 +1,4 @@
-"""Text to score, from files: one document each, or a line of JSON for each document."""
+"""Reads the text to score: a document from each file, or from each line of a JSONL file."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _STARTS = {
     b"PAR1": "Parquet",
     b"%PDF-": "PDF",
 }
-_MOST_LOST = 0.3  # of the characters: text of another encoding, or none
+_LOST_LIMIT = 0.3  # share of invalid characters; with more it is text in another encoding, or no text
 
 
 @dataclass(frozen=True)
 class Document:
-    """A named text of a domain; `replaced`: how many of its bytes were no UTF-8 and are U+FFFD now."""
+    """A text with a name and a domain. `replaced`: number of characters that were no valid UTF-8 and are now U+FFFD."""
 
     domain: str
     name: str
@@ -35,25 +35,28 @@ class Document:
 
 
 def read_text(sources: Sequence[str]) -> tuple[Document, ...]:
-    """The documents of files and folders, in the order given.
+    """Read the documents of files and folders, in the given order.
 
-    A source is a path, or DOMAIN=PATH. A file is one document, and its domain, where none is given, the name of the
-    folder that was named, or of the file itself. A file .jsonl has a document on each line, an object with `text` and
-    perhaps `name` (or `id`) and `domain`. A folder is all files in it, hidden ones left out. Line ends are kept as they
-    are; bytes that are no UTF-8 become U+FFFD, and are counted.
-    Raises: InputError for a path that is not there, a compressed or binary file, a line that is no such object, and the
-    same document twice.
+    A file is one document. A .jsonl file has a document on each line: an object with `text`, and optionally `name` (or
+    `id`) and `domain`. A folder stands for all its files except hidden ones. Line ends do not change. Bytes that are
+    not valid UTF-8 become U+FFFD and are counted.
+
+    Args:
+        sources: paths, or DOMAIN=PATH. The default domain is the name of the folder, or of the file.
+
+    Raises: InputError for a path that does not exist, a compressed or binary file, a line without such an object, and a
+    repeated document.
     """
     documents = [document for source in sources for document in _source(source)]
     seen: dict[str, Document] = {}
     for document in documents:
         if document.name in seen:
             raise InputError(
-                f"expected each document once, found {document.name!r} twice; rename one, or leave it out of --text"
+                f"expected each document once, found {document.name!r} twice; rename one, or remove it from --text"
             )
         seen[document.name] = document
     if not documents:
-        raise InputError(f"expected at least one document in {', '.join(sources)}, found none; name files with text")
+        raise InputError(f"expected at least one document in {', '.join(sources)}, found none; give files with text")
     return tuple(documents)
 
 
@@ -86,24 +89,24 @@ def _file(path: Path, domain: str, name: str) -> Iterable[Document]:
 
 
 def _check_text(path: Path, raw: bytes) -> None:
-    """The losses of a compressed file would be numbers too."""
+    """Refuse binary and compressed files, whose losses would be numbers without meaning."""
     kind = next((name for start, name in _STARTS.items() if raw.startswith(start)), None)
     if kind is None and b"\0" in raw:
-        kind = "bytes of 0, as binary files and UTF-16 have them"
+        kind = "zero bytes, as in binary files and UTF-16"
     if kind is None:
         text = raw.decode(errors="replace")
         lost = text.count("\ufffd") - raw.count("\ufffd".encode())
-        if lost > _MOST_LOST * len(text):
-            kind = f"{lost:,} of {len(text):,} characters that are none"
+        if lost > _LOST_LIMIT * len(text):
+            kind = f"{lost:,} invalid characters among {len(text):,}"
     if kind is not None:
         raise InputError(
-            f"expected text in UTF-8 in {path}, found {kind}; unpack or convert it, or leave it out of --text"
+            f"expected text in UTF-8 in {path}, found {kind}; unpack or convert it, or remove it from --text"
         )
 
 
 def _document(domain: str, name: str, raw: bytes) -> Document:
     text = raw.decode(errors="replace")
-    # A U+FFFD that was there already is no replacement.
+    # A U+FFFD that the text already has is no replacement.
     return Document(domain, name, text, text.count("\ufffd") - raw.count("\ufffd".encode()))
 
 
@@ -116,9 +119,8 @@ def _line(path: Path, number: int, line: bytes, domain: str, file: str) -> Docum
             raise TypeError
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(
-            f"expected a JSON object with a string as text in line {number} of {path}, found {line[:40]!r}; "
-            "mend the line"
+            f"{path}, line {number}: expected a JSON object with a string as text, found {line[:40]!r}; correct it"
         ) from None
-    # A lone surrogate, which JSON can hold, is in no UTF-8.
+    # JSON can contain a lone surrogate, which UTF-8 cannot.
     clean = text.encode(errors="surrogatepass").decode(errors="replace")
     return Document(str(found.get("domain", domain)), str(name), clean, clean.count("\ufffd") - text.count("\ufffd"))

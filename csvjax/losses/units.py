@@ -1,4 +1,4 @@
-"""Text as units: the tokens of each document and the bytes that each of them stands for."""
+"""Turns text into units: the tokens of each document, with the bytes of each token."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["EncodedText", "TextDocument", "encode_text", "token_sizes"]
 
 @runtime_checkable
 class TextDocument(Protocol):
-    """A named text of a domain."""
+    """A text with a name and a domain."""
 
     @property
     def domain(self) -> str: ...
@@ -36,13 +36,18 @@ class TextDocument(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class EncodedText:
-    """`ids`: the tokens of each document. `units`: a row for each scored token, as in a `LossTable`. `texts`: by name.
+    """Documents as tokens.
 
-    A token that shares all its characters with its neighbours has 0 `bytes`: see `token_sizes`. `corpus` and
-    `tokenizer` are SHA-256 in hexadecimal: of the documents and of the tokenizer's definition.
+    Attributes:
+        ids: tokens of each document, of different lengths.
+        units: a row for each scored token, as in a `LossTable`. A token that shares all its characters with its
+            neighbours has 0 `bytes`, see `token_sizes`.
+        texts: the documents by name.
+        corpus: SHA-256 of the documents, in hexadecimal.
+        tokenizer: SHA-256 of the definition of the tokenizer, in hexadecimal.
     """
 
-    ids: tuple[Int[np.ndarray, " _token"], ...]  # of different lengths
+    ids: tuple[Int[np.ndarray, " _token"], ...]
     units: pd.DataFrame
     texts: dict[str, str]
     corpus: str
@@ -50,15 +55,15 @@ class EncodedText:
 
 
 def _spelled(tokens: Sequence[str], text: bytes) -> list[int] | None:
-    """Bytes of each token where they are written in the alphabet of byte-level BPE and spell the text, else None."""
+    """Bytes of each token if the tokens are in the alphabet of byte-level BPE and spell the text, otherwise None."""
     pieces = [spelled_bytes(token) for token in tokens]
-    if None in pieces or b"".join(pieces) != text:  # type: ignore[arg-type]  # no None among them
+    if None in pieces or b"".join(pieces) != text:  # type: ignore[arg-type]  # there is no None
         return None
     return list(map(len, pieces))  # type: ignore[arg-type]
 
 
 def _byte_places(text: str) -> Int[np.ndarray, " border"]:
-    """The byte where each character begins, and the end."""
+    """The byte at which each character begins, and the end."""
     if text.isascii():
         return np.arange(len(text) + 1)
     code = np.frombuffer(text.encode("utf-32-le"), np.uint32)
@@ -66,20 +71,22 @@ def _byte_places(text: str) -> Int[np.ndarray, " border"]:
 
 
 def token_sizes(encoding: Encoding, text: str, name: str, normalised: bool = False) -> Int[np.ndarray, " token"]:
-    """How many bytes each token of a document stands for; together they are the document's UTF-8, in its order.
+    """The number of bytes of each token of a document. They sum to the length of the document in UTF-8.
 
-    Tokens of byte-level BPE that spell the document are taken as they are, and may hold a part of a character.
-    Others are placed by the characters that they come from: a token ends with its last character, space that no token
-    has goes to the next one, other characters (which a `normalised` text may have lost, as a mark to its letter) to the
-    one before, and of several tokens of one character the first has it and the others have 0 bytes.
-    Raises InputError where a character that is no space comes from no token, unless `normalised`.
+    Tokens of byte-level BPE that spell the document have the bytes that they spell, and may contain parts of
+    characters. Other tokens are placed by the characters from which they come. A token ends with its last character.
+    Space without a token belongs to the next token; other characters without a token (a `normalised` text may lose a
+    combining mark) belong to the previous one. If several tokens share a character, the first one has it and the others
+    have 0 bytes.
+
+    Raises: InputError for a character other than space without a token, unless the text is `normalised`.
     """
     raw = text.encode()
     spelled = _spelled(encoding.tokens, raw)
     if spelled is not None:
         return np.array(spelled, np.int64)
     offsets = np.array([*encoding.offsets, (len(text), len(text))], np.int64)
-    done = np.maximum.accumulate(np.append(0, offsets[:, 1]))  # characters before each token, and in all
+    done = np.maximum.accumulate(np.append(0, offsets[:, 1]))  # characters before each token, and the total
     place = _byte_places(text)
     ends = place[done[1:]]
     for i in np.flatnonzero(offsets[:, 0] > done[:-1]).tolist():
@@ -87,11 +94,11 @@ def token_sizes(encoding: Encoding, text: str, name: str, normalised: bool = Fal
         if lost.strip() and not normalised:
             raise InputError(
                 f"expected tokens for every character of document {name!r}, found none for {lost.strip()[:20]!r}; "
-                "use a tokenizer that drops nothing but space"
+                "use a tokenizer that drops only space"
             )
         if lost and i:
             ends[i - 1] = place[done[i] + len(lost)]
-    ends = ends[:-1]  # the last is the end of the text, which is no token
+    ends = ends[:-1]  # the last one is the end of the text, not a token
     ends[-1:] = len(raw)
     return np.diff(ends, prepend=0)
 
@@ -103,7 +110,7 @@ def _borders(sizes: Int[np.ndarray, " part"]) -> Int[np.ndarray, " border"]:
 
 
 def _repeated(names: Sequence[str], counts: Sequence[int]) -> pd.Series:
-    """Each name so many times, one after the other; runs of bytes are copied faster than strings one by one."""
+    """Each name repeated `counts` times. Copying bytes is faster than copying strings one by one."""
     parts = [name.encode() for name in names]
     borders = _borders(np.repeat(np.array([len(part) for part in parts], np.int64), counts))
     data = b"".join([part * count for part, count in zip(parts, counts, strict=True)])
@@ -111,9 +118,9 @@ def _repeated(names: Sequence[str], counts: Sequence[int]) -> pd.Series:
 
 
 def _pack_tokens(data: bytes, sizes: Int[np.ndarray, " token"]) -> pa.LargeStringArray:
-    """The tokens of these sizes that make up `data`, UTF-8, each decoded with errors="replace"."""
+    """Split UTF-8 `data` into tokens of these sizes, each decoded with errors="replace"."""
     borders = _borders(sizes)
-    # A token that begins or ends inside a character; all others are UTF-8 as they are.
+    # Only tokens that begin or end inside a character are not valid UTF-8.
     inside = (np.frombuffer(data + b"\0", np.uint8)[borders] & 0xC0) == 0x80
     broken = np.flatnonzero(inside[:-1] | inside[1:])
     if len(broken):
@@ -127,11 +134,11 @@ def _pack_tokens(data: bytes, sizes: Int[np.ndarray, " token"]) -> pa.LargeStrin
 
 
 def _frame(documents: Sequence[TextDocument], sizes: Sequence[np.ndarray], skip: int) -> pd.DataFrame:
-    """A row for each token after the first `skip` of its document. Strings are made in bulk: Arrow's, not Python's."""
+    """A row for each token after the first `skip` tokens of its document. Arrow makes the strings in bulk."""
     each = [size[skip:] for size in sizes]
     skipped = [int(size[:skip].sum()) for size in sizes]
     start = [first + np.cumsum(size) - size for first, size in zip(skipped, each, strict=True)]
-    # A document without tokens may still have text, of space alone.
+    # A document without tokens may still have text that is only space.
     parts = [
         document.text.encode()[first : first + int(size.sum())]
         for document, first, size in zip(documents, skipped, each, strict=True)
@@ -150,14 +157,14 @@ def _frame(documents: Sequence[TextDocument], sizes: Sequence[np.ndarray], skip:
 
 
 def encode_text(documents: Sequence[TextDocument], tokenizer: Tokenizer, first_scored: bool = True) -> EncodedText:
-    """Tokens and units of the documents; without `first_scored` a document's first token is no unit.
+    """Tokens and units of documents. Unless `first_scored`, the first token of a document is no unit.
 
-    Raises InputError if two documents have one name, or if the tokenizer drops characters.
+    Raises: InputError if two documents have the same name, or if the tokenizer drops characters.
     """
     texts = {d.name: d.text for d in documents}
     if len(texts) < len(documents):
         raise InputError(
-            f"expected documents with names of their own, found {len(documents)} with {len(texts)}; rename them"
+            f"expected different names for all documents, found {len(texts)} names for {len(documents)}; rename some"
         )
     definition = tokenizer.to_str()
     pieces = _pieces(documents, tokenizer, definition)
@@ -175,7 +182,7 @@ def encode_text(documents: Sequence[TextDocument], tokenizer: Tokenizer, first_s
 
 
 def _pieces(documents: Sequence[TextDocument], tokenizer: Tokenizer, definition: str) -> list[Pieces]:
-    """The tokens of each document and their bytes: word by word where that is the same, else by the whole document."""
+    """Tokens of each document with their bytes: by words if this gives the same tokens, otherwise by documents."""
     found: list[Pieces | None] = [None] * len(documents)
     described = json.loads(definition)
     if has_words(described):

@@ -1,4 +1,4 @@
-"""Overlapping windows: how documents longer than a model's context are scored, each token once."""
+"""Overlapping windows, with which each token of a document longer than the context is scored once."""
 
 from __future__ import annotations
 
@@ -17,8 +17,12 @@ __all__ = ["Windows", "list_windows", "plan_windows"]
 class Windows:
     """What the model reads and what is scored, padded on the right to one length.
 
-    `targets[w, t]` follows `tokens[w, t]`. Where `scored`, it is unit `unit[w, t]` of the `count` units of all
-    documents in their order; elsewhere `unit` is -1. Attention that looks only left never sees the padding.
+    Attributes:
+        tokens: inputs.
+        targets: the token that follows each input.
+        scored: whether a target is scored in this window.
+        unit: number of the target among all units of the documents, in their order; -1 if it is not scored.
+        count: number of units of all documents.
     """
 
     tokens: Int[np.ndarray, "w t"]
@@ -29,7 +33,7 @@ class Windows:
 
 
 def _starts(inputs: int, context: int, stride: int) -> list[int]:
-    """First positions of the windows over `inputs` tokens; the last window ends with the document."""
+    """The starts of the windows over `inputs` tokens; the last window ends with the document."""
     last = max(inputs - context, 0)
     return [*range(0, last, stride), last]
 
@@ -37,16 +41,23 @@ def _starts(inputs: int, context: int, stride: int) -> list[int]:
 def list_windows(
     lengths: Sequence[int], context: int, stride: int | None = None, first_scored: bool = True
 ) -> tuple[Int[np.ndarray, "w 5"], int]:
-    """The windows over documents of so many tokens, and how many tokens are scored in all.
+    """The windows over documents, and the number of tokens that are scored.
 
-    A window is a row: its document, the place of its first input, its number of inputs, the place in the window of the
-    first target that it scores, and the unit that this target is; it scores all from there to its end. Where the first
-    token of a document is scored, a token before it is the document's input 0. `context`, `stride`: see `plan_windows`.
-    Raises: InputError for a stride outside 1..context.
+    Args:
+        lengths: number of tokens of each document.
+        context: number of tokens in a window.
+        stride: tokens from one window to the next; None for `context // 2`.
+        first_scored: whether the first token of a document is scored; then input 0 is a token before the document.
+
+    Returns: the windows and the number of scored tokens. The columns of a window are its document, its first input, its
+    number of inputs, the position in the window of the first target that it scores, and the number of this unit. All
+    later targets of the window are scored too.
+
+    Raises: InputError for a stride outside 1 to `context`.
     """
     stride = max(1, context // 2) if stride is None else stride
     if not 1 <= stride <= context:
-        raise InputError(f"expected a stride from 1 to the context of {context} tokens, found {stride}")
+        raise InputError(f"expected --stride from 1 to the context of {context} tokens, found {stride}; choose another")
     rows: list[tuple[int, int, int, int, int]] = []
     count = 0
     for document, length in enumerate(lengths):
@@ -63,12 +74,19 @@ def list_windows(
 def plan_windows(
     documents: Sequence[Sequence[int] | np.ndarray], context: int, stride: int | None = None, bos: int | None = None
 ) -> Windows:
-    """Windows of `context` tokens, a new one every `stride` (default `context // 2`), none across two documents.
+    """Windows of `context` tokens, one every `stride` tokens, each within one document.
 
-    A window scores the targets that no window before it reached, so a token has at least `context - stride` tokens on
-    its left, or all that its document has. With `bos`, the token of that id stands before each document and every token
-    is scored; without, the first token of a document has nothing to be predicted from and is no unit.
-    Raises InputError for a stride outside 1..context.
+    A window scores the targets that earlier windows did not reach, so each token has at least `context - stride` tokens
+    to its left, or all those of its document.
+
+    Args:
+        documents: ids of the tokens of each document.
+        context: number of tokens in a window.
+        stride: tokens from one window to the next; None for `context // 2`.
+        bos: id of a token before each document, with which all tokens are scored; None to leave out the first token of
+            each document, which then is no unit.
+
+    Raises: InputError for a stride outside 1 to `context`.
     """
     table, count = list_windows([len(d) for d in documents], context, stride, bos is not None)
     shape = (len(table), context)

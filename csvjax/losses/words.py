@@ -1,4 +1,4 @@
-"""Tokens of a text word by word: a tokenizer that never joins two words sees each different word once."""
+"""Tokenizes a text word by word. A tokenizer that never joins words needs to see each different word only once."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from tokenizers import Tokenizer
 
 __all__ = ["Pieces", "encode_words", "has_words", "spelled_bytes"]
 
-_BLOCK = 512  # words that go through the tokenizer as one text
+_BLOCK = 512  # words that the tokenizer gets as one text
 
 Pieces = tuple[Int[np.ndarray, " token"], Int[np.ndarray, " token"]]
 
-# A word ends between a letter or digit and ASCII that is neither, between what is no white space and a space, and with
-# the text: no match of the patterns below goes over such a border, and nothing before it matters after it. The letters
-# are those that have been letters in every Unicode there was, as the tokenizer's may be another than Python's.
+# A word ends between a letter or digit and an ASCII character that is neither, between a non-space and a space, and at
+# the end of the text. No match of the patterns below crosses such a border, and what comes before it has no effect
+# after it. The letters are letters in every version of Unicode, because the tokenizer may use another version than
+# Python.
 _LETTER = (
     r"A-Za-z0-9\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0400-\u0481\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fa5\uac00-\ud7a3"
 )
@@ -34,7 +35,7 @@ _WORD = re.compile(
     rf"|(?s:.)+?(?:(?<=[{_LETTER}])(?={_BORDER})|(?<=\S)(?= )|\Z)"
 )
 
-# Patterns of which no match goes over the end of a word: those of GPT-4 and Llama 3, and of Qwen.
+# Patterns whose matches never cross the end of a word: those of GPT-4 and Llama 3, and of Qwen.
 _GPT4, _QWEN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
     + digits
@@ -45,14 +46,14 @@ _GPT4, _QWEN = (
 
 @cache
 def _alphabet() -> dict[str, int]:
-    """The byte for each character of byte-level BPE: printable Latin-1 as it is, other bytes from U+0100 on (GPT-2)."""
+    """The byte of each character of byte-level BPE: printable Latin-1 is itself, others start at U+0100 (GPT-2)."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     shifted = [b for b in range(256) if b not in plain]
     return {chr(b): b for b in plain} | {chr(256 + i): b for i, b in enumerate(shifted)}
 
 
 def spelled_bytes(token: str) -> bytes | None:
-    """The bytes that a token of byte-level BPE stands for, None where it is not written in that alphabet."""
+    """The bytes of a token of byte-level BPE; None if it is not in its alphabet."""
     alphabet = _alphabet()
     try:
         return bytes([alphabet[c] for c in token])
@@ -71,9 +72,9 @@ def _keeps_words(step: dict[str, Any] | None) -> bool:
 
 
 def has_words(definition: Mapping[str, Any]) -> bool:
-    """Whether a tokenizer, by its definition, gives a text the tokens of its words one after the other.
+    """Whether the tokens of a text are the tokens of its words one after the other, by the tokenizer's definition.
 
-    So it is for byte-level BPE whose pattern is known.
+    This is so for byte-level BPE with a known pattern.
     """
     split = definition["pre_tokenizer"]
     steps = (split or {}).get("pretokenizers", [split])
@@ -84,23 +85,23 @@ def has_words(definition: Mapping[str, Any]) -> bool:
         and definition["padding"] is None
         and (definition["normalizer"] or {"type": "NFC"})["type"] == "NFC"
         and _keeps_words(split)
-        # ByteLevel splits by GPT-2's pattern only where it is told to; without any pattern words would be joined.
+        # ByteLevel splits by the pattern of GPT-2 only if told so; without any pattern words would be joined.
         and any(s["type"] == "Split" or (s["type"] == "ByteLevel" and s.get("use_regex", True)) for s in steps)
     )
 
 
 def encode_words(texts: Sequence[str], tokenizer: Tokenizer, definition: Mapping[str, Any]) -> list[Pieces | None]:
-    """The tokens of each text, and how many of its bytes each token spells; None for a text that needs another way.
+    """Tokens of each text with their bytes; None for a text that must be tokenized as a whole.
 
-    Such a text is one that its tokens do not spell, that holds an added token, or that the tokenizer would normalise.
-    The tokenizer must be one that `has_words`; `definition` is its own, from its JSON.
+    Such a text is not spelled by its tokens, contains an added token, or would be normalised. The tokenizer must be one
+    for which `has_words` is True; `definition` is its JSON.
     """
     added = [token["content"] for token in definition["added_tokens"]]
     heads = {content[:2] for content in added}
     composed = definition["normalizer"] is not None
 
     def plain(text: str) -> bool:
-        # The heads first: a tokenizer may have hundreds of added tokens with one beginning.
+        # Beginnings first, because a tokenizer may have hundreds of added tokens with the same beginning.
         special = any(head in text for head in heads) and any(content in text for content in added)
         return not special and (not composed or unicodedata.is_normalized("NFC", text))
 
@@ -114,7 +115,7 @@ def encode_words(texts: Sequence[str], tokenizer: Tokenizer, definition: Mapping
 
 @dataclass(frozen=True, eq=False)
 class _Words:
-    """Tokens of each word: `length` of them from `first` on in `run`; -1 where they do not spell the word."""
+    """Tokens of each word: `length` tokens from `first` on in `run`; length -1 if they do not spell the word."""
 
     run: Int[np.ndarray, " token"]
     size: Int[np.ndarray, " token"]
@@ -130,10 +131,10 @@ class _Words:
 
 
 def _blocks(words: Sequence[str]) -> list[tuple[list[int], str]]:
-    """Words that go through the tokenizer as one text, and what is put between them so that their borders stay borders.
+    """Words that the tokenizer gets as one text, with a separator that keeps the borders of words.
 
-    A call of the tokenizer costs more than a word does. After a letter nothing is needed before a word that begins as a
-    border does; after anything else " a" has a border on both sides.
+    A call of the tokenizer costs more than a word. After a letter no separator is needed before a word that begins with
+    a border character; elsewhere the separator " a" has a border on both sides.
     """
     first, last = [word[0] for word in words], [word[-1] for word in words]
     begins = set(re.findall(_BORDER, "".join(set(first))))
@@ -177,7 +178,7 @@ def _encode_each(words: Sequence[str], tokenizer: Tokenizer) -> _Words:
 
 
 class _Spelling(dict[int, Any]):
-    """Bytes by token, worked out when first asked for; None where a token is not in the alphabet."""
+    """Bytes by token, computed on first use; None if a token is not in the alphabet."""
 
     def __init__(self, tokenizer: Tokenizer):
         super().__init__()

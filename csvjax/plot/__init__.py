@@ -1,7 +1,7 @@
-"""Figures of fits, predictions and comparisons: each a function from a result or a table to a Plotly figure.
+"""Figures of fits, predictions and comparisons. Each function makes a Plotly figure from a result or a table.
 
-Every mark carries the names of its model and its benchmark (`customdata`), so that a page can select it in all figures
-at once. Names are imported when they are first used; Plotly comes with `pip install 'csvjax[report]'`.
+Every mark has the names of its model and benchmark in `customdata`, so that a page can select a model in all figures.
+Names are imported when they are first used. Plotly comes with `pip install 'csvjax[report]'`.
 """
 
 from __future__ import annotations

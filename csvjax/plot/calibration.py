@@ -1,4 +1,4 @@
-"""Whether intervals hold what they promise: coverage by benchmark, and where scores lie in their predictions."""
+"""Figures of calibration: coverage by benchmark, and positions of scores in their predicted distributions."""
 
 from __future__ import annotations
 
@@ -22,15 +22,19 @@ _ALL = "all benchmarks"
 
 def _known(table: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
     known = checked(table, ("lm", "benchmark", "observed", *columns), "predictions").dropna(subset=["observed"])
-    needs(len(known) > 0, "expected predictions of scores that were observed, found none; hold out some scores")
+    needs(len(known) > 0, "expected predictions of known scores, found none; hold out some scores")
     return known
 
 
 def coverage_table(table: pd.DataFrame, level: int = 90) -> pd.DataFrame:
-    """Columns benchmark, scores, inside (share), lower, upper: a row for all scores, then one for each benchmark.
+    """The share of scores inside their intervals: a row for all scores, then a row for each benchmark.
 
-    lower, upper: 95 % interval of the share, in which scores of one model may depend on each other
-    (`csvjax.result.tables.coverage_interval`). level: 50, 80 or 90.
+    Args:
+        table: rows with lm, benchmark, observed and the ends of the interval.
+        level: 50, 80 or 90, in per cent.
+
+    Returns: the columns benchmark, scores, inside (the share), and lower and upper end of its 95 % interval, for which
+    scores of one model may depend on each other (`csvjax.result.tables.coverage_interval`).
     """
     known = _known(table, (f"lower{level}", f"upper{level}"))
     inside = (known["observed"] >= known[f"lower{level}"] - 1e-6) & (known["observed"] <= known[f"upper{level}"] + 1e-6)
@@ -48,9 +52,9 @@ def coverage(table: pd.DataFrame, level: int = 90) -> Any:
         table: rows with lm, benchmark, observed and the two ends of the interval, as `csvjax.predict` gives them.
         level: 50, 80 or 90, in per cent.
 
-    Returns: a Plotly figure: shares with a 95 % interval, and a line at the level that was promised.
+    Returns: a Plotly figure with shares, their 95 % intervals, and a line at `level`.
 
-    Raises: InputError for a table without these columns or without an observed score.
+    Raises: InputError for a table without these columns or without known scores.
     """
     found = coverage_table(table.reset_index(drop=True), level)[::-1]
     whole = found["benchmark"] == _ALL
@@ -76,17 +80,17 @@ def coverage(table: pd.DataFrame, level: int = 90) -> Any:
 
 
 def positions(table: pd.DataFrame) -> Float[np.ndarray, " row"]:
-    """Where each observed score lies in its prediction, from 0 to 1: its probability integral transform.
+    """Where each known score lies in its predicted distribution, from 0 to 1 (the probability integral transform).
 
-    Between the seven quantiles that a table of predictions has (5, 10, 25, 50, 75, 90 and 95 %) it is a line; beyond
-    them the position is the middle of the tail, 0.025 or 0.975. Scores that equal several quantiles get their mean.
+    It is interpolated linearly between the seven quantiles in the table (5, 10, 25, 50, 75, 90 and 95 %). Beyond them
+    the position is the middle of the tail, 0.025 or 0.975. A score that equals several quantiles gets their mean.
     """
     ends = table[list(_COLUMNS)].to_numpy(float)
     y = table["observed"].to_numpy(float)
     found = []
     for value, at in zip(y, ends, strict=True):
         left, right = np.searchsorted(at, value - 1e-9), np.searchsorted(at, value + 1e-9, side="right")
-        if right > left:  # on one quantile or more
+        if right > left:  # equal to one or more quantiles
             found.append(float(np.mean(_QUANTILES[left:right])))
         elif left in (0, len(at)):
             found.append(0.025 if left == 0 else 0.975)
@@ -97,17 +101,18 @@ def positions(table: pd.DataFrame) -> Float[np.ndarray, " row"]:
 
 
 def pit(table: pd.DataFrame, families: Sequence[str] | None = None) -> Any:
-    """Where observed scores lie in their predictions: the distribution of their positions less a uniform one.
+    """Positions of scores in their predicted distributions: the empirical minus the uniform distribution.
 
     Args:
         table: rows with lm, family, benchmark, observed, median and the ends of the 50, 80 and 90 % intervals.
         families: all families in the order of their colours, so that figures of several tables agree.
 
-    Returns: a Plotly figure. Marks inside the band: calibrated. A slope that rises in the middle: intervals too wide;
-    one that falls there: too narrow; marks above 0: predictions too high. The band holds 95 % of independent scores
-    everywhere at once (Säilynoja, Bürkner and Vehtari 2022); scores of one model are not independent.
+    Returns: a Plotly figure. Marks inside the band are calibrated. If they rise in the middle, intervals are too wide;
+    if they fall there, too narrow; above 0, predictions are too high. The band contains 95 % of distributions of
+    independent scores at all points at once (Säilynoja, Bürkner and Vehtari 2022). Scores of one model are not
+    independent.
 
-    Raises: InputError for a table without these columns or without an observed score.
+    Raises: InputError for a table without these columns or without known scores.
     """
     known = _known(table, ("family", *_COLUMNS))
     u = positions(known)
@@ -127,6 +132,6 @@ def pit(table: pd.DataFrame, families: Sequence[str] | None = None) -> Any:
         )
     return figure(
         traces,
-        axis("position of the score in its prediction (%)", tickformat=".0%", range=[0, 1]),
-        axis("scores below it, less what is expected (%)", tickformat="+.0%"),
+        axis("position of the score in its predicted distribution (%)", tickformat=".0%", range=[0, 1]),
+        axis("share of scores below, minus the expected share (%)", tickformat="+.0%"),
     )

@@ -1,4 +1,4 @@
-"""A comparison of methods on the same held-out scores."""
+"""Figure that compares methods on the same held-out scores."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _COLOURS = {"best": PALETTE[2], "better": PALETTE[2], "not decided": ACCENT, "wo
 _SYMBOLS = {"best": "circle", "better": "circle", "not decided": "diamond", "worse": "x-thin"}
 _WORDS = {
     "best": "lowest error",
-    "not decided": "not told apart from it",
+    "not decided": "not clearly different",
     "worse": "worse",
     "better": "better on common scores",
 }
 
 
 def methods(table: pd.DataFrame, split: str | None = None) -> Any:
-    """Error of each method (CRPS) with its 95 % interval over families or models; less is better.
+    """The error of each method (CRPS) with its 95 % interval over families or models; smaller is better.
 
     Args:
         table: what `csvjax compare` writes (`csvjax.evaluate.comparison_table`), or referee.csv of a run, with split,
             method, crps, crps_low, crps_high, against, asked and answered.
         split: the split to show. Default: the first.
 
-    Returns: a Plotly figure, the best method on top.
+    Returns: a Plotly figure with the best method on top.
 
     Raises: InputError for a table without these columns or without the split.
     """
@@ -50,7 +50,7 @@ def methods(table: pd.DataFrame, split: str | None = None) -> Any:
         traces.append(trace | {"hovertemplate": "<b>%{y}</b>: %{x}<br>%{customdata[2]}<extra></extra>"})
     return figure(
         traces,
-        axis("CRPS (unit of score, less is better)", hoverformat=".4f", rangemode="tozero"),
+        axis("CRPS (unit of score, smaller is better)", hoverformat=".4f", rangemode="tozero"),
         axis("", categoryorder="array", categoryarray=[shown(name) for name in rows["method"]]),
         height=150 + 30 * len(rows),
     )

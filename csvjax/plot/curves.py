@@ -1,4 +1,4 @@
-"""The curve of a benchmark against compute, with the fan of its extrapolation, and against capability."""
+"""Figures of scores against compute, with the extrapolation, and against capability."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from csvjax.target import score_curves
 __all__ = ["Scale", "capability_curve", "capability_curves", "compute_curve", "compute_curves", "scale_of", "scores_of"]
 
 _POINTS = 60
-_BEYOND, _BELOW = 10.0, 0.5  # times the most and the least amount of the fit: how far the curve goes
+_BEYOND, _BELOW = 10.0, 0.5  # the curve goes from 0.5 times the smallest to 10 times the largest amount of the fit
 _TITLES = {
     "flops": "training compute (FLOP)",
     "params": "parameters",
@@ -43,15 +43,18 @@ _HOVER = "<b>%{customdata[0]}</b>, %{customdata[1]}<br>%{x:.3g}: %{y}<extra></ex
 
 
 class Scale(NamedTuple):
-    """What a fit's covariates say of the size of models. column: the amount of the axis. ratio: tokens for each
-    parameter, where a fit has both as covariates; else NaN.
+    """The axis of a curve against the size of models.
+
+    Attributes:
+        column: the amount on the axis.
+        ratio: tokens per parameter, if both are covariates of the fit; otherwise NaN.
     """
 
     column: str
     ratio: float
 
     def amounts(self, grid: np.ndarray) -> dict[str, np.ndarray]:
-        """The fit's covariates along the axis."""
+        """The covariates of the fit along the axis."""
         if np.isnan(self.ratio):
             return {self.column: grid}
         params = np.sqrt(grid / (6 * self.ratio))
@@ -59,7 +62,7 @@ class Scale(NamedTuple):
 
 
 def scale_of(fit: Result) -> Scale | None:
-    """The axis of a fit's compute curves; None where no amount is among its covariates, or too few are known."""
+    """The axis of the compute curves of a fit; None if no amount is a covariate, or if too few amounts are known."""
     used = [base.column for base in fit.known.columns.bases.values() if base.column in AMOUNTS]
     if not used:
         return None
@@ -78,29 +81,36 @@ def _amount(lms: pd.DataFrame, column: str) -> pd.Series:
 
 
 def compute_curves(
-    fit: Result, family: str | None = None, most: float | None = None, seed: int = 0, points: int = _POINTS
+    fit: Result, family: str | None = None, largest: float | None = None, seed: int = 0, points: int = _POINTS
 ) -> pd.DataFrame:
-    """Rows of `csvjax.target.score_curves` for all benchmarks; the compute (or the amount that the fit has) is `x`.
+    """Curves of all benchmarks against compute, or against the amount that the fit has.
 
-    family: one of the fit's; None for a new one. most: the end of the axis. Default: ten times the largest model.
+    Args:
+        fit: a result of `csvjax.fit` with flops, params or tokens among its covariates.
+        family: a family of the fit; None for a new family.
+        largest: end of the axis. Default: ten times the largest model.
+        seed: seed of the draws.
+        points: number of points.
+
+    Returns: rows of `csvjax.target.score_curves` with the amount as `x`.
 
     Raises: InputError for a fit whose covariates have no compute, parameters or tokens.
     """
     scale = scale_of(fit)
     needs(
         scale is not None,
-        "expected a fit with flops, params or tokens as a covariate, found one without; use capability_curve, or fit "
+        "expected a fit with flops, params or tokens as a covariate, found a fit without; use capability_curve, or fit "
         "again with covariates",
     )
     assert scale is not None
     known = _amount(fit.dataset.lms, scale.column).dropna()
-    grid = np.geomspace(known.min() * _BELOW, max(known.max() * _BEYOND, most or 0.0), points)
+    grid = np.geomspace(known.min() * _BELOW, max(known.max() * _BEYOND, largest or 0.0), points)
     found = score_curves(fit, scale.amounts(grid), family, seed)
     return found.assign(x=found[scale.column])
 
 
 def scores_of(fit: Result, benchmark: str) -> pd.DataFrame:
-    """A row for each model: lm, family, benchmark, observed, seen (by the fit), and the amounts."""
+    """A row for each model with lm, family, benchmark, observed, seen (by the fit) and the amounts."""
     (at,) = positions([benchmark], fit.benchmarks, "benchmark")
     assert fit.dataset.scores is not None
     lms = fit.dataset.lms
@@ -118,24 +128,24 @@ def compute_curve(
     predictions: pd.DataFrame | None = None,
     curves: pd.DataFrame | None = None,
 ) -> Any:
-    """Score against compute: bands of the mean score, models as marks, and the fan beyond the largest fitted model.
+    """Score against compute: bands of the mean score, models as marks, and the extrapolation in grey.
 
     Args:
         fit: a result of `csvjax.fit` with flops, params or tokens among its covariates.
-        benchmark: one of its benchmarks.
-        family: whose curve is drawn; None: that of a model of a new family, the widest.
-        predictions: rows of `csvjax.predict(...).table()`; those of the fit's own models without an observed score are
-            marked as targets, with their 90 % intervals.
-        curves: what `compute_curves` returned, if several benchmarks are drawn.
+        benchmark: a benchmark of the fit.
+        family: the family whose curve is drawn; None for a new family, whose bands are widest.
+        predictions: rows of `csvjax.predict(...).table()`; models of the fit without a known score are drawn as stars
+            with 90 % intervals.
+        curves: result of `compute_curves`, if several benchmarks are drawn.
 
-    Returns: a Plotly figure. Filled marks were fitted, open ones were held out, stars are predicted.
+    Returns: a Plotly figure. Filled marks were fitted, open marks were held out, stars are predictions.
 
     Raises: InputError for a benchmark or a family that the fit does not have, and a fit without compute.
     """
     cells = scores_of(fit, benchmark)
     curves = compute_curves(fit, family) if curves is None else curves
     scale = scale_of(fit)
-    assert scale is not None  # else there would be no curves
+    assert scale is not None  # without a scale there are no curves
     band = curves[curves["benchmark"] == benchmark]
     known = cells.dropna(subset=[scale.column]).assign(x=lambda t: t[scale.column])
     whose = f"expected, {'a new family' if family is None else shown(family)}"
@@ -153,7 +163,7 @@ def compute_curve(
 
 
 def _band(band: pd.DataFrame, whose: str) -> list[dict[str, Any]]:
-    """Two areas and the mean, of a table with x, mean, lower and upper 50 and 90."""
+    """The two bands and the mean of a table with x, mean, lower50, upper50, lower90 and upper90."""
     return [
         *ribbon(band["x"], band["lower90"], band["upper90"], ACCENT, "90 %", 0.14),
         *ribbon(band["x"], band["lower50"], band["upper50"], ACCENT, "50 %", 0.22),
@@ -173,7 +183,7 @@ def _observed(known: pd.DataFrame, fit: Result) -> list[dict[str, Any]]:
 
 
 def _targets(predictions: pd.DataFrame | None, known: pd.DataFrame, benchmark: str) -> list[dict[str, Any]]:
-    """Predicted scores with intervals: those held out beside what was observed, and those that nobody has measured."""
+    """Predicted scores with intervals, for held-out scores and for scores that nobody has measured."""
     if predictions is None:
         return []
     its = predictions[predictions["benchmark"].astype(str) == benchmark]
@@ -201,7 +211,7 @@ def _targets(predictions: pd.DataFrame | None, known: pd.DataFrame, benchmark: s
 
 
 def _fan(last: float, end: float) -> dict[str, Any]:
-    """Beyond `last` the curve is an extrapolation."""
+    """Mark the extrapolation beyond `last`."""
     x0, x1 = float(np.log10(last)), float(np.log10(end))
     upright = {"yref": "paper", "y0": 0, "y1": 1, "layer": "below"}
     shapes = [
@@ -225,10 +235,15 @@ def capability_curves(fit: Result, tree: Any = None, points: int = _POINTS) -> p
 
         floor + (ceiling - floor) sigmoid(intercept + loading theta);   in its own unit without bounds
 
-    tree: labelled draws of the fit, if they are at hand. Columns benchmark, x (theta, in standard deviations of what
-    compute and families leave open), mean, lower and upper 50 and 90.
+    Args:
+        fit: a result of `csvjax.fit` with at least one capability.
+        tree: labelled draws of the fit, if they are already known.
+        points: number of points.
 
-    Raises: InputError for a fit whose benchmarks share no capability.
+    Returns: the columns benchmark, x (theta, in standard deviations of what compute and families do not explain), mean,
+    lower50, upper50, lower90 and upper90.
+
+    Raises: InputError for a fit without shared capabilities.
     """
     posterior = (fit.posterior if tree is None else tree)["posterior"].to_dataset()
     needs(
@@ -257,10 +272,10 @@ def capability_curve(fit: Result, benchmark: str, *, tree: Any = None, curves: p
     """Score against the general capability: bands of the mean score, and models at their capability.
 
     Args:
-        fit: a result of `csvjax.fit` with one capability or more.
-        benchmark: one of its benchmarks.
-        tree: labelled draws of the fit (`Result.posterior`), if they are at hand.
-        curves: what `capability_curves` returned, if several benchmarks are drawn.
+        fit: a result of `csvjax.fit` with at least one capability.
+        benchmark: a benchmark of the fit.
+        tree: labelled draws of the fit (`Result.posterior`), if they are already known.
+        curves: result of `capability_curves`, if several benchmarks are drawn.
 
     Returns: a Plotly figure.
 

@@ -1,4 +1,4 @@
-"""How the salience of each benchmark is spread over the domains of the text."""
+"""Figures of the salience of each benchmark by domain of the text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["domain_shares", "salience_by_domain"]
 
 
 def domain_shares(salience: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
-    """Share of each benchmark's salience in each domain [benchmark, domain], and each domain's share of the bytes."""
+    """The share of the salience of each benchmark in each domain [benchmark, domain], and of the bytes [domain]."""
     checked(salience, ("benchmark", "domain", "share", "base_weight"), "a salience")
     sums = salience.groupby(["benchmark", "domain"], sort=False)[["share", "base_weight"]].sum()
     share = (sums / sums.groupby("benchmark", sort=False).transform("sum")).unstack("domain", fill_value=0.0)
@@ -22,12 +22,12 @@ def domain_shares(salience: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
 
 
 def salience_by_domain(salience: pd.DataFrame) -> Any:
-    """Share of the salience that lies in each domain, coloured by how many times its share of the bytes that is.
+    """The share of the salience in each domain, coloured by its ratio to the share of bytes.
 
     Args:
         salience: what `Result.salience()` returns: benchmark, domain, share, base_weight.
 
-    Returns: a Plotly figure. Orange: the domain tells more of the benchmark than its bytes; blue: less.
+    Returns: a Plotly figure. Orange domains have more salience than bytes, blue ones have less.
 
     Raises: InputError for a table without these columns.
     """
@@ -57,5 +57,5 @@ def salience_by_domain(salience: pd.DataFrame) -> Any:
 
 
 def _times(octaves: float) -> str:
-    """As in "5 times its bytes", or a fifth of them."""
+    """A ratio as text: times a number above 1, or divided by one."""
     return f"{'×' if octaves >= 0 else '÷'}{2 ** abs(octaves):.2g}"  # noqa: RUF001

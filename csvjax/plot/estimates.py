@@ -1,4 +1,4 @@
-"""What a fit found of models and benchmarks: capabilities and loadings, with their intervals."""
+"""Figures of the capabilities of models and the loadings of benchmarks, with intervals."""
 
 from __future__ import annotations
 
@@ -13,22 +13,24 @@ from csvjax.result.tables import capability_table, loading_table
 __all__ = ["capabilities", "loadings"]
 
 
-def capabilities(fit: Result, *, tree: Any = None, capability: str = "general", most: int = 60) -> Any:
-    """Capability of each model with its 90 % interval, the most able on top.
+def capabilities(fit: Result, *, tree: Any = None, capability: str = "general", limit: int = 60) -> Any:
+    """The capability of each model with its 90 % interval; the most able model is on top.
 
     Args:
-        fit: a result of `csvjax.fit` with one capability or more.
-        tree: labelled draws of the fit (`Result.posterior`), if they are at hand.
+        fit: a result of `csvjax.fit` with at least one capability.
+        tree: labelled draws of the fit (`Result.posterior`), if they are already known.
         capability: "general", or "contrast 1" and so on.
-        most: models shown.
+        limit: largest number of models that are shown.
 
-    Returns: a Plotly figure; the unit is the standard deviation of what compute and families leave open.
+    Returns: a Plotly figure. The unit is the standard deviation of what compute and families do not explain.
 
     Raises: InputError for a fit without this capability.
     """
     table = capability_table(fit.posterior if tree is None else tree)
-    needs(capability in table, f"expected a capability of the fit, found {capability!r}; it has {_those(table)}")
-    table = table.sort_values(capability, ascending=False, kind="stable").head(most)[::-1]
+    needs(
+        capability in table, f"expected a capability of the fit, found {capability!r}; it has {_capabilities_of(table)}"
+    )
+    table = table.sort_values(capability, ascending=False, kind="stable").head(limit)[::-1]
     traces = []
     for family, (colour, symbol) in of_family(fit.dataset.lms["family"]).items():
         rows = table[table["family"].astype(str) == family]
@@ -48,13 +50,13 @@ def capabilities(fit: Result, *, tree: Any = None, capability: str = "general", 
 
 
 def loadings(fit: Result, *, tree: Any = None) -> Any:
-    """Loadings of each benchmark with their 90 % intervals: how many logits it gains for a unit of a capability.
+    """The loadings of each benchmark with their 90 % intervals, in logits for each unit of a capability.
 
     Args:
-        fit: a result of `csvjax.fit` with one capability or more.
-        tree: labelled draws of the fit (`Result.posterior`), if they are at hand.
+        fit: a result of `csvjax.fit` with at least one capability.
+        tree: labelled draws of the fit (`Result.posterior`), if they are already known.
 
-    Returns: a Plotly figure, the benchmark that follows the general capability most on top.
+    Returns: a Plotly figure; the benchmark with the largest loading on the general capability is on top.
 
     Raises: InputError for a fit without capabilities.
     """
@@ -77,5 +79,5 @@ def loadings(fit: Result, *, tree: Any = None) -> Any:
     )
 
 
-def _those(table: pd.DataFrame) -> str:
+def _capabilities_of(table: pd.DataFrame) -> str:
     return ", ".join(name for name in table.columns if f"{name} lower90" in table) or "none"

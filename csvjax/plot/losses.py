@@ -1,4 +1,4 @@
-"""Scores against what the losses of models say: their mean loss, or the loss that a fit weighs by its salience."""
+"""Figures of scores against the mean loss, or against the loss weighted by salience."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TITLES = {"salient_loss": "salient loss (nats per byte)", "mean_loss": "mean lo
 
 
 def rank_correlation(x: pd.Series, y: pd.Series) -> float | None:
-    """Spearman's rho, which no monotone link between loss and score can change; None for fewer than three pairs."""
+    """Spearman's rho, which does not depend on a monotone link; None for fewer than three pairs."""
     known = x.notna() & y.notna()
     if known.sum() < 3 or x[known].nunique() < 2 or y[known].nunique() < 2:
         return None
@@ -35,9 +35,9 @@ def score_by_loss(
             (`csvjax.result.salient.with_losses`).
         loss: "salient_loss" or "mean_loss".
         families: all families in the order of their colours, so that figures of several tables agree.
-        intervals: whether to draw predictions too.
+        intervals: whether to draw the predictions too.
 
-    Returns: a Plotly figure: bars are predictions, marks are what was observed.
+    Returns: a Plotly figure. Bars are predictions, marks are observed scores.
 
     Raises: InputError for a table without these columns or without a loss.
     """

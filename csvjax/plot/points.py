@@ -1,4 +1,4 @@
-"""Predicted against observed scores."""
+"""Figure of predicted against observed scores."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def predicted(table: pd.DataFrame, families: Sequence[str] | None = None) -> Any
     """Predicted against observed score, with the 90 % interval of a new observation.
 
     Args:
-        table: rows with lm, family, benchmark, observed, mean, lower90 and upper90, as `csvjax.predict(...).table()`
-            has them; rows without an observed score are left out.
+        table: rows with lm, family, benchmark, observed, mean, lower90 and upper90, as in
+            `csvjax.predict(...).table()`; rows without a known score are left out.
         families: all families in the order of their colours, so that figures of several tables agree.
 
-    Returns: a Plotly figure. On the diagonal the prediction is exact; an open mark lies outside of its interval.
+    Returns: a Plotly figure. On the diagonal the prediction is exact; an open mark lies outside its interval.
 
-    Raises: InputError for a table without these columns or without an observed score.
+    Raises: InputError for a table without these columns or without known scores.
     """
     columns = ("lm", "family", "benchmark", "observed", "mean", "lower90", "upper90")
     known = checked(table, columns, "predictions").dropna(subset=["observed"])
-    needs(len(known) > 0, "expected predictions of scores that were observed, found none; hold out some scores")
+    needs(len(known) > 0, "expected predictions of known scores, found none; hold out some scores")
     values = known[["observed", "lower90", "upper90"]].to_numpy(float)
     unit = unit_of(known)
     ends = _ends(np.log10(np.maximum(values, 1e-12)) if is_log(unit) else values)
@@ -51,7 +51,7 @@ def predicted(table: pd.DataFrame, families: Sequence[str] | None = None) -> Any
 
 
 def _ends(values: np.ndarray) -> list[float]:
-    """The range of an axis, with some room."""
+    """The range of an axis, with a margin."""
     low, high = values.min(), values.max()
     pad = 0.04 * (high - low or 0.1)
     return [float(low - pad), float(high + pad)]

@@ -1,4 +1,4 @@
-"""What the scores changed: prior against posterior of the parameters that all models share."""
+"""Figures of prior and posterior for the parameters that all models share."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _DRAWS = 1000
 
 @float64
 def _prior_draws(fit: Result, seed: int) -> dict[str, np.ndarray]:
-    """Draws of the sites from the prior; those that the law computes of them too."""
+    """Draws of the parameters from the prior, and of quantities that the law computes from them."""
     model = fit.density.prior or fit.density.model
 
     def one(key: jax.Array) -> dict[str, jax.Array]:
@@ -43,7 +43,7 @@ def _prior_draws(fit: Result, seed: int) -> dict[str, np.ndarray]:
 
 
 def prior_tree(fit: Result, tree: Any = None, seed: int = 0) -> xr.DataTree:
-    """Groups prior and posterior with one number for each parameter that the models share, of the first capability."""
+    """Draws of the parameters that all models share, of the first capability, in groups prior and posterior."""
     posterior = (fit.posterior if tree is None else tree)["posterior"].to_dataset()
     drawn = _prior_draws(fit, seed)
     groups: dict[str, dict[str, Any]] = {"prior": {}, "posterior": {}}
@@ -61,20 +61,23 @@ def prior_tree(fit: Result, tree: Any = None, seed: int = 0) -> xr.DataTree:
 
 
 def prior_posterior(fit: Result, *, tree: Any = None, seed: int = 0) -> Any:
-    """Prior and posterior densities of what all models share: gains, slopes, spreads; drawn by ArviZ.
+    """Prior and posterior densities of the parameters that all models share (gains, slopes, spreads), drawn by ArviZ.
 
     Args:
         fit: a result of `csvjax.fit`.
-        tree: labelled draws of the fit (`Result.posterior`), if they are at hand.
-        seed: of the draws from the prior.
+        tree: labelled draws of the fit (`Result.posterior`), if they are already known.
+        seed: seed of the draws from the prior.
 
-    Returns: a Plotly figure with a panel for each parameter. Where the two are alike the scores said nothing.
+    Returns: a Plotly figure with a panel for each parameter. If the two are equal, the scores say nothing about it.
 
-    Raises: InputError without ArviZ's plots, and for a fit that has no such parameter.
+    Raises: InputError if arviz-plots is not installed, and for a fit without such parameters.
     """
     both = prior_tree(fit, tree, seed)
     names = list(both["posterior"].data_vars)
-    needs(len(names) > 0, "expected a fit with covariates, losses or effects, found one without")
+    needs(
+        len(names) > 0,
+        "expected a fit with covariates, losses or effects, found a fit without them; add some to the law",
+    )
     with installed("a plot of priors", "report"):
         from arviz_plots import plot_prior_posterior
     drawn = plot_prior_posterior(both, var_names=names, backend="plotly").viz["figure"].item()
@@ -82,12 +85,14 @@ def prior_posterior(fit: Result, *, tree: Any = None, seed: int = 0) -> Any:
 
 
 def _stacked(drawn: Any, names: list[str]) -> Any:
-    """ArviZ's densities, one panel below the other, in the style of the other figures."""
+    """The densities of ArviZ, one panel below the other, in the style of the other figures."""
     styles = {"prior": {"color": FAINT, "dash": "dash"}, "posterior": {"color": ACCENT, "dash": "solid"}}
     traces, layout = [], {}
     lines = [trace.to_plotly_json() for trace in drawn.data if len(trace.x) > 1]
     for i, found in enumerate(lines):
-        group = "prior" if i % 2 == 0 else "posterior"  # ArviZ draws both of a parameter, then those of the next
+        group = (
+            "prior" if i % 2 == 0 else "posterior"
+        )  # ArviZ draws prior and posterior of a parameter, then of the next one
         at = "" if i < 2 else str(i // 2 + 1)
         traces.append(
             {

@@ -1,4 +1,4 @@
-"""The residual map: by how much each model's score on each benchmark differs from its prediction."""
+"""The residual map: the difference between the score and the prediction of each model on each benchmark."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from csvjax.plot.style import checked, figure, needs, shown
 __all__ = ["COLOURBAR", "DIVERGING", "residuals"]
 
 DIVERGING = [[0.0, "#0B4F8A"], [0.25, "#6FA8D6"], [0.5, "#F2F2F2"], [0.75, "#E79A5B"], [1.0, "#A63D00"]]
-"""From blue over grey to orange, which readers who do not tell red from green see too."""
+"""From blue through grey to orange, which colour-blind readers can distinguish."""
 
 COLOURBAR = {"thickness": 12, "lenmode": "pixels", "len": 170, "y": 1, "yanchor": "top"}
 _LABELLED = 60  # models whose names fit below the map
 _HALF = 1.645  # deviations from the middle to the end of a 90 % interval
 
 
-def residuals(table: pd.DataFrame, most: int = 120) -> Any:
-    """Observed less predicted score of every model and benchmark.
+def residuals(table: pd.DataFrame, limit: int = 120) -> Any:
+    """Observed minus predicted score of every model and benchmark.
 
     Args:
-        table: rows with lm, benchmark, observed and mean, as `csvjax.predict(...).table()` has them.
-        most: models shown, those with the largest residuals if there are more.
+        table: rows with lm, benchmark, observed and mean, as in `csvjax.predict(...).table()`.
+        limit: largest number of models that are shown; those with the largest residuals are kept.
 
-    Returns: a Plotly figure: orange where a model is better than predicted, blue where it is worse. Where benchmarks
-    have several units, residuals are in standard deviations of the prediction.
+    Returns: a Plotly figure. Orange is better than predicted, blue is worse. If the benchmarks have several units,
+    residuals are in standard deviations of the prediction.
 
-    Raises: InputError for a table without these columns or without an observed score.
+    Raises: InputError for a table without these columns or without known scores.
     """
     known = checked(table, ("lm", "benchmark", "observed", "mean"), "predictions").dropna(subset=["observed"])
-    needs(len(known) > 0, "expected predictions of scores that were observed, found none; hold out some scores")
+    needs(len(known) > 0, "expected predictions of known scores, found none; hold out some scores")
     mixed = "unit" in known and known["unit"].nunique() > 1
     error = known.assign(error=_deviations(known) if mixed else known["observed"] - known["mean"])
     grid = error.pivot_table(index="lm", columns="benchmark", values="error", sort=False)
-    worst = grid.abs().mean(axis=1).sort_values(ascending=False, kind="stable").index[:most]
+    worst = grid.abs().mean(axis=1).sort_values(ascending=False, kind="stable").index[:limit]
     grid = grid.loc[[name for name in grid.index if name in set(worst)]].T[::-1]
     z = grid.to_numpy(float)
     fraction = known[["observed", "mean"]].abs().to_numpy(float).max() <= 1 + 1e-9
@@ -58,7 +58,7 @@ def residuals(table: pd.DataFrame, most: int = 120) -> Any:
 
 
 def _deviations(known: pd.DataFrame) -> pd.Series:
-    """Observed less predicted score in standard deviations of the prediction, with the sign of better."""
+    """Observed minus predicted score in standard deviations of the prediction, above 0 if better than predicted."""
     lower = known["unit"].str.contains(LOWER, regex=False)
     deviation = (known["upper90"] - known["lower90"]) / (2 * _HALF)
     return (known["observed"] - known["mean"]) / deviation.clip(lower=1e-12) * np.where(lower, -1.0, 1.0)

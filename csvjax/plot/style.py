@@ -1,4 +1,4 @@
-"""What all figures share: colours and symbols, axes, and marks that carry the names of their model and benchmark."""
+"""The style of all figures: colours, symbols, axes, and marks with the names of model and benchmark."""
 
 from __future__ import annotations
 
@@ -36,11 +36,10 @@ __all__ = [
 ]
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#B3589A", "#927200", "#7A7A7A", "#6A5ACD", "#A8503A")
-"""Okabe and Ito's colours, made darker where they were too light on white and lighter where too dark on black; each has
-a contrast of 3 or more with a white and with a dark page."""
+"""The colours of Okabe and Ito, adjusted so that each has a contrast of at least 3 with a white and a dark page."""
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "triangle-down", "hexagon")
-"""Families differ in colour and in symbol, so that a print in grey can be read."""
+"""Families differ in colour and symbol, so that a grey print can be read."""
 
 ACCENT, FAINT = PALETTE[0], "#8A8A8A"
 _DIGITS = 4
@@ -50,12 +49,12 @@ _LEGEND = {"orientation": "h", "traceorder": "normal", "y": 1.02, "yanchor": "bo
 
 
 def shown(text: object) -> str:
-    """A name as Plotly shows it: Plotly reads some HTML, and names are only names."""
+    """A name with escaped HTML, because Plotly interprets some HTML."""
     return html.escape(str(text), quote=False)
 
 
 def numbers(values: Iterable[float]) -> list[float | None]:
-    """Floats of four digits, fractions of three decimals, which no figure can tell from more; None for a gap."""
+    """Floats with four digits, or fractions with three decimals, which is enough for figures; None for NaN."""
     found = np.asarray(list(values), float)
     known = found[np.isfinite(found)]
     if len(known) and known.min() >= 0 and 0.2 < known.max() <= 1:
@@ -64,32 +63,35 @@ def numbers(values: Iterable[float]) -> list[float | None]:
 
 
 def shade(colour: str, opacity: float) -> str:
-    """`#rrggbb` as a colour that lets others through."""
+    """`#rrggbb` as a transparent colour."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity:g})"
 
 
 def checked(table: pd.DataFrame, columns: Sequence[str], what: str) -> pd.DataFrame:
-    """The table, if it has these columns.
+    """The table, after checking its columns.
 
-    Raises: InputError that names the columns that are missing, and for a table without rows.
+    Raises: InputError for missing columns, and for a table without rows.
     """
     if missing := [name for name in columns if name not in table.columns]:
         has = ", ".join(map(str, table.columns))
-        raise InputError(f"expected {what} with the columns {', '.join(missing)}, found only {has}")
+        raise InputError(f"expected {what} with the columns {', '.join(missing)}, found only {has}; add them")
     if table.empty:
-        raise InputError(f"expected {what} with one row or more, found none")
+        raise InputError(f"expected {what} with at least one row, found none; give another table")
     return table
 
 
 def needs(found: bool, problem: str) -> None:
-    """Raises: InputError with the problem if something that a figure needs was not found."""
+    """Check what a figure needs.
+
+    Raises: InputError with the text `problem`, unless `found`.
+    """
     if not found:
         raise InputError(problem)
 
 
 def names_of(table: pd.DataFrame) -> list[list[str]]:
-    """(model, benchmark) of each row as Plotly shows them; blank where the table has no such column."""
+    """Names of model and benchmark of each row, with escaped HTML; blank if the table has no such column."""
     blank = [""] * len(table)
     lm = [shown(name) for name in table["lm"]] if "lm" in table else blank
     benchmark = [shown(name) for name in table["benchmark"]] if "benchmark" in table else blank
@@ -97,19 +99,25 @@ def names_of(table: pd.DataFrame) -> list[list[str]]:
 
 
 def of_family(families: Iterable[object], order: Iterable[str] | None = None) -> dict[str, tuple[str, str]]:
-    """(colour, symbol) of each family: in `order`, then in the order in which they come."""
+    """Colour and symbol of each family, first in `order`, then in the order of occurrence."""
     found = dict.fromkeys(str(name) for name in (*(order or ()), *families))
     return {name: (PALETTE[i % len(PALETTE)], SYMBOLS[i % len(SYMBOLS)]) for i, name in enumerate(found)}
 
 
 def axis(title: str, **more: Any) -> dict[str, Any]:
+    """An axis in the style of csvjax."""
     return {"title": {"text": title}, "automargin": True, "zeroline": False, "ticks": "outside", **_LINES, **more}
 
 
 def score_axis(title: str, values: Iterable[float | None], unit: str = "", **more: Any) -> dict[str, Any]:
-    """An axis of scores: per cent of items where all values are fractions, else in the unit of the scores.
+    """An axis of scores: per cent of items if all values are fractions, otherwise in the unit of the scores.
 
-    unit: how `csvjax.data.scales.Scale.word` tells it. Where it is read by its logarithm, so is the axis.
+    Args:
+        title: title of the axis, without the unit.
+        values: the scores that are shown.
+        unit: the word for the unit (`csvjax.data.scales.Scale.word`). The axis is logarithmic for a unit that the law
+            reads by its logarithm.
+        more: other settings of the axis.
     """
     if unit and unit != FRACTION.word:
         log = {"type": "log"} if is_log(unit) else {}
@@ -121,19 +129,19 @@ def score_axis(title: str, values: Iterable[float | None], unit: str = "", **mor
 
 
 def unit_of(table: pd.DataFrame) -> str:
-    """The unit of the scores in a table of predictions, where it has one."""
+    """The unit of the scores in a table of predictions; "" if there are several or none."""
     if "unit" not in table or table["unit"].nunique() != 1:
         return ""
     return str(table["unit"].iloc[0])
 
 
 def is_log(unit: str) -> bool:
-    """Whether scores in this unit are read by their logarithm."""
+    """Whether the law reads scores in this unit by their logarithm."""
     return LOGARITHM in unit
 
 
 def line(x: Iterable[float], y: Iterable[float], colour: str = FAINT, **more: Any) -> dict[str, Any]:
-    """A line without marks that a reader does not point at."""
+    """A line without marks and without hover text."""
     style = {"color": colour, "width": more.pop("width", 1.5), "dash": more.pop("dash", "solid")}
     return {
         "type": "scatter", "mode": "lines", "x": numbers(x), "y": numbers(y), "line": style, "hoverinfo": "skip",
@@ -156,7 +164,7 @@ def ribbon(
 def dots(table: pd.DataFrame, x: str, y: str, **more: Any) -> dict[str, Any]:
     """Marks with the names of their model and benchmark.
 
-    lower, upper: names of the columns with the ends of an interval, along `along` ("x" or "y").
+    `lower` and `upper` name the columns with the ends of an interval, which is drawn along `along` ("x" or "y").
     """
     colour, symbol, along = more.pop("colour", ACCENT), more.pop("symbol", "circle"), more.pop("along", "y")
     lower, upper, size = more.pop("lower", None), more.pop("upper", None), more.pop("size", 8)
@@ -179,16 +187,16 @@ def dots(table: pd.DataFrame, x: str, y: str, **more: Any) -> dict[str, Any]:
 
 
 def figure(traces: Sequence[dict[str, Any]], x: dict[str, Any], y: dict[str, Any], **layout: Any) -> Any:
-    """A Plotly figure in the style of csvjax; `layout`: further settings.
+    """A Plotly figure in the style of csvjax, with further settings in `layout`.
 
-    Raises: InputError without Plotly.
+    Raises: InputError if Plotly is not installed.
     """
     with installed("a plot", "report"):
         from plotly.graph_objects import Figure
     return Figure(
         data=list(traces),
         layout={
-            "template": {},  # Plotly's own are large, and every figure would carry one
+            "template": {},  # the templates of Plotly are large, and every figure would contain one
             "font": {"size": 13, "color": "#1C2430"},
             "plot_bgcolor": "#FFFFFF",
             "paper_bgcolor": "#FFFFFF",

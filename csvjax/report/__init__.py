@@ -1,4 +1,4 @@
-"""One self-contained page of HTML from the folder of a run."""
+"""Writes one self-contained HTML page about a run."""
 
 from csvjax.report.page import write_report
 

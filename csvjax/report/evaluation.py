@@ -1,4 +1,4 @@
-"""The run folder of an evaluation: a fit to all scores, predictions of the held-out ones, their figures, the page."""
+"""Saves an evaluation as a run folder: a fit to all scores, predictions of held-out scores, metrics and the page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["save_evaluation"]
 
 
 def save_evaluation(found: Evaluation, run: RunWriter) -> None:
-    """Write a run's files, how each fit ended (`choices.csv`), what the referee says (`referee.csv`), the report."""
+    """Write the files of a run, the status of the fits (choices.csv), the comparison (referee.csv) and the report."""
     found.fit.save(run.folder)
     run.write(found.predictions, found.figures)
     found.choices.to_csv(run.folder / "choices.csv", index=False, lineterminator="\n")

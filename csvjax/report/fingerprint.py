@@ -1,4 +1,4 @@
-"""Fingerprints of the data that a run was made from, so that two runs can be told to be of the same data."""
+"""Fingerprints of the data of a run, which show whether two runs have the same data."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _LETTERS = 16
 
 
 def fingerprints(dataset: Dataset) -> list[tuple[str, str]]:
-    """(part of the data, its size and the first 16 hexadecimal digits of its SHA-256), of models, scores and losses.
+    """For models, scores and losses: the name, and the size with the first 16 hexadecimal digits of the SHA-256.
 
-    Of the values in float64 and the names, so that the format of a file and the order of its columns do not matter.
+    They are computed from values in float64 and names, so file formats and the order of columns do not matter.
     """
     lms = dataset.lms.reindex(columns=sorted(dataset.lms.columns))
     found = [("models", f"{len(lms)} with {', '.join(lms.columns)}", _digest(lms.to_csv().encode()))]

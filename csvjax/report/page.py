@@ -1,4 +1,4 @@
-"""The page itself: one file of HTML that carries its scripts, its style and its data, and fetches nothing."""
+"""Renders the page: one HTML file with its scripts, styles and data, which works without network."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ HERE = Path(__file__).parent
 
 
 def packed(text: str) -> str:
-    """Text as base64 of its gzip, which the page's script unpacks: a library of 4.8 MB takes 2 MB so."""
+    """Text as gzip in base64, which the script of the page unpacks; a library of 4.8 MB takes 2 MB."""
     return base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), 9, mtime=0)).decode("ascii")
 
 
 def _flat(settings: Any, name: str = "") -> list[tuple[str, str]]:
-    """(dotted name, value as text) of nested settings, in their order."""
+    """Dotted names and values, as text, of nested settings in their order."""
     if isinstance(settings, dict) and settings:
         return [row for k, v in settings.items() for row in _flat(v, f"{name}.{k}" if name else str(k))]
     if isinstance(settings, list):
@@ -38,7 +38,7 @@ def _flat(settings: Any, name: str = "") -> list[tuple[str, str]]:
 
 
 def _facts(run: Run) -> list[tuple[str, str]]:
-    """Fingerprints of the data, how the fit ended, and what was assumed."""
+    """Fingerprints of the data, status of the fit, and assumptions."""
     if run.fit is None:
         return []
     assumed = [("assumed", sentence) for sentence in run.fit.assumed]
@@ -46,7 +46,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
 
 
 def page_data(run: Run, shown: list[Panel]) -> dict[str, Any]:
-    """What the page's script reads: the choices that a reader has, the figures and the tokens."""
+    """The data for the script of the page: choices for the reader, figures and tokens."""
     predictions, fit = run.predictions, run.fit
     benchmarks = dict.fromkeys([*(fit.benchmarks if fit else ()), *predictions["benchmark"]])
     models = dict.fromkeys([*(fit.dataset.lms.index if fit else ()), *predictions["lm"]])
@@ -67,7 +67,7 @@ def page_data(run: Run, shown: list[Panel]) -> dict[str, Any]:
 
 
 def render(run: Run, name: str) -> str:
-    """The page as text; `name` stands in for a data set that the settings do not name."""
+    """The page as HTML; `name` is the title if the settings do not name the data set."""
     with installed("a report", "report"):
         import jinja2
         from markupsafe import Markup
@@ -103,12 +103,12 @@ def render(run: Run, name: str) -> str:
 
 
 def write_report(run_folder: Path) -> Path:
-    """Write `report.html` into the folder of a run and return its path; an older one stays until the new one is whole.
+    """Write `report.html` into the folder of a run and return its path. It replaces an older page in one step.
 
-    Raises InputError with one sentence for an input file that is missing or malformed (see `read_run`).
+    Raises: InputError for a file of the run that is missing or malformed (see `read_run`).
     """
     text = render(read_run(run_folder), run_folder.resolve().name)
     path = run_folder / "report.html"
     with replacing(path) as part:
-        part.write_bytes(text.encode("utf-8", "replace"))  # a name out of JSON may hold half a surrogate pair
+        part.write_bytes(text.encode("utf-8", "replace"))  # a name from JSON may have half a surrogate pair
     return path

@@ -1,4 +1,4 @@
-"""The figures of the page: what each shows, for every choice of a benchmark, a split and a law, with its data."""
+"""The figures of the page, with their data, for every choice of a benchmark, a split and a law."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from csvjax.result.tables import capability_table, loading_table
 
 __all__ = ["Panel", "Variant", "panels"]
 
-_ENOUGH = 20  # held-out scores, for a distribution of their positions
+_ENOUGH = 20  # held-out scores that are needed to show the distribution of their positions
 _DIGITS = 4
 _PREDICTED = {
     "lm": "model", "family": "family", "observed": "observed", "mean": "predicted", "lower90": "lower 90 %",
@@ -31,9 +31,9 @@ _PREDICTED = {
 
 @dataclass(frozen=True)
 class Variant:
-    """A figure as Plotly's JSON, the table behind it, and a line that sums it up.
+    """A figure as JSON of Plotly, its table, and a line that summarises it.
 
-    table: None where the page makes it of the marks of the figure: models, values and ends of intervals.
+    If the table is None, the page makes it from the marks of the figure: models, values and intervals.
     """
 
     figure: dict[str, Any]
@@ -43,18 +43,18 @@ class Variant:
 
 @dataclass(frozen=True)
 class Panel:
-    """One place on the page. by: what its figure depends on (split, law, benchmark); variants: by their values."""
+    """One panel of the page. `by`: what its figure depends on (split, law, benchmark); `variants`: by its values."""
 
     id: str
     title: str
     note: str
     by: tuple[str, ...]
     variants: dict[str, Variant]
-    wide: bool = False
+    full_width: bool = False
 
 
 def panels(run: Run) -> list[Panel]:
-    """The panels that have something to say, the most asked for first."""
+    """The panels for which the run has data, the most important first."""
     families = _families(run)
     makers: tuple[Callable[[Run, list[str]], Panel | None], ...] = (
         _compute, _salient_loss, _residuals, _predicted, _capability, _coverage, _pit, _methods, _capabilities,
@@ -64,7 +64,7 @@ def panels(run: Run) -> list[Panel]:
     curves = [panel for panel in found if panel.id in ("compute", "salient-loss", "capability")]
     if not curves:
         return found
-    first = Panel(**vars(curves[0]) | {"wide": True})
+    first = Panel(**vars(curves[0]) | {"full_width": True})
     return [first, *(panel for panel in found if panel.id != first.id)]
 
 
@@ -92,13 +92,13 @@ def _plain(values: pd.Series) -> list[Any]:
 
 
 def _cells(run: Run, by: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Held-out scores of each combination of the columns, with its key."""
+    """Held-out scores for each combination of values of the columns, with its key."""
     for key, cells in run.held.groupby(list(by), sort=False):
         yield "|".join(map(str, key)), cells
 
 
 def _compute(run: Run, families: list[str]) -> Panel | None:
-    """The curve that people came for."""
+    """The curve of scores against compute."""
     fit = run.fit
     if fit is None or (scale := scale_of(fit)) is None:
         return None
@@ -115,8 +115,8 @@ def _compute(run: Run, families: list[str]) -> Panel | None:
         figure = plot.compute_curve(fit, benchmark, family=family, predictions=predictions, curves=curves)
         variants[benchmark] = _variant(figure, table.rename(columns={**_PREDICTED, "seen": "fitted"}))
     note = (
-        "The line is the expected score of a model as it grows; the bands hold 50 % and 90 % of such models' mean "
-        "scores. Filled marks were fitted, open ones were held out, stars are predicted and not measured."
+        "The line is the expected score of a model as it grows; the bands contain the mean scores of 50 % and 90 % of "
+        "such models. Filled marks were fitted, open marks were held out, stars are predicted and not measured."
     )
     return Panel("compute", f"Score against {_WORDS[scale.column]}", note, ("benchmark",), variants)
 
@@ -125,7 +125,7 @@ _WORDS = {"flops": "training compute", "params": "parameters", "tokens": "traini
 
 
 def _asked_for(run: Run) -> str | None:
-    """The family of the largest model that has scores to predict, where the fit has seen others of it."""
+    """The family of the largest model with scores to predict, if the fit has seen other models of it."""
     fit = run.fit
     assert fit is not None
     if len(fit.families) == 1:
@@ -151,7 +151,7 @@ def _capability(run: Run, families: list[str]) -> Panel | None:
         table = scores_of(run.fit, benchmark)[["lm", "family", "observed"]].merge(theta, on="lm", how="left")
         figure = plot.capability_curve(run.fit, benchmark, tree=run.tree, curves=curves)
         variants[benchmark] = _variant(figure, table.rename(columns=_PREDICTED))
-    note = "What the benchmark asks for: the expected score of a model with this general capability."
+    note = "The expected score of a model with this general capability."
     return Panel("capability", "Score against capability", note, ("benchmark",), variants)
 
 
@@ -159,13 +159,13 @@ def _predicted(run: Run, families: list[str]) -> Panel | None:
     variants = {}
     for key, cells in _cells(run, ("split", "law", "benchmark")):
         inside = ((cells["observed"] >= cells["lower90"]) & (cells["observed"] <= cells["upper90"])).sum()
-        caption = f"{inside} of {len(cells)} scores lie in their 90 % interval."
+        caption = f"{inside} of {len(cells)} scores lie in their 90 % intervals."
         variants[key] = _variant(plot.predicted(cells, families), None, caption)
     if not variants:
         return None
     note = (
-        "Each mark is a score that the fit had not seen. On the diagonal the prediction is exact; an open mark lies "
-        "outside of its 90 % interval."
+        "Each mark is a score that the fit has not seen. On the diagonal the prediction is exact; an open mark lies "
+        "outside its 90 % interval."
     )
     return Panel("predicted", "Predicted against observed", note, ("split", "law", "benchmark"), variants)
 
@@ -184,8 +184,8 @@ def _by_loss(run: Run, families: list[str], loss: Any, id: str, title: str, note
 
 def _salient_loss(run: Run, families: list[str]) -> Panel | None:
     note = (
-        "The loss on the tokens that tell most of this benchmark. Bars are predicted 90 % intervals of held-out "
-        "models, marks are what was observed."
+        "The loss on the tokens that say most about this benchmark. Bars are predicted 90 % intervals of held-out "
+        "models, marks are observed scores."
     )
     return _by_loss(run, families, "salient_loss", "salient-loss", "Score against salient loss", note)
 
@@ -202,10 +202,10 @@ def _coverage(run: Run, families: list[str]) -> Panel | None:
     if not variants:
         return None
     note = (
-        "Share of held-out scores inside their 90 % interval; it should be at the dotted line. The bar is a 95 % "
-        "interval of that share, and is wide where scores are few."
+        "Share of held-out scores inside their 90 % intervals; it should be at the dotted line. The bar is a 95 % "
+        "interval of this share; it is wide if there are few scores."
     )
-    return Panel("coverage", "Do the intervals hold?", note, ("split", "law"), variants)
+    return Panel("coverage", "Are the intervals calibrated?", note, ("split", "law"), variants)
 
 
 def _pit(run: Run, families: list[str]) -> Panel | None:
@@ -216,8 +216,8 @@ def _pit(run: Run, families: list[str]) -> Panel | None:
     if not variants:
         return None
     note = (
-        "Where scores lie in their predictions. Marks inside the grey band: calibrated. Falling in the middle: "
-        "intervals too narrow; rising there: too wide; above zero: predictions too high."
+        "Where scores lie in their predicted distributions. Marks inside the grey band are calibrated. If they fall in "
+        "the middle, intervals are too narrow; if they rise there, too wide; above zero, predictions are too high."
     )
     return Panel("pit", "Calibration", note, ("split", "law"), variants)
 
@@ -230,10 +230,10 @@ def _residuals(run: Run, families: list[str]) -> Panel | None:
     if not variants:
         return None
     note = (
-        "Orange: better than predicted; blue: worse. A column of one colour is a model that the law misjudges, a row a "
-        "benchmark."
+        "Orange is better than predicted, blue is worse. A column of one colour is a model that the law predicts "
+        "badly, a row of one colour is such a benchmark."
     )
-    return Panel("residuals", "Residual map", note, ("split", "law"), variants, wide=True)
+    return Panel("residuals", "Residual map", note, ("split", "law"), variants, full_width=True)
 
 
 def _methods(run: Run, families: list[str]) -> Panel | None:
@@ -243,7 +243,9 @@ def _methods(run: Run, families: list[str]) -> Panel | None:
     for split, rows in found.groupby("split", sort=False):
         table = rows[["method", "crps", "crps_low", "crps_high", "mae", "coverage90", "against"]]
         variants[str(split)] = _variant(plot.methods(found, str(split)), table)
-    note = "Error of the whole prediction (CRPS) on the same held-out scores, with its 95 % interval over families."
+    note = (
+        "Error of the predicted distribution (CRPS) on the same held-out scores, with its 95 % interval over families."
+    )
     return Panel("methods", "Comparison of methods", note, ("split",), variants)
 
 
@@ -251,7 +253,7 @@ def _capabilities(run: Run, families: list[str]) -> Panel | None:
     if run.fit is None or "theta" not in run.tree["posterior"]:
         return None
     figure = plot.capabilities(run.fit, tree=run.tree)
-    note = "The general capability of each model, with its 90 % interval; of more than 60 models the most able."
+    note = "The general capability of each model with its 90 % interval; at most the 60 most able models."
     variant = _variant(figure, capability_table(run.tree).rename(columns=_PREDICTED))
     return Panel("capabilities", "Capabilities of models", note, (), {"": variant})
 
@@ -259,7 +261,7 @@ def _capabilities(run: Run, families: list[str]) -> Panel | None:
 def _loadings(run: Run, families: list[str]) -> Panel | None:
     if run.fit is None or "loading" not in run.tree["posterior"] or len(run.fit.benchmarks) < 2:
         return None
-    note = "How many logits a benchmark gains for one unit of each capability."
+    note = "By how many logits the score on a benchmark rises with one unit of each capability."
     variant = _variant(plot.loadings(run.fit, tree=run.tree), loading_table(run.tree))
     return Panel("loadings", "Loadings of benchmarks", note, (), {"": variant})
 
@@ -270,8 +272,8 @@ def _domains(run: Run, families: list[str]) -> Panel | None:
     share, base = domain_shares(run.salience)
     table = pd.concat([base.to_frame("share of bytes").T, share]).reset_index(names="benchmark")
     note = (
-        "Share of each benchmark's salience in each domain of the text, and how many times the domain's share of the "
-        "bytes that is."
+        "The share of the salience of each benchmark in each domain of the text, coloured by its ratio to the share of "
+        "bytes of the domain."
     )
     variant = _variant(plot.salience_by_domain(run.salience), table)
     return Panel("domains", "Salience by domain", note, (), {"": variant})
@@ -290,6 +292,6 @@ def _priors(run: Run, families: list[str]) -> Panel | None:
          for group in ("prior", "posterior") for word, q in (("5 %", 0.05), ("median", 0.5), ("95 %", 0.95))}}
         for name in map(str, both["posterior"].data_vars)
     ]  # fmt: skip
-    note = "What the scores said of the parameters that all models share. Where both lines agree, they said nothing."
+    note = "What the scores say about the parameters that all models share. If both lines agree, they say nothing."
     figure = plot.prior_posterior(run.fit, tree=run.tree)
     return Panel("priors", "Prior and posterior", note, (), {"": _variant(figure, pd.DataFrame(rows))})

@@ -1,4 +1,4 @@
-"""The folder of a run, read and checked once: after this the report knows that its columns and numbers are there."""
+"""Reads and checks the folder of a run, so that the report can rely on its columns and numbers."""
 
 from __future__ import annotations
 
@@ -27,11 +27,19 @@ NUMBERS = {
 
 @dataclass(frozen=True)
 class Run:
-    """What a run left behind. Text columns are strings.
+    """The contents of a run folder.
 
-    predictions, metrics: without rows where every score was fitted. salience: rows of `csvjax.Result.salience`, None
-    where there were no losses. fit, tree, convergence: the fit, its labelled draws and whether its chains agree, None
-    where the folder has none. choices, referee: how each fit of an evaluation ended, and what the referee says.
+    Attributes:
+        config: the configuration.
+        figures: the main results.
+        predictions: predicted scores; no rows if every score was fitted.
+        metrics: metrics of the predictions; no rows if every score was fitted.
+        salience: rows of `csvjax.Result.salience`; None without losses.
+        fit: the fit, or None.
+        tree: labelled draws of the fit, or None.
+        convergence: convergence of its chains, or None.
+        choices: status of each fit of an evaluation, or None.
+        referee: comparison of an evaluation, or None.
     """
 
     config: dict[str, Any]
@@ -47,14 +55,16 @@ class Run:
 
     @property
     def held(self) -> pd.DataFrame:
-        """Predictions of scores that were observed."""
+        """The predictions of scores that are known."""
         return self.predictions[self.predictions["observed"].notna()]
 
 
 def _path(folder: Path, name: str) -> Path:
     path = folder / name
     if not path.is_file():
-        raise InputError(f"a report is made from a folder with the file {name}, and {folder} has none")
+        raise InputError(
+            f"expected the file {name} in the run folder {folder}, found none; give the folder of a complete run"
+        )
     return path
 
 
@@ -62,33 +72,39 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{path} should be a JSON file and cannot be read as one: {error}") from None
+        raise InputError(
+            f"{path}: expected JSON, found a file that cannot be read ({error}); run the command again"
+        ) from None
     if not isinstance(found, dict):
-        raise InputError(f"{path} should hold a JSON object and holds a {type(found).__name__}")
+        raise InputError(f"{path}: expected a JSON object, found a {type(found).__name__}; run the command again")
     return found
 
 
 def _frame(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-    except (ValueError, OSError) as error:  # what pandas and pyarrow raise on a broken file derives from these
+    except (ValueError, OSError) as error:  # errors of pandas and pyarrow about damaged files
         first = (str(error).splitlines() or ["no message"])[0]
-        raise InputError(f"{path} should be a {path.suffix[1:]} table and cannot be read as one: {first}") from None
+        raise InputError(
+            f"{path}: expected a {path.suffix[1:]} table, found a damaged file ({first}); run the command again"
+        ) from None
 
 
 def _checked(frame: pd.DataFrame, path: Path, text: tuple[str, ...], numbers: tuple[str, ...]) -> pd.DataFrame:
     missing = [c for c in (*text, *numbers) if c not in frame.columns]
     if missing:
         has = ", ".join(str(c) for c in frame.columns)
-        raise InputError(f"{path} should have the columns {', '.join(missing)} and has only {has}")
+        raise InputError(f"{path}: expected the columns {', '.join(missing)}, found only {has}; run the command again")
     if frame.empty:
-        raise InputError(f"{path} should have one row or more and has none")
+        raise InputError(f"{path}: expected at least one row, found none; run the command again")
     columns: dict[str, Any] = {column: frame[column].astype(str) for column in text}
     for column in numbers:
-        try:  # a column of gaps only, as a run without losses leaves it, has no number type of its own
+        try:  # a column without values, as in a run without losses, has no type of numbers
             columns[column] = pd.to_numeric(frame[column]).to_numpy(float, na_value=np.nan)
         except (ValueError, TypeError) as error:
-            raise InputError(f"{path} should hold numbers in its column {column}: {error}") from None
+            raise InputError(
+                f"{path}: expected numbers in the column {column}, found others ({error}); run the command again"
+            ) from None
     return frame.assign(**columns)
 
 
@@ -98,8 +114,8 @@ def _predictions(path: Path) -> pd.DataFrame:
     if len(gaps):
         row = gaps.iloc[0]
         raise InputError(
-            f"{path} should have a finite mean and 90 % interval in every row, and {len(gaps)} have none, "
-            f"the first of them {row['lm']} on {row['benchmark']} ({row['law']}, {row['split']})"
+            f"{path}: expected a finite mean and 90 % interval in every row, found {len(gaps)} rows without, the first "
+            f"is {row['lm']} on {row['benchmark']} ({row['law']}, {row['split']}); run the command again"
         )
     return frame
 
@@ -109,7 +125,9 @@ def _salience(path: Path) -> pd.DataFrame | None:
         return None
     frame = _checked(_frame(path), path, (*TEXT["salience"], "document"), NUMBERS["salience"])
     if not np.isfinite(frame[["base_weight", "share"]].to_numpy(float)).all() or (frame["base_weight"] < 0).any():
-        raise InputError(f"{path} should hold a base_weight of 0 or more and a finite share, and some row does not")
+        raise InputError(
+            f"{path}: expected a base_weight of at least 0 and a finite share, found others; run the command again"
+        )
     return frame
 
 
@@ -118,7 +136,8 @@ def _figures(path: Path) -> dict[str, float | str | None]:
     for name, value in found.items():
         if not (value is None or isinstance(value, (int, float, str))):
             raise InputError(
-                f"{path} should hold one number or text for each name, and {name} is a {type(value).__name__}"
+                f"{path}: expected a number or text for each name, found a {type(value).__name__} for {name}; run the "
+                f"command again"
             )
     return {k: float(v) if isinstance(v, (int, float)) else v for k, v in found.items()}
 
@@ -128,22 +147,24 @@ def _optional(path: Path) -> pd.DataFrame | None:
 
 
 def _none(name: str) -> pd.DataFrame:
-    """A table without rows."""
+    """An empty table with the right columns."""
     text = ("split", "law", "benchmark") if name == "metrics" else TEXT[name]
     columns = {column: pd.Series(dtype=str) for column in text}
     return pd.DataFrame(columns | {column: pd.Series(dtype=float) for column in NUMBERS[name]})
 
 
 def read_run(folder: Path) -> Run:
-    """Read the folder of a run: its configuration, its fit, predictions with their figures, salience, comparison.
+    """Read the folder of a run.
 
-    `config.json` must be there, and `predictions.parquet`, `metrics.csv` and `figures.json` too, unless there is a fit,
-    which may have seen every score.
+    It must have `config.json`, and either a fit or `predictions.parquet`, `metrics.csv` and `figures.json`. A fit may
+    have seen every score and then has no predictions.
 
-    Raises InputError with one sentence for the first file that is missing, cannot be read or lacks a column.
+    Raises: InputError for the first file that is missing, cannot be read, or has no required column.
     """
     if not folder.is_dir():
-        raise InputError(f"a report is made from the folder of a run, and {folder} is none")
+        raise InputError(
+            f"expected the folder of a run, found no folder {folder}; give the folder that was --out of the run"
+        )
     config = _json(_path(folder, "config.json"))
     fitted = (folder / "fit.json").is_file()
     if fitted and not (folder / "predictions.parquet").is_file():

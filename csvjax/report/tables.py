@@ -1,4 +1,4 @@
-"""The table of figures for each split: laws side by side, the better value marked."""
+"""The table of metrics for each split, with laws side by side and the best value marked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from csvjax.report.words import laws_of, number, percent, r2_means_something, sp
 __all__ = ["Cell", "Row", "SplitTable", "split_tables"]
 
 Column = tuple[str, str, Callable[[Any], Any]]
-# Metric, heading, what is better as a function to be minimised.
+# Metric, heading, and a function whose smallest value is best.
 COLUMNS: tuple[Column, ...] = (
     ("r2", "R²", lambda v: -v),
     ("mae", "MAE", lambda v: v),
@@ -26,7 +26,7 @@ COLUMNS: tuple[Column, ...] = (
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure as text; `best` if it is better than that of every other law as shown."""
+    """A metric as text; `best` if it is better, as shown, than that of all other laws."""
 
     text: str
     best: bool
@@ -34,7 +34,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """`groups`: for each metric one cell for each law."""
+    """A row of the table; `groups` has for each metric a cell for each law."""
 
     benchmark: str
     pooled: bool
@@ -44,7 +44,7 @@ class Row:
 
 @dataclass(frozen=True)
 class SplitTable:
-    """The rows of one split, that over all benchmarks first. headings: of the groups of columns."""
+    """The rows of one split, with the mean over all benchmarks first. `headings` are those of groups of columns."""
 
     name: str
     label: str
@@ -56,7 +56,9 @@ def _cells(metric: str, loss: pd.Series, values: list[float]) -> tuple[Cell, ...
     texts = [percent(v) if metric.startswith("coverage") else number(v, 2 if metric == "r2" else 3) for v in values]
     order = loss.round(9).rank(method="min")
     first = [i for i, place in enumerate(order) if place == 1]
-    alone = len(first) == 1 and len(values) > 1 and texts.count(texts[first[0]]) == 1  # what reads the same is the same
+    alone = (
+        len(first) == 1 and len(values) > 1 and texts.count(texts[first[0]]) == 1
+    )  # values that look the same are equal
     return tuple(Cell(text, alone and i == first[0]) for i, text in enumerate(texts))
 
 
@@ -71,9 +73,9 @@ def _row(benchmark: str, cells: pd.DataFrame, laws: list[str], columns: tuple[Co
 
 
 def split_tables(run: Run) -> list[SplitTable]:
-    """One table for each split of `metrics.csv`, in its order; laws in the order of `laws_of`.
+    """One table for each split of `metrics.csv`, in its order, with laws in the order of `laws_of`.
 
-    R2 is a column where every benchmark has at least `FEWEST_FOR_R2` held-out scores in this split.
+    There is a column for R2 if every benchmark has at least `FEWEST_FOR_R2` held-out scores in the split.
     """
     laws, tables = laws_of(run), []
     for split, part in run.metrics.groupby("split", sort=False):

@@ -1,4 +1,4 @@
-"""The text of the losses as the page's token view reads it: tokens, their documents, saliences and losses of models."""
+"""The data of the token view of the page: tokens, documents, saliences, and losses of some models."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from csvjax.result.result import Result
 __all__ = ["BUDGET", "LONGEST", "STEPS_OF_AN_OCTAVE", "chosen_models", "encode_losses", "encode_ratios", "token_data"]
 
 BUDGET = 80_000
-"""Losses that the page carries, in bytes: one for each token and model."""
+"""Size of the losses in the page, in bytes: one for each token and model."""
 
-LONGEST = 60  # characters of a token that are shown
+LONGEST = 60  # characters shown of a token
 STEPS_OF_AN_OCTAVE = 16
-LOSS_STEPS = 40.0  # a loss of x nats is kept as the nearest whole number to 40 sqrt(x), at most 255: to 0.04 at 3 nats
-_FEWEST, _MOST = 2, 12  # models
+LOSS_STEPS = 40.0  # a loss of x nats is stored as 40 sqrt(x), rounded, at most 255; the error at 3 nats is at most 0.04
+_FEWEST, _LIMIT = 2, 12  # models
 
 
 def _base64(values: np.ndarray) -> str:
@@ -30,10 +30,10 @@ def _base64(values: np.ndarray) -> str:
 def encode_ratios(
     ratio: Float[np.ndarray, "benchmark unit"],
 ) -> tuple[Int[np.ndarray, "benchmark group"], Int[np.ndarray, " unit"]]:
-    """Ratios in sixteenths of an octave: a table [benchmark, group], and each unit's group [unit].
+    """Ratios in sixteenths of an octave: a table [benchmark, group], and the group of each unit [unit].
 
-    Tokens of one group have the same ratio for every benchmark, so that a table and one number for each token say all.
-    -127 stands for a ratio of 2^-8 or less, and for one below zero.
+    Tokens with the same ratios for all benchmarks form a group, so one number for each token is enough. -127 stands for
+    a ratio of 2^-8 or less, and for a negative one.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         octaves = np.where(ratio > 0, np.log2(np.maximum(ratio, 1e-30)), -np.inf)
@@ -43,15 +43,16 @@ def encode_ratios(
 
 
 def encode_losses(loss: Float[np.ndarray, "lm unit"]) -> np.ndarray:
-    """Losses in nats as bytes (`LOSS_STEPS`): those of the first model, then by how much each differs from the one
-    before, modulo 256. Models find the same tokens hard, so differences are small and compress well.
+    """Losses in nats as bytes (`LOSS_STEPS`): those of the first model, then differences from the previous model.
+
+    Differences are modulo 256. Models find the same tokens hard, so differences are small and compress well.
     """
     steps = np.clip(np.round(LOSS_STEPS * np.sqrt(np.maximum(loss, 0.0))), 0, 255).astype(np.uint8)
     return np.diff(steps, axis=0, prepend=np.zeros_like(steps[:1]))
 
 
 def chosen_models(fit: Result) -> list[int]:
-    """Rows of the models whose losses the page carries: the largest of each family first, within `BUDGET`."""
+    """Rows of the models whose losses are in the page: the largest of each family first, within `BUDGET`."""
     losses = fit.dataset.losses
     if losses is None:
         return []
@@ -62,15 +63,16 @@ def chosen_models(fit: Result) -> list[int]:
     family = lms["family"].astype(str).to_numpy()
     place = pd.Series(family[order]).groupby(family[order]).cumcount().to_numpy()
     order = order[np.argsort(place, kind="stable")]
-    count = int(np.clip(BUDGET // max(len(losses.units), 1), _FEWEST, _MOST))
+    count = int(np.clip(BUDGET // max(len(losses.units), 1), _FEWEST, _LIMIT))
     return [int(i) for i in order[:count]]
 
 
 def token_data(run: Run) -> dict[str, Any] | None:
-    """What the token view shows, None for a run without salience.
+    """The data of the token view; None for a run without salience.
 
-    documents: name, domain and number of tokens of each; tokens, bytes [unit]; benchmarks, table [benchmark, group] and
-    group [unit] (`encode_ratios`), base64; lms and losses [lm, unit] (`encode_losses`), base64.
+    Returns: `documents` with name, domain and number of tokens; `tokens` and `bytes` [unit]; `benchmarks`; `table`
+    [benchmark, group] and `group` [unit] of `encode_ratios` in base64; `lms`, and `losses` [lm, unit] of
+    `encode_losses` in base64.
     """
     if run.salience is None:
         return None
@@ -80,7 +82,7 @@ def token_data(run: Run) -> dict[str, Any] | None:
     for part in parts.values():
         share = part["share"].to_numpy(float) / part["share"].sum()
         base = part["base_weight"].to_numpy(float) / part["base_weight"].sum()
-        # A unit of no bytes, such as a mark of the tokenizer, has no share to compare with.
+        # A unit without bytes, such as a special token, has no share of bytes.
         ratio.append(np.divide(share, base, out=np.ones_like(share), where=base > 0))
     table, group = encode_ratios(np.array(ratio))
     starts = np.flatnonzero((first["document"] != first["document"].shift()).to_numpy())

@@ -1,4 +1,4 @@
-"""The first words of the page: what predicts, how well, whether the intervals hold, and what to distrust."""
+"""The first sentences of the page: what predicts the scores, how well, and what to distrust."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _WORDS = {"flops": "compute", "params": "parameters", "tokens": "tokens"}
 _METHODS = {
     "laplace": "a Laplace approximation",
     "nuts": "NUTS",
-    "map": "the mode alone",
+    "map": "the posterior mode",
     "svi": "variational inference",
 }
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A question and its answer, one sentence or several."""
+    """A question with one or several sentences as its answer."""
 
     question: str
     sentences: tuple[str, ...]
@@ -43,13 +43,13 @@ def verdict(run: Run) -> list[Answer]:
     return [
         Answer("What predicts the scores?", (_sources(run),)),
         Answer("How well?", _errors(run)),
-        Answer("Do the intervals hold?", (promise(_first(run)),)),
-        Answer("What should you distrust?", tuple(_doubts(run)) or ("Nothing in this run stands out.",)),
+        Answer("Are the intervals calibrated?", (promise(_first(run)),)),
+        Answer("What should you distrust?", tuple(_doubts(run)) or ("There is no warning for this run.",)),
     ]
 
 
 def _first(run: Run) -> pd.DataFrame:
-    """Held-out scores of the first split as the last law predicts them."""
+    """Held-out scores of the first split with the predictions of the last law."""
     held = run.held
     if held.empty:
         return held
@@ -78,7 +78,7 @@ def _sources(run: Run) -> str:
     seen = np.asarray(fit.evidence.seen)
     how = _METHODS.get(fit.method, fit.method)
     return _capital(
-        f"{_listed(what) or 'nothing but the scores'}. The law was fitted to {int(seen.sum())} scores of "
+        f"{_listed(what) or 'only the scores'}. The law was fitted to {int(seen.sum())} scores of "
         f"{int(seen.any(axis=1).sum())} models on {len(fit.benchmarks)} benchmarks, by {how}."
     )
 
@@ -95,8 +95,8 @@ def _errors(run: Run) -> tuple[str, ...]:
     held = run.held
     if held.empty:
         return (
-            "No score was held out, so the run does not say. Hide some that are known: csvjax fit --holdout, or "
-            "csvjax evaluate.",
+            "No score was held out, so this run cannot say. Hide some known scores with csvjax fit --holdout or csvjax "
+            "evaluate.",
         )
     found = []
     held = of_one_unit(held)
@@ -125,9 +125,7 @@ def _median_error(cells: pd.DataFrame) -> float:
 def _doubts(run: Run) -> list[str]:
     found = []
     if run.choices is not None and len(bad := run.choices[~run.choices["converged"].astype(bool)]):
-        found.append(
-            f"{len(bad)} of {len(run.choices)} fits did not end well; the first says: {bad['status'].iloc[0]}."
-        )
+        found.append(f"{len(bad)} of {len(run.choices)} fits did not converge; the first one: {bad['status'].iloc[0]}.")
     found += _no_better(run)
     if run.fit is None:
         return found
@@ -137,20 +135,24 @@ def _doubts(run: Run) -> list[str]:
     if run.convergence is not None and len(run.convergence):
         worst = run.convergence.loc[run.convergence["quantity"] != "parameters", "rhat"].max()
         if worst > _RHAT:
-            found.append(f"The chains do not agree (largest r-hat {worst:.3f}, at most {_RHAT} is good): draw longer.")
+            found.append(
+                f"The chains do not agree (largest r-hat {worst:.3f}, good is at most {_RHAT}); use more draws."
+            )
     if fit.outliers:
-        found.append(f"Left out, because the law cannot explain their scores: {names.some(fit.outliers)}.")
+        found.append(
+            f"These models are left out because the law cannot explain their scores: {names.some(fit.outliers)}."
+        )
     seen = np.asarray(fit.evidence.seen)
     if (count := int(seen.any(axis=1).sum())) < _FEW:
-        found.append(f"Only {count} models were fitted: intervals lean on the prior.")
+        found.append(f"Only {count} models were fitted, so the intervals depend much on the prior.")
     found += _far(fit, seen)
     if fit.assumed:
-        found.append("Chance levels that the table does not give were assumed or inferred: see the settings below.")
+        found.append("Some chance levels are not in the table and were assumed or inferred; see the settings below.")
     return found
 
 
 def _no_better(run: Run) -> list[str]:
-    """Splits in which weights of tokens predict no better than the plain mean of the loss."""
+    """Splits in which salience predicts no better than the mean loss."""
     laws = laws_of(run)
     if len(laws) < 2 or laws[0] != "mean_loss":
         return []
@@ -159,11 +161,13 @@ def _no_better(run: Run) -> list[str]:
         mean, weighted = (_median_error(cells[cells["law"] == law]) for law in (laws[0], laws[-1]))
         if weighted >= mean:
             found.append(split_label(str(split)))
-    return [f"The mean loss predicts as well as {law_label(laws[-1])} here: {'; '.join(found)}."] if found else []
+    return (
+        [f"The mean loss predicts at least as well as {law_label(laws[-1])} for: {'; '.join(found)}."] if found else []
+    )
 
 
 def _far(fit: Result, seen: np.ndarray) -> list[str]:
-    """Predicted models far beyond those that were fitted."""
+    """A warning if predicted models are far beyond the fitted ones."""
     scale = scale_of(fit)
     if scale is None:
         return []
@@ -175,6 +179,6 @@ def _far(fit: Result, seen: np.ndarray) -> list[str]:
     if times < _FAR:
         return []
     return [
-        f"The largest model that is predicted has {times:.0f} times the {_WORDS[scale.column]} of the largest one that "
-        f"was fitted: its intervals rest on the form of the law."
+        f"The largest predicted model has {times:.0f} times the {_WORDS[scale.column]} of the largest fitted one, so "
+        f"its intervals depend on the form of the law."
     ]

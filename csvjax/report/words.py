@@ -1,4 +1,4 @@
-"""What the page says: laws and splits in plain words, numbers as text, the headline figures with their meaning."""
+"""The words of the page: names of laws and splits, numbers as text, and the main results with their meaning."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ __all__ = [
 ]
 
 FEWEST_FOR_R2 = 10
-"""Held-out scores of a benchmark below which no R2 is shown."""
+"""R2 is shown only for benchmarks with at least this number of held-out scores."""
 
-# One value of a column, and several of them.
+# Names for one value and for several values of a column.
 COLUMNS = {
     "params": ("number of parameters", "numbers of parameters"),
     "flops": ("compute", "amounts of compute"),
@@ -41,7 +41,7 @@ GAP, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
 @dataclass(frozen=True)
 class Tile:
-    """One headline figure: its name, its value as text, and a line that says what it means."""
+    """One main result: its name, its value as text, and a line with its meaning."""
 
     label: str
     value: str
@@ -49,7 +49,7 @@ class Tile:
 
 
 def number(value: float | None, digits: int = 2, signed: bool = False) -> str:
-    """Fixed decimals with a true minus sign; a dash where there is no number."""
+    """A number with fixed decimals and a minus sign; a dash for a missing number."""
     if value is None or not math.isfinite(value):
         return GAP
     return f"{value:{'+' if signed else ''}.{digits}f}".replace("-", MINUS)
@@ -60,7 +60,7 @@ def percent(value: float | None, digits: int = 0) -> str:
 
 
 def amount(error: float, scores: pd.DataFrame) -> str:
-    """An error in points, where scores are fractions; else in the unit of the scores."""
+    """An error in percentage points if scores are fractions, otherwise in the unit of the scores."""
     known = scores[["observed", "mean"]].to_numpy(float)
     if np.nanmax(np.abs(known)) <= 1 + 1e-9:
         return f"{100 * error:.1f} points"
@@ -72,13 +72,13 @@ def law_label(law: str) -> str:
 
 
 def laws_of(run: Run) -> list[str]:
-    """The laws of the run, the mean loss first: it is what the others are held against."""
+    """The laws of the run, with the mean loss first, because the others are compared with it."""
     found = list(dict.fromkeys(run.predictions["law"]))
     return sorted(found, key=lambda law: (law != "mean_loss", law != "salience", law))
 
 
 def split_label(name: str) -> str:
-    """What is held out, from the text that made the split; the text itself where its form is not known."""
+    """What a split holds out, in words; the text of the split if its form is unknown."""
     if match := re.fullmatch(r"leave-one-out:(.+)", name):
         return f"each {match[1]} left out in turn"
     if match := re.fullmatch(r"weak-to-strong:([^:]+)(?::(\d+))?", name):
@@ -96,30 +96,34 @@ def _tile(name: str, value: float | str | None) -> Tile:
         return Tile(label, value, meaning)
     if name == "r2_gain":
         return Tile(
-            "R² gained", number(value, signed=True), "R² of salience minus R² of the mean loss, mean over benchmarks"
+            "R² gained",
+            number(value, signed=True),
+            "R² of salience minus R² of the mean loss, averaged over benchmarks",
         )
     if name == "worst_task_gain":
         return Tile(
-            "R² gained, worst benchmark", number(value, signed=True), "the same on the benchmark that gains least"
+            "R² gained, worst benchmark",
+            number(value, signed=True),
+            "the same for the benchmark with the smallest gain",
         )
     if name == "crps_ratio":
-        return Tile("CRPS ratio", number(value), "CRPS of salience over that of the mean loss: below 1 is better")
+        return Tile("CRPS ratio", number(value), "CRPS of salience divided by CRPS of the mean loss; below 1 is better")
     if name in ("mae", "crps"):
-        what = "mean absolute error" if name == "mae" else "error of the whole prediction (CRPS)"
-        return Tile(what, number(value, 3), "in the unit of the scores, mean over benchmarks; less is better")
+        what = "mean absolute error" if name == "mae" else "error of the predicted distribution (CRPS)"
+        return Tile(what, number(value, 3), "in the unit of the scores, averaged over benchmarks; smaller is better")
     if match := re.fullmatch(r"(.+)_in_(.+)", name):
         meaning = f"share of the salience of the {match[1]} benchmarks that lies in {match[2]} text"
         return Tile(f"{match[1]} in {match[2]}", percent(value), meaning)
     if match := re.fullmatch(r"coverage(\d+)_(.+)", name):
         level, kind = f"{match[1]}{SPACE}%", match[2].replace("_", " ")
-        aim = f"of the scores of an unseen {kind} lie inside their {level} interval; the aim is {level}"
+        aim = f"of the scores of an unseen {kind} lie in their {level} intervals; it should be {level}"
         return Tile(f"covered, unseen {kind}", percent(value), aim)
     plain = GAP if value is None else f"{value:.3g}".replace("-", MINUS)
     return Tile(label, plain, meaning)
 
 
 def tiles(run: Run) -> list[Tile]:
-    """The headline figures that mean something: none without a number, no R2 of few scores."""
+    """The main results, without missing numbers and without R2 of few scores."""
     enough = r2_means_something(run.metrics)
     return [
         _tile(name, value)
@@ -130,6 +134,6 @@ def tiles(run: Run) -> list[Tile]:
 
 
 def r2_means_something(metrics: pd.DataFrame) -> bool:
-    """Whether every benchmark has enough held-out scores for an R2: of few, which hardly differ, it is noise."""
+    """Whether every benchmark has enough held-out scores for R2, which is noise for few scores that hardly differ."""
     counts = metrics.loc[metrics["benchmark"] != POOLED, "n"]
     return bool(len(counts)) and bool((counts >= FEWEST_FOR_R2).all())

@@ -173,7 +173,7 @@ def test_a_matrix_of_cells_is_predicted_with_intervals(low_rank: np.ndarray) -> 
         inside = ((low_rank >= low) & (low_rank <= high))[hidden].mean()
         assert 0.75 < inside <= 1.0
         assert np.median(np.abs(fitted.predict(view) - low_rank)[hidden]) < 0.15
-    with pytest.raises(NotApplicable, match="expected rows that show scores on some benchmarks"):
+    with pytest.raises(NotApplicable, match="expected rows with scores on some benchmarks"):
         logit_als().fit(view_of(matrix, np.ones((models, benchmarks), bool)), jax.random.key(0))
 
 

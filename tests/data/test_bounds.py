@@ -52,7 +52,7 @@ HIGH = np.linspace(0.3, 0.9, LMS)
 def test_a_floor_that_nobody_gave_is_that_of_the_name_and_is_told() -> None:
     found = bounds("MMLU", HIGH)
     assert found.floor[0] == 0.25
-    assert found.told == ("floors assumed by name: MMLU 0.25",)
+    assert found.told == ("floors assumed from the names of benchmarks: MMLU 0.25",)
     given = bounds("MMLU", HIGH, floor=0.0)
     assert given.floor[0] == 0
     assert given.told == ()
@@ -82,10 +82,10 @@ def test_one_score_far_below_the_floor_contradicts_it() -> None:
             assert found.floor_most[0] == 0.25
             (told,) = found.told
             assert told == (
-                "scores lie below the floor 0.25 given for mine (the least is 0.175): its floor is inferred, at most "
-                "0.25"
+                "scores of mine lie below the given floor 0.25 (the lowest is 0.175), so its floor is inferred, at "
+                "most 0.25"
             )
-    assert "0.25 of guessing on MMLU" in bounds("MMLU", np.r_[0.1, HIGH]).told[0]
+    assert "scores of MMLU lie below its chance level 0.25" in bounds("MMLU", np.r_[0.1, HIGH]).told[0]
 
 
 def test_the_mean_of_all_models_below_the_floor_contradicts_it() -> None:

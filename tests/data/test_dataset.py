@@ -130,8 +130,8 @@ def test_a_wrong_frame_is_refused(lms: pd.DataFrame, says: str) -> None:
 
 def test_parts_in_another_order_are_refused() -> None:
     with pytest.raises(
-        InputError, match=r"expected scores of the models of the dataset .*align\(lms, scores, losses\)"
+        InputError, match=r"expected scores of the same models in the same order.*align\(lms, scores, losses\)"
     ):
         Dataset(lms_of(NAMES), scores_of(NAMES[::-1]))
-    with pytest.raises(InputError, match="expected losses of the models"):
+    with pytest.raises(InputError, match="expected losses of the same models"):
         Dataset(lms_of(NAMES), scores_of(NAMES), losses_of(NAMES[:2]))

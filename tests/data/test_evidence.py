@@ -48,11 +48,11 @@ NO_BENCHMARKS: dict[str, tuple[Any, str]] = {
     "weights on disk": (RNG.uniform(1e3, 1e4, N), "neither fractions nor percent"),
     "note": (["good"] * N, "text"),
     "nothing": ([None] * N, "blank"),
-    "mmlu_stderr": (RNG.uniform(0.5, 1, N), "standard error of no other column"),
+    "mmlu_stderr": (RNG.uniform(0.5, 1, N), "standard error, but not of another column"),
     "Own_std": (RNG.uniform(0.5, 1, N), "the spread of Own"),
     "Own lower": (RNG.uniform(0.5, 1, N), "an end of an interval of Own"),
     "Own,norm": (RNG.uniform(-1, 40, N), "rescaled by chance"),
-    "Unnamed: 0": (list(range(N)), "counts the rows"),
+    "Unnamed: 0": (list(range(N)), "only numbers the rows"),
 }
 
 
@@ -172,8 +172,8 @@ def test_the_description_is_lines_and_json() -> None:
     lines = "\n".join(found.lines())
     assert f"read {N} models from the frame" in lines
     assert (
-        "benchmark IFEval: percent, 12 scores from 0.182 to 0.818, chance 0 (by its name), items unknown (usually 541)"
-        in lines
+        "benchmark IFEval: percent, 12 scores from 0.182 to 0.818, chance 0 (from its name), "
+        "items unknown (usually 541)" in lines
     )
     assert "chance 0.2 (given)" in lines
     assert "100 items (given)" in lines
@@ -185,7 +185,7 @@ def test_the_description_is_lines_and_json() -> None:
 
 def test_amounts_that_look_like_thousands_or_billions_are_told() -> None:
     found = read(board(tokens=np.linspace(0.1, 15, N)))
-    assert any("the most tokens of a model are 15" in sentence for sentence in found.described.said)
+    assert any("the largest number of tokens is 15" in sentence for sentence in found.described.said)
 
 
 def test_rows_that_repeat_another_one_are_left_out(tmp_path: Path) -> None:
@@ -193,4 +193,4 @@ def test_rows_that_repeat_another_one_are_left_out(tmp_path: Path) -> None:
     path.write_text("model,x\na,0.5\na,0.5\nb,0.4\n")
     found = read_tables([path], ReadingRules())
     assert found.scores.lms == ("a", "b")
-    assert "1 rows that repeat another row are left out" in found.described.said
+    assert "1 rows are copies of another row and are left out" in found.described.said

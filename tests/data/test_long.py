@@ -26,7 +26,7 @@ def test_one_metric_of_each_task_is_taken_and_the_others_have_names() -> None:
     found = read(long())
     assert found.scores.benchmarks == ("arc_easy", "piqa")
     np.testing.assert_allclose(found.scores.score[0], [0.3, 0.34])
-    assert any("'acc' was taken" in sentence for sentence in found.described.said)
+    assert any("are read by 'acc'" in sentence for sentence in found.described.said)
     other = read(long(), metric="acc_norm").scores
     np.testing.assert_allclose(other.score[0], [0.32, 0.36])
     named = read(long(), benchmarks=["piqa:acc_norm,arc_easy"], joined=True).scores
@@ -40,7 +40,7 @@ def test_columns_of_any_name_can_be_given() -> None:
     frame = long().rename(columns={"task": "what", "value": "how much", "metric": "by"})
     columns = {"benchmark": "what", "score": "how much", "metric": "by"}
     np.testing.assert_array_equal(read(frame, columns=columns).scores.score, read(long()).scores.score)
-    with pytest.raises(InputError, match="expected a column of scores too, found none; name it with score_column"):
+    with pytest.raises(InputError, match="expected a column of scores, found none; name it with score_column"):
         read(frame, columns={"benchmark": "what"})
 
 
@@ -88,7 +88,7 @@ def test_several_tables_are_one_and_the_first_counts() -> None:
     np.testing.assert_array_equal(found.scores.score, [[0.1, np.nan], [0.2, 0.5], [0.3, 0.6]])
     assert list(found.lms["family"]) == ["F", "G", "c"]
     np.testing.assert_array_equal(found.lms["params"], [np.nan, 1e9, 2e9])
-    (said,) = [sentence for sentence in found.described.said if "the table named first counts" in sentence]
+    (said,) = [sentence for sentence in found.described.said if "the first one counts" in sentence]
     assert "x of b is 0.2" in said
     assert "0.25" in said
     assert not read(one, two.assign(x=[0.2, 0.3])).described.said

@@ -55,7 +55,7 @@ def test_a_table_is_downloaded_once(served: Path) -> None:
 
 def test_other_content_is_refused_and_not_kept(served: Path, tmp_path: Path) -> None:
     (served / "t.csv").write_bytes(CONTENT + b"c,0.7\n")
-    with pytest.raises(InputError, match="found another one"):
+    with pytest.raises(InputError, match="found another file"):
         public.fetch("mine")
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
 
@@ -64,7 +64,10 @@ def test_without_a_network_it_says_where_to_put_the_file(
     served: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(public, "_URL", "http://127.0.0.1:9/{repository}/{commit}/{path}")
-    with pytest.raises(InputError, match=r"save this file as FOLDER/of_mine/t\.csv and set CSVJAX_DATA to FOLDER"):
+    with pytest.raises(
+        InputError,
+        match=r"save this file as FOLDER/of_mine/t\.csv in a folder of your choice, and set CSVJAX_DATA to FOLDER",
+    ):
         public.fetch("mine")
     monkeypatch.setenv("CSVJAX_DATA", str(tmp_path / "own"))
     with pytest.raises(InputError, match=rf"save this file as {tmp_path / 'own'}/of_mine/t\.csv"):
@@ -74,7 +77,7 @@ def test_without_a_network_it_says_where_to_put_the_file(
     place.write_bytes(CONTENT)
     assert public.fetch("mine")[1] == [place]
     place.write_bytes(b"model,x\n")
-    with pytest.raises(InputError, match="found one with other content"):
+    with pytest.raises(InputError, match="found a file with other content"):
         public.fetch("mine")
 
 

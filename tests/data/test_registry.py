@@ -99,7 +99,7 @@ def test_a_users_file_goes_before_names_and_tables(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.scores.n_items, [100, np.nan, np.nan])
     assert [scale.word for scale in found.scores.scales] == ["fraction", "fraction", "minutes (logarithm)"]
     assert any("are read as mmlu" in sentence for sentence in found.described.said)
-    assert found.described.benchmarks[0].items_from == "told by the registry"
+    assert found.described.benchmarks[0].items_from == "given by the registry"
 
 
 def test_shots_are_benchmarks_of_their_own_without_it(tmp_path: Path) -> None:
@@ -136,8 +136,8 @@ def test_python_takes_a_path(tmp_path: Path) -> None:
         ("[a", "expected TOML"),
         ("a = 1", "begin it with"),
         ("[a]\nchanse = 0.5", "the nearest is 'chance'"),
-        ("[a]\nchance = 25", "give one from 0 to 1"),
-        ("[a]\nchance = 0.5\nceiling = 0.5", "chance below the ceiling"),
+        ("[a]\nchance = 25", "give a number from 0 to 1"),
+        ("[a]\nchance = 0.5\nceiling = 0.5", "chance to be below the ceiling, found 0.5 and 0.5"),
         ("[a]\nitems = 1.5", "a whole number above 0"),
         ("[a]\nitems = true", "a whole number above 0"),
         ("[a]\nbetter = 'up'", "'higher' or 'lower'"),

@@ -106,7 +106,9 @@ def test_what_is_read(tmp_path: Path, name: str) -> None:
     path.write_text(case.text, encoding="utf-8")
     told = check(path, *case.options)
     assert {note["name"]: note["unit"] for note in told["benchmarks"]} == case.units
-    amounts = {note["name"]: [note["least"], note["most"]] for note in told["covariates"] if note["name"] != "family"}
+    amounts = {
+        note["name"]: [note["lowest"], note["highest"]] for note in told["covariates"] if note["name"] != "family"
+    }
     assert list(amounts) == list(case.amounts)
     for role, ends in case.amounts.items():
         np.testing.assert_allclose(amounts[role], ends)
@@ -138,6 +140,6 @@ def test_chance_by_name_is_told(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("model,mmlu,piqa\na,0.24,0.6\nb,0.26,0.65\nc,0.25,0.7\n")
     assert [(note["floor"], note["floor_from"]) for note in check(path)["benchmarks"]] == [
-        (0.25, "by its name"),
-        (0.5, "by its name"),
+        (0.25, "from its name"),
+        (0.5, "from its name"),
     ]

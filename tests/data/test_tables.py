@@ -133,15 +133,15 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "t.pkl": (b"\x80\x04\x95", "is a Python pickle"),
     "torn.csv.gz": (gzip.compress(CSV.encode())[:-9], "a whole gzip file"),
     "twice.gz": (gzip.compress(gzip.compress(b"x")), "found another gzip file"),
-    "bomb.gz": (gzip.compress(b"0" * ((256 << 20) + 10), 1), "at most 256 MiB once unpacked"),
-    "zero.csv": (b"Model,x\na,\x00\n", "found a byte 0 at 10"),
+    "bomb.gz": (gzip.compress(b"0" * ((256 << 20) + 10), 1), "at most 256 MiB in the gzip file"),
+    "zero.csv": (b"Model,x\na,\x00\n", "found a zero byte at 10"),
     "torn.xlsx": (workbook([["Model"], ["a"]])[:300], "is a zip archive"),
     "t.json": (b'{"a": 1', "line 1: expected JSON"),
     "deep.json": (b"[" * 100_000, "expected JSON"),
     "keys.json": (b'[{"lm": "a", "x": 1, "x": 2}]', "found 'x' twice"),
     "other.json": (b'{"what": 3}', "a JSON dict with the keys what; write the scores as a table"),
     "two.md": ((MARKDOWN + MARKDOWN).encode(), "expected one table, found several"),
-    "ragged.md": (b"| a | b |\n|---|---|\n| 1 |\n", "line 3: expected 2 cells as the header has, found 1"),
+    "ragged.md": (b"| a | b |\n|---|---|\n| 1 |\n", "line 3: expected 2 cells as in the header, found 1"),
     "none.html": (b"<html><table></table></html>", "expected one table, found none"),
 }
 
@@ -207,7 +207,7 @@ def test_a_doubtful_number_is_one_question(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("Model;Params (M);x\na;350;50\nb;1,300;60\n")
     with pytest.raises(
-        InputError, match=r"line 3, column 'Params \(M\)': .* in one way \(1300 or 1.3\?\), found 1,300"
+        InputError, match=r"line 3, column 'Params \(M\)': .* with one meaning \(is it 1300 or 1.3\?\), found 1,300"
     ):
         read_scores(path)
     assert list(read_scores(path, decimal=".")[1]["params"]) == [350e6, 1300e6]

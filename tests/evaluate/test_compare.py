@@ -79,7 +79,7 @@ def test_a_method_that_fails_is_a_row_that_says_why() -> None:
     said = found.outcomes.set_index("method")[["status", "reason"]]
     assert tuple(said.loc["input"]) == ("failed", "expected more, found less; give more")
     assert tuple(said.loc["bug"]) == ("failed", "ZeroDivisionError: division by zero")
-    assert tuple(said.loc["silent"]) == ("failed", "gave no answer for any cell that was asked")
+    assert tuple(said.loc["silent"]) == ("failed", "predicted none of the scores")
     assert tuple(said.loc["mean-loss"]) == ("not applicable", "needs losses of the models to predict")
     assert tuple(said.loc["pca-1"]) == ("not applicable", "needs scores of the models to predict")
     table = comparison_table(found, 50).set_index("method")

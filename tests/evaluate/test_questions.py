@@ -194,8 +194,8 @@ def test_blanks_stand_where_cells_are_hidden() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("cell", "nor is it one of cells, models"),
-        ("models:1", "two or more parts"),
+        ("cell", "nor cells, models"),
+        ("models:1", "at least two parts"),
         ("families:9", "at least 9 families to divide, found 5"),
         ("mixtures", "expected a column mixture or mixtures"),
         ("date:soon", "expected a day"),

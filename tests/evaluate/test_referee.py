@@ -149,7 +149,7 @@ def test_one_cluster_has_no_interval() -> None:
 
 
 def test_what_cannot_be_judged_is_one_sentence() -> None:
-    with pytest.raises(InputError, match="expected a figure among"):
+    with pytest.raises(InputError, match="expected a metric among"):
         verdict(judged(), judged(), "width90")
     with pytest.raises(InputError, match="same observations"):
         verdict(judged(), judged().assign(observed=0.4))

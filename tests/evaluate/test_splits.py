@@ -72,13 +72,13 @@ def test_a_threshold_holds_out_what_is_above_it_and_its_inner_split_about_the_sa
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("leave-one-out:familly", "'familly' is none: the nearest is 'family'"),
+        ("leave-one-out:familly", "column 'familly', which the table of models does not have: the nearest is 'family'"),
         ("weak-to-strong:size", "must hold numbers"),
-        ("weak-to-strong:params:3", "more than 3 different values of 'params' and found 3"),
-        ("weak-to-strong:params:0", "one or more"),
-        ("flops>1e30", "on both sides and found 'flops' from"),
-        ("flops>many", "is none of them"),
-        ("flops", "is none of them"),
+        ("weak-to-strong:params:3", "more than 3 different values of 'params', found 3"),
+        ("weak-to-strong:params:0", "at least one"),
+        ("flops>1e30", "on both sides, found 'flops' from"),
+        ("flops>many", "is none of the splits"),
+        ("flops", "is none of the splits"),
     ],
 )
 def test_a_split_that_cannot_be_made_says_what_was_found(lms: pd.DataFrame, text: str, sentence: str) -> None:

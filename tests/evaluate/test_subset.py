@@ -87,7 +87,7 @@ def test_a_bound_is_never_above_the_best() -> None:
     for seed in range(20):
         space, family = random_families(seed, 12)
         best = enumerate_subsets(space, family, 10)
-        cut = search_subset(space, family, 10, most_nodes=seed % 4)
+        cut = search_subset(space, family, 10, max_nodes=seed % 4)
         assert cut.bound <= best.objective * (1 + 1e-9)
         assert cut.objective >= best.objective * (1 - 1e-9)
 
@@ -96,7 +96,7 @@ def test_a_bound_is_never_above_the_best() -> None:
 def test_sixty_families_take_seconds(budget: int) -> None:
     space, family = random_families(1, 60)
     begun = time.process_time()
-    found = search_subset(space, family, budget, most_nodes=5000)
+    found = search_subset(space, family, budget, max_nodes=5000)
     assert time.process_time() - begun < 20
     assert found.models <= budget
     assert found.bound > 0.97 * found.objective  # proved, or within 3 %

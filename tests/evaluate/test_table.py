@@ -65,12 +65,12 @@ def test_cells_that_were_not_observed_do_not_count(predictions: pd.DataFrame) ->
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda p: p.drop(columns="median"), "needs the columns median"),
-        (lambda p: p.assign(benchmark="all"), "kept for the rows"),
-        (lambda p: pd.concat([p, p.tail(1)]), r"\(q, salience, flat, m7\) occurs twice"),
+        (lambda p: p.drop(columns="median"), "with the columns median"),
+        (lambda p: p.assign(benchmark="all"), "used for the mean of all benchmarks"),
+        (lambda p: pd.concat([p, p.tail(1)]), r"found two for \(q, salience, flat, m7\)"),
         (
             lambda p: p.assign(crps=p["crps"].mask(p.index == 0)),
-            r"1 of them have gaps, the first at \(p, mean_loss, x, m0\)",
+            r"found 1 with gaps, the first at \(p, mean_loss, x, m0\)",
         ),
     ],
 )

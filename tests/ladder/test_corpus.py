@@ -106,5 +106,5 @@ def test_prepare_keeps_what_is_there_and_refuses_another_recipe(quick_folder: Pa
     before = {path: path.stat().st_mtime_ns for path in quick_folder.iterdir()}
     prepare(QUICK, quick_folder)
     assert {path: path.stat().st_mtime_ns for path in quick_folder.iterdir()} == before
-    with pytest.raises(InputError, match="another recipe"):
+    with pytest.raises(InputError, match="other settings"):
         prepare(replace(QUICK, seed=1), quick_folder)

@@ -99,7 +99,7 @@ def test_a_choice_longer_than_the_context_is_refused(quick: tuple[Corpus, Tokeni
 
 
 def test_scoring_goes_on_where_it_was(trained: Path) -> None:
-    with pytest.raises(InputError, match="found none that is up to date for 'code-docs-5k-00016'"):
+    with pytest.raises(InputError, match="found no current one for 'code-docs-5k-00016'"):
         collect(SMALL, trained)
     first = Notes()
     score_all(SMALL, trained, 1, first)
@@ -118,7 +118,7 @@ def test_scoring_goes_on_where_it_was(trained: Path) -> None:
     np.testing.assert_array_equal(again.scores.score, whole.scores.score)
 
     other_tasks = replace(SMALL, items=5)
-    with pytest.raises(InputError, match="up to date"):
+    with pytest.raises(InputError, match="no current one"):
         collect(other_tasks, trained)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import jax
 
 from csvjax.lms.checkpoint import open_checkpoint
-from csvjax.losses.extract import Options, extract
+from csvjax.losses.extract import LossOptions, extract
 from csvjax.losses.text import Document
 
 DOCUMENTS = (
@@ -22,7 +22,7 @@ def main(folder: str, store: str, model: str, *processes: str) -> None:
     if processes:
         address, count, index = processes
         jax.distributed.initialize(address, int(count), int(index))
-    options = Options(context=80, stride=30, batch=200, chunk=50, model=int(model))
+    options = LossOptions(context=80, stride=30, batch=200, chunk=50, model=int(model))
     extract([open_checkpoint(folder)], DOCUMENTS, Path(store), options)
     print(jax.device_count(), jax.process_count())
 

@@ -219,7 +219,7 @@ def test_the_original_context_may_stand_at_the_top(folder: Path, kind: str, top:
     rope: dict[str, object] = {"rope_type": kind, "rope_theta": 1e4, "factor": 4.0}
     rope |= {"low_freq_factor": 1.0, "high_freq_factor": 4.0} if kind == "llama3" else {}
     edit(folder, rope_parameters=rope | {"original_max_position_embeddings": 32})
-    wanted = open_checkpoint(str(folder)).shape.layers
+    wanted = open_checkpoint(str(folder)).architecture.layers
     other = rope | {"original_max_position_embeddings": 64}
     edit(folder, rope_parameters=other if top else rope, original_max_position_embeddings=32)
-    assert open_checkpoint(str(folder)).shape.layers == wanted
+    assert open_checkpoint(str(folder)).architecture.layers == wanted

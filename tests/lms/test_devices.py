@@ -17,7 +17,7 @@ from csvjax.data.read_losses import read_losses
 from csvjax.errors import InputError
 from csvjax.lms.checkpoint import open_checkpoint
 from csvjax.lms.devices import make_mesh, place_batch, place_weights
-from csvjax.losses.extract import Options, extract
+from csvjax.losses.extract import LossOptions, extract
 from tests.lms.devices_program import DOCUMENTS
 from tests.lms.small import write_checkpoint
 
@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def alone(folder: Path) -> np.ndarray:
     store = folder.parent / "alone.zarr"
-    extract([open_checkpoint(str(folder))], DOCUMENTS, store, Options(context=80, stride=30, batch=200, chunk=50))
+    extract([open_checkpoint(str(folder))], DOCUMENTS, store, LossOptions(context=80, stride=30, batch=200, chunk=50))
     return read_losses(store).loss
 
 

@@ -15,11 +15,11 @@ import jax
 from csvjax.errors import InputError
 from csvjax.lms.checkpoint import open_checkpoint
 from csvjax.losses import store as stores
-from csvjax.losses.extract import Options, extract
+from csvjax.losses.extract import LossOptions, extract
 from csvjax.losses.text import Document
 
 DOCUMENTS = (Document("a", "long", "the theme of them and the other things that they say " * 150),)
-OPTIONS = Options(context=40, stride=20, batch=80, chunk=500)
+OPTIONS = LossOptions(context=40, stride=20, batch=80, chunk=500)
 
 
 def main(folder: str, address: str, count: str, index: str) -> None:

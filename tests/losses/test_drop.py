@@ -54,7 +54,7 @@ def test_what_cannot_be_dropped_is_refused_and_nothing_is_touched(tmp_path: Path
     whole = files(path)
     with pytest.raises(InputError, match="found 'mo': known are 'm0', 'm1'"):
         drop(path, "mo")
-    with stores.working(path), pytest.raises(InputError, match="found one that csvjax losses works on"):
+    with stores.working(path), pytest.raises(InputError, match="found csvjax losses at work"):
         drop(path, "m0")
     assert files(path) == whole
     write_losses(read_losses(path), tmp_path / "plain.zarr")

@@ -15,7 +15,7 @@ from csvjax.lms.transformer import Transformer
 from csvjax.losses import nll
 from csvjax.losses.batches import choose_shapes, cut_batches
 from csvjax.losses.estimate import estimate, matmul_speed
-from csvjax.losses.extract import Options, plan
+from csvjax.losses.extract import LossOptions, plan
 from csvjax.losses.text import Document
 from tests.lms.small import write_checkpoint
 
@@ -24,7 +24,7 @@ DOCUMENTS = [Document("a", "long", "the theme of them " * 200), Document("a", "s
 
 def test_tokens_are_those_that_batches_hold_but_for_empty_rows(tmp_path: Path) -> None:
     lm = open_checkpoint(str(write_checkpoint(tmp_path / "lm")))
-    options = Options(context=128, stride=32, batch=512)
+    options = LossOptions(context=128, stride=32, batch=512)
     text, (task,) = plan([lm], DOCUMENTS, options)
     found = estimate(task, options, 1e9)
     shapes = choose_shapes(task.windows[:, 2], 128, 512)
@@ -41,9 +41,9 @@ def test_memory_is_enough_and_not_far_above(tmp_path: Path) -> None:
     """Weights, and what XLA takes beside them: at least that, and less than three times as much."""
     sizes = {"hidden_size": 256, "intermediate_size": 1024, "vocab_size": 40_000, "max_position_embeddings": 512}
     lm = open_checkpoint(str(write_checkpoint(tmp_path / "lm", **sizes)))
-    options = Options(context=512, batch=2048)
+    options = LossOptions(context=512, batch=2048)
     _, (task,) = plan([lm], DOCUMENTS, options)
-    graph, params = nnx.split(nnx.eval_shape(lambda: Transformer(lm.shape)))
+    graph, params = nnx.split(nnx.eval_shape(lambda: Transformer(lm.architecture)))
     tokens = jax.ShapeDtypeStruct((4, 512), jnp.int32)
     used = nll._token_nll.lower(graph, params, tokens, tokens, 512).compile().memory_analysis()
     weights = sum(int(np.prod(x.shape)) * 4 for x in jax.tree.leaves(params))

@@ -22,7 +22,7 @@ from csvjax.lms.checkpoint import Checkpoint, open_checkpoint
 from csvjax.losses import extract as extraction
 from csvjax.losses import nll
 from csvjax.losses import store as stores
-from csvjax.losses.extract import Options, extract, plan
+from csvjax.losses.extract import LossOptions, extract, plan
 from csvjax.losses.nll import document_nll
 from csvjax.losses.text import Document, read_text
 from csvjax.losses.units import encode_text
@@ -37,7 +37,7 @@ DOCUMENTS = (
     Document("b", "one", "t"),
     Document("b", "middle", "they say in the end " * 6),
 )
-OPTIONS = Options(context=80, stride=30, batch=300, chunk=40)
+OPTIONS = LossOptions(context=80, stride=30, batch=300, chunk=40)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def load(lm: Checkpoint) -> nll.LanguageModel:
 
 @pytest.mark.parametrize("first", ["bos", "unscored"])
 def test_losses_are_those_of_a_plain_pass(tmp_path: Path, lms: tuple[Checkpoint, Checkpoint], first: str) -> None:
-    options = Options(80, 30, first, batch=300, chunk=40)
+    options = LossOptions(80, 30, first, batch=300, chunk=40)
     extract(lms, DOCUMENTS, tmp_path / "s.zarr", options)
     table = read_losses(tmp_path / "s.zarr")
     bos = lms[0].first if first == "bos" else None
@@ -69,7 +69,7 @@ def test_losses_are_those_of_a_plain_pass(tmp_path: Path, lms: tuple[Checkpoint,
 
 def test_chunks_and_batches_change_no_loss_beyond_rounding(tmp_path: Path, lms: tuple[Checkpoint, Checkpoint]) -> None:
     extract(lms[:1], DOCUMENTS, tmp_path / "a.zarr", OPTIONS)
-    extract(lms[:1], DOCUMENTS, tmp_path / "b.zarr", Options(context=80, stride=30, batch=1000, chunk=17))
+    extract(lms[:1], DOCUMENTS, tmp_path / "b.zarr", LossOptions(context=80, stride=30, batch=1000, chunk=17))
     np.testing.assert_allclose(read_losses(tmp_path / "a.zarr").loss, read_losses(tmp_path / "b.zarr").loss, atol=2e-5)
 
 
@@ -168,13 +168,13 @@ def test_bfloat16_weights_are_near(tmp_path: Path, lms: tuple[Checkpoint, Checkp
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (Options(context=300), "context from 1 to the 256 tokens that 'm0' was made for, found 300"),
-        (Options(context=10, stride=11), "stride from 1 to the context of 10 tokens, found 11"),
-        (Options(batch=100, memory=1 << 30), "a batch or a memory to choose it for, found both"),
-        (Options(first="eos"), "'bos' or 'unscored', found 'eos'"),
+        (LossOptions(context=300), "context from 1 to 256 tokens, the context of 'm0', found 300"),
+        (LossOptions(context=10, stride=11), "stride from 1 to the context of 10 tokens, found 11"),
+        (LossOptions(batch=100, memory=1 << 30), "batch cannot be used with --memory"),
+        (LossOptions(first="eos"), "'bos' or 'unscored', found 'eos'"),
     ],
 )
-def test_what_a_model_cannot_do_is_refused(lms: tuple[Checkpoint, Checkpoint], options: Options, says: str) -> None:
+def test_what_a_model_cannot_do_is_refused(lms: tuple[Checkpoint, Checkpoint], options: LossOptions, says: str) -> None:
     with pytest.raises(InputError, match=says):
         plan(lms, DOCUMENTS, options)
 
@@ -183,7 +183,7 @@ def test_models_with_other_tokenizers_and_empty_text_are_refused(
     tmp_path: Path, lms: tuple[Checkpoint, Checkpoint]
 ) -> None:
     other = open_checkpoint(str(write_checkpoint(tmp_path / "sp", tokenizer=sentencepiece())))
-    with pytest.raises(InputError, match="another in 'sp' than in 'm0'"):
+    with pytest.raises(InputError, match="different ones in 'm0' and 'sp'"):
         plan((lms[0], other), DOCUMENTS, OPTIONS)
     with pytest.raises(InputError, match="text with tokens"):
         plan(lms, DOCUMENTS[1:2], OPTIONS)
@@ -217,7 +217,7 @@ def test_a_model_that_fails_leaves_nothing_and_the_others_go_on(
 ) -> None:
     extract(lms, DOCUMENTS, tmp_path / "once.zarr", OPTIONS)
     said: list[str] = []
-    with pytest.raises(InputError, match=r"the losses of 3 models, found none .* 'hot' \(expected finite losses"):
+    with pytest.raises(InputError, match=r"the losses of 3 models, found errors for 'hot' \(expected finite losses"):
         extract([lms[0], hot(tmp_path), lms[1]], DOCUMENTS, tmp_path / "s.zarr", OPTIONS, say=said.append)
     assert any(line.startswith("hot: expected finite losses") for line in said)
     assert files(tmp_path / "s.zarr") == files(tmp_path / "once.zarr")
@@ -293,9 +293,9 @@ def test_documents_come_from_files_folders_and_json_lines(tmp_path: Path) -> Non
         (gzip.compress(b"text"), "found gzip; unpack"),
         (b"PK\x03\x04rest", "found a zip archive"),
         (b"PAR1 and the rest", "found Parquet"),
-        (bytes(range(256)), "found bytes of 0, as binary files"),
-        ("text".encode("utf-16"), "found bytes of 0, .* UTF-16"),
-        ("Привет, мир".encode("koi8-r"), "found 9 of 11 characters that are none"),
+        (bytes(range(256)), "found zero bytes, as in binary files"),
+        ("text".encode("utf-16"), "found zero bytes, .* UTF-16"),
+        ("Привет, мир".encode("koi8-r"), "found 9 invalid characters among 11"),
     ],
     ids=["gzip", "zip", "parquet", "binary", "utf-16", "koi8"],
 )

@@ -11,7 +11,7 @@ import pytest
 
 from csvjax.data.read_losses import read_losses
 from csvjax.lms.checkpoint import open_checkpoint
-from csvjax.losses.extract import Options, extract
+from csvjax.losses.extract import LossOptions, extract
 from csvjax.losses.text import Document
 from tests.lms.small import byte_level, write_checkpoint
 
@@ -26,7 +26,7 @@ def test_sums_over_documents_are_those_of_loglikelihood_rolling(tmp_path: Path) 
 
     lm = write_checkpoint(tmp_path / "lm", tokenizer=byte_level(), initializer_range=0.3)
     documents = [Document("a", str(i), text) for i, text in enumerate(TEXTS)]
-    extract([open_checkpoint(str(lm))], documents, tmp_path / "s.zarr", Options(CONTEXT, CONTEXT, chunk=50))
+    extract([open_checkpoint(str(lm))], documents, tmp_path / "s.zarr", LossOptions(CONTEXT, CONTEXT, chunk=50))
     table = read_losses(tmp_path / "s.zarr")
     ours = [-table.loss[0][(table.units["document"] == d.name).to_numpy()].sum(dtype=np.float64) for d in documents]
     (tmp_path / "texts.json").write_text(json.dumps(TEXTS))

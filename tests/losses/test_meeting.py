@@ -15,7 +15,7 @@ from tests.lms.small import write_checkpoint
 
 # What fails, its error and its sentence: in the second process for "follower" and "models".
 CASES = {
-    "store": ("InputError", "found something else; choose another"),
+    "store": ("InputError", "found other files; choose another"),
     "weights": ("InputError", "expected luck, found none"),
     "follower": ("InputError", "expected luck, found none"),
     "models": ("InputError", "start every process with the same"),

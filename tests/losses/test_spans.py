@@ -100,7 +100,7 @@ def test_a_token_that_a_border_divides_is_shared_by_bytes() -> None:
     loss = np.array([[3.0, 8.0]], np.float32)
     found = span_losses(loss, np.array([0, 3]), np.array([3, 4]), np.array([0, 2, 4, 7]))
     np.testing.assert_allclose(found, [[2.0, 1.0 + 2.0, 6.0]])
-    with pytest.raises(InputError, match="borders from byte 0 to 7"):
+    with pytest.raises(InputError, match="from byte 0 to 7"):
         span_losses(loss, np.array([0, 3]), np.array([3, 4]), np.array([0, 8]))
 
 
@@ -128,7 +128,7 @@ def test_what_one_model_does_not_score_is_left_out_of_all(kind: str) -> None:
 
 
 def test_tables_of_other_texts_are_refused() -> None:
-    with pytest.raises(InputError, match="found others in table 2"):
+    with pytest.raises(InputError, match="found different ones in table 2"):
         to_spans([tables(["the end"])[0], tables(["the enb"])[1]])
     with pytest.raises(InputError, match="each lm once"):
         to_spans([tables(["the end"])[0], tables(["the end"])[0]])

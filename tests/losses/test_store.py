@@ -160,7 +160,7 @@ def test_a_store_of_something_else_is_refused(tmp_path: Path, text: EncodedText,
 def test_what_is_no_store_is_refused(tmp_path: Path, text: EncodedText) -> None:
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "thesis.txt").write_text("precious")
-    with pytest.raises(InputError, match="found something else"):
+    with pytest.raises(InputError, match="found other files"):
         stores.open_store(tmp_path / "x", {"m0": SETTINGS}, text, True)
     zarr.create_group(tmp_path / "g")
     with pytest.raises(InputError, match="another Zarr group"):

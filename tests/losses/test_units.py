@@ -107,5 +107,5 @@ def test_a_tokenizer_that_drops_characters_is_refused() -> None:
 
 
 def test_two_documents_of_one_name_are_refused() -> None:
-    with pytest.raises(InputError, match="names of their own"):
+    with pytest.raises(InputError, match="different names for all documents"):
         encode_text([Document("a", "x", "one"), Document("b", "x", "two")], BYTE_LEVEL)

@@ -74,5 +74,5 @@ def test_scores_without_bounds_are_not_per_cent() -> None:
 def test_a_table_that_lacks_a_column_is_named() -> None:
     with pytest.raises(InputError, match="predictions with the columns mean, found only lm"):
         checked(pd.DataFrame({"lm": ["a"]}), ["lm", "mean"], "predictions")
-    with pytest.raises(InputError, match="one row or more"):
+    with pytest.raises(InputError, match="at least one row"):
         checked(pd.DataFrame({"lm": []}), ["lm"], "predictions")

@@ -121,7 +121,7 @@ def test_residuals_are_observed_less_predicted(predictions: pd.DataFrame) -> Non
     assert grid.loc[row["benchmark"], row["lm"]] == pytest.approx(100 * (row["observed"] - row["mean"]), abs=2e-3)
     assert found.meta == {"x": "lm", "y": "benchmark"}
     assert found.colorbar.title.text == "points"
-    assert len(plot.residuals(predictions, most=4).data[0].x) == 4
+    assert len(plot.residuals(predictions, limit=4).data[0].x) == 4
     elo = predictions.assign(observed=1000 * predictions["observed"], mean=1000 * predictions["mean"])
     assert plot.residuals(elo).data[0].colorbar.title.text == "unit of score"
 

@@ -18,7 +18,7 @@ def _change(folder: Path, name: str, change: Callable[[pd.DataFrame], pd.DataFra
 @pytest.mark.parametrize("name", ["config.json", "figures.json", "predictions.parquet", "metrics.csv"])
 def test_a_file_that_is_missing_is_named(run_folder: Path, name: str) -> None:
     (run_folder / name).unlink()
-    with pytest.raises(InputError, match=f"the file {name}, and .* has none"):
+    with pytest.raises(InputError, match=f"expected the file {name} in the run folder .* found none"):
         write_report(run_folder)
 
 
@@ -43,14 +43,14 @@ def test_a_folder_that_is_none(tmp_path: Path) -> None:
     ("name", "change", "sentence"),
     [
         ("predictions.parquet", lambda p: p.drop(columns=["lower90", "family"]), "the columns family, lower90"),
-        ("predictions.parquet", lambda p: p.iloc[:0], "has none"),
-        ("predictions.parquet", lambda p: p.assign(mean="high"), "numbers in its column mean"),
+        ("predictions.parquet", lambda p: p.iloc[:0], "at least one row, found none"),
+        ("predictions.parquet", lambda p: p.assign(mean="high"), "numbers in the column mean"),
         (
             "predictions.parquet",
             lambda p: p.assign(mean=p["mean"].mask(p.index == 0)),
-            "1 have none, the first of them",
+            "found 1 rows without, the first is",
         ),
-        ("salience.parquet", lambda p: p.assign(base_weight=-1.0), "a base_weight of 0 or more and a finite share"),
+        ("salience.parquet", lambda p: p.assign(base_weight=-1.0), "a base_weight of at least 0 and a finite share"),
         ("salience.parquet", lambda p: p.drop(columns="token"), "the columns token"),
     ],
 )
@@ -66,7 +66,7 @@ def test_headline_figures_are_numbers_or_texts(run_folder: Path) -> None:
     (run_folder / "figures.json").write_text(json.dumps({"r2_gain": 1, "note": "a", "gap": None}))
     assert read_run(run_folder).figures == {"r2_gain": 1.0, "note": "a", "gap": None}
     (run_folder / "figures.json").write_text(json.dumps({"r2_gain": [1]}))
-    with pytest.raises(InputError, match="r2_gain is a list"):
+    with pytest.raises(InputError, match="found a list for r2_gain"):
         read_run(run_folder)
 
 

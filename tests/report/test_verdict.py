@@ -38,7 +38,7 @@ def test_what_predicts_is_said_in_words(plain_run: Run) -> None:
         "was fitted to 38 scores of 13 models on 3 benchmarks, by a Laplace approximation."
     )
     assert "No score was held out" in said["How well?"]
-    assert "No held-out score is known" in said["Do the intervals hold?"]
+    assert "No held-out score is known" in said["Are the intervals calibrated?"]
 
 
 def test_errors_are_medians_in_points(made: Path) -> None:
@@ -63,23 +63,23 @@ def test_doubts_are_named(plain_run: Run, fit: Result) -> None:
     choices = pd.DataFrame({"converged": [True, False], "status": ["ok", "lost its way"]})
     said = answers(of(plain_run, fit=bad, convergence=chains, choices=choices))["What should you distrust?"]
     for words in (
-        "1 of 2 fits did not end well; the first says: lost its way",
+        "1 of 2 fits did not converge; the first one: lost its way",
         "not converged: look again",
         "largest r-hat 1.200",
         "Only 5 models were fitted",
-        "Left out, because the law cannot explain their scores",
-        "times the compute of the largest one that was fitted",
+        "left out because the law cannot explain their scores",
+        "times the compute of the largest fitted one",
     ):
         assert words in said
 
 
 def test_a_mean_loss_that_predicts_as_well_is_told(made: Path) -> None:
     run = read_run(made)
-    assert "The mean loss predicts as well" not in answers(run)["What should you distrust?"]
+    assert "The mean loss predicts at least as well" not in answers(run)["What should you distrust?"]
     p = run.predictions
     swapped = p.assign(law=p["law"].map({"mean_loss": "salience", "salience": "mean_loss"}))
     said = answers(of(run, predictions=swapped))["What should you distrust?"]
-    assert "The mean loss predicts as well as salience here: each family left out in turn" in said
+    assert "The mean loss predicts at least as well as salience for: each family left out in turn" in said
 
 
 def test_fingerprints_are_of_the_values_and_the_names(fit: Result) -> None:

@@ -137,7 +137,7 @@ def test_losses_of_a_new_model_are_grouped_as_those_of_the_fit(dataset: Dataset,
     blank = np.zeros((2, 3), bool)
     evidence = evidence_of(given, blank, fit.law, fit.known)
     np.testing.assert_allclose(evidence.loss, np.asarray(fit.evidence.loss)[[3, 7]], rtol=1e-6)
-    with pytest.raises(InputError, match="found unit 0"):
+    with pytest.raises(InputError, match="as unit 0"):
         new_models(fit, align(lms, losses=losses(("x", "y"), table.loss[:2], first=5)))
     # Without losses a model has those of the regression.
     assert not evidence_of(new_models(fit, lms), blank, fit.law, fit.known).has_loss.any()
@@ -148,5 +148,5 @@ def test_what_does_not_fit_is_told(fit: Result) -> None:
         predict(fit, frame(["m03"], ["f0"], [1e21]))
     with pytest.raises(InputError, match="the nearest is 'hard'"):
         predict(fit, ScoreTable(("x",), ("hrd",), np.array([[0.5]])))
-    with pytest.raises(InputError, match="no losses for a fit that was made without"):
+    with pytest.raises(InputError, match="the fit has no losses, but the new models have some"):
         predict(fit, losses(("x",), np.ones((1, 8))))

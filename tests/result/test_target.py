@@ -35,7 +35,7 @@ def test_the_inverse_undoes_the_prediction(fit: Result) -> None:
     found = reach(fit, "fair", 0.7, "f1")
     assert found.never == 0
     lower, upper = found.interval
-    assert found.least < lower < found.median < upper < found.most
+    assert found.smallest < lower < found.median < upper < found.largest
     score = predict_target(fit, {"flops": found.median}, "f1").set_index("benchmark").loc["fair"]
     sd = (logit(score["mean_upper90"]) - logit(score["mean_lower90"])) / 3.29
     assert abs(logit(score["median"]) - logit(0.7)) < 4 * 1.25 * sd * np.sqrt(2 / 400) + 0.05
@@ -59,15 +59,15 @@ def test_a_score_out_of_reach_is_told(fit: Result) -> None:
     x[..., place(fit, "gain")] = 0.0  # without a gain compute changes nothing
     found = reach(replace(fit, x=x), "hard", 0.999, "f1")
     assert found.never > 0.9
-    assert "at no compute up to" in str(found)
+    assert "does not reach 0.999 on hard" in str(found)
 
 
 def test_what_the_fit_does_not_have_is_told(fit: Result) -> None:
     for call, says in (
         (lambda: reach(fit, "hrd", 0.5), "the nearest is 'hard'"),
-        (lambda: reach(fit, "hard", 50), "a score between 0 and 1 to reach, found 50"),
+        (lambda: reach(fit, "hard", 50), "a score to reach between 0 and 1, found 50"),
         (lambda: reach(fit, "hard", 0.5, "f9"), "found 'f9': known are 'f0'"),
-        (lambda: predict_target(fit, {"parms": 1e9}), "found parms: it has flops"),
+        (lambda: predict_target(fit, {"parms": 1e9}), "found parms; the covariates of the fit are flops"),
         (lambda: predict_target(fit, {"flops": -1.0}), "flops above 0, found -1"),
     ):
         with pytest.raises(InputError, match=says):

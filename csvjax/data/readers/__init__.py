@@ -1,8 +1,8 @@
-"""Readers of what evaluation programs write: each turns a file or a folder into a long table of scores.
+"""Readers for the results of evaluation programs. Each makes a long table of scores from a file or a folder.
 
-A reader is a module with `NAME`, the name of the program; `matches(loaded)`, whether a JSON value is of its kind; and
-`rows(path, loaded)`, the scores as records of `csvjax.data.readers.schema`. Readers are strict: what does not have the
-form that the program writes is an InputError with the file and the key.
+A reader is a module with `NAME`, the name of the program; `matches(loaded)`, whether a JSON value was written by the
+program; and `rows(path, loaded)`, the scores as records of `csvjax.data.readers.schema`. Readers are strict: content
+that the program does not write is an InputError that names the file and the key.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from csvjax.errors import InputError
 __all__ = ["header", "is_log", "of_json", "of_table", "read_folder"]
 
 _OF_JSON = (
-    lighteval,  # before the harness, whose form it shares
+    lighteval,  # before the harness, because it has the same form
     lm_harness,
     every_eval,
-    inspect_ai,  # before EvalPlus, whose results lie under the same key
+    inspect_ai,  # before EvalPlus, whose results have the same key
     evalplus,
     benchpress,
     open_lm,
@@ -47,11 +47,11 @@ _OF_JSON = (
     lm_samples,
 )
 _OF_TABLES = (leaderboard, opencompass, epoch, wandb)
-_MOST_FILES = 20_000
+_FILE_LIMIT = 20_000
 
 
 def of_json(path: Path, loaded: Any) -> RawTable:
-    """The table of a loaded JSON file: the results of a known program, or a list of records.
+    """The table in a loaded JSON file: the results of a known program, or a list of records.
 
     Raises: InputError for JSON of another form.
     """
@@ -74,12 +74,12 @@ def of_json(path: Path, loaded: Any) -> RawTable:
     )
     raise InputError(
         f"{path}: expected {known}, or a list of records with one for each model, found {found}; "
-        f"write the scores as a table"
+        f"write the scores as a table, for example CSV"
     )
 
 
 def of_table(raw: RawTable) -> RawTable:
-    """The table in the form that the rest of csvjax reads, if it is an export of a known program; else as it is."""
+    """The table, converted if it is an export of a known program."""
     for reader in _OF_TABLES:
         if reader.matches(raw):
             return reader.read(raw)
@@ -87,18 +87,18 @@ def of_table(raw: RawTable) -> RawTable:
 
 
 def read_folder(folder: Path) -> RawTable | None:
-    """All results of known programs in a folder and below it; None where there are none.
+    """All results of known programs in a folder and its subfolders; None if there are none.
 
     Raises: InputError for a file of a known program that is damaged.
     """
     if (folder / "lms.csv").is_file() and (folder / "scores.csv").is_file():
-        raise InputError(f"{folder} is a dataset that csvjax wrote, expected a table of scores; give it with --data")
+        raise InputError(f"{folder} is a dataset that csvjax wrote, not a table of scores; give it with --data")
     rows: list[Row] = list(helm.rows(folder))
     names = [helm.NAME] if rows else []
     suffixes = {".json", ".eval", ".jsonl"}
     for count, path in enumerate(sorted(path for path in folder.rglob("*") if path.suffix in suffixes)):
-        if count >= _MOST_FILES:
-            raise InputError(f"{folder}: expected at most {_MOST_FILES} JSON files, found more; give a folder of fewer")
+        if count >= _FILE_LIMIT:
+            raise InputError(f"{folder}: expected at most {_FILE_LIMIT} JSON files, found more; give a smaller folder")
         if not path.is_file() or path.name in helm.FILES or path.stat().st_size > 256 << 20:
             continue
         try:
@@ -125,7 +125,7 @@ def _load(path: Path) -> Any:
 
 
 def _with_samples(rows: Sequence[Row]) -> list[Row]:
-    """The rows, where scores that results and samples both tell count once, with the number of items of the samples."""
+    """The rows, in which a score that is in both results and samples counts once, with the samples' number of items."""
     of_samples = {_key(row): row for row in rows if row.get("source", "").startswith("samples_")}
     told = {_key(row) for row in rows if not row.get("source", "").startswith("samples_")}
     found = []
@@ -134,7 +134,7 @@ def _with_samples(rows: Sequence[Row]) -> list[Row]:
         if samples is row and _key(row) in told:
             continue
         if samples is not None and samples is not row and "n_items" in samples:
-            row = {"n_items": samples["n_items"], **row}  # the same row, with what is known besides
+            row = {"n_items": samples["n_items"], **row}  # the row of the results, with the number of items
         found.append(row)
     return found
 

@@ -1,4 +1,4 @@
-"""Aider's leaderboards in YAML: a record for each run, with pass rates in percent after one try, two and so on."""
+"""Reads Aider's leaderboards in YAML: a record for each run, with pass rates in percent after one, two, ... tries."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ def matches(loaded: Any) -> bool:
 
 
 def rows(path: Path, loaded: Any) -> Iterator[Row]:
-    """The last pass rate of each run, and the earlier ones as metrics of their own. Of several runs of a model, each
-    has the edit format and its place in the file in its name, but the first.
+    """The last pass rate of each run as its score, and earlier pass rates as further metrics.
 
-    Raises: InputError for a name or a rate of another kind.
+    If a model has several runs, the later ones have the edit format and the number of the record in their names.
+
+    Raises: InputError for a name that is no text or a rate that is no number.
     """
     seen: dict[str, int] = {}
     last = max(int(match[1]) for run in loaded for key in run if (match := _RATE.fullmatch(str(key))))

@@ -1,4 +1,4 @@
-"""The data file of BenchPress (github.com/microsoft/benchpress): models x benchmarks with null where not known."""
+"""Reads the data file of BenchPress (github.com/microsoft/benchpress): models x benchmarks, null where unknown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def matches(loaded: Any) -> bool:
 
 
 def rows(path: Path, loaded: Any) -> Iterator[Row]:
-    """Scores in percent; the provider is the family. Ratings and prices are left to the reader of long tables.
+    """The scores. Benchmarks in percent have the metric "score"; the reader of long tables leaves out the others.
 
     Raises: InputError for a matrix that does not have a row for each model and a column for each benchmark.
     """
@@ -30,14 +30,15 @@ def rows(path: Path, loaded: Any) -> Iterator[Row]:
     if len(observed) != len(loaded["models"]):
         raise InputError(
             f"{path}, observed: expected a row for each of {len(loaded['models'])} models, found {len(observed)}; "
-            f"check the file"
+            f"check that the file is complete"
         )
     kinds = _kinds(benchmarks, observed)
     for at, (model, scores) in enumerate(zip(loaded["models"], observed, strict=True), 1):
         lm = field(path, model, "id", str, f"model {at}")
         if not isinstance(scores, list) or len(scores) != len(benchmarks):
             raise InputError(
-                f"{path}, observed, row {at}: expected {len(benchmarks)} scores, found another number; check it"
+                f"{path}, observed, row {at}: expected {len(benchmarks)} scores, found another number; check that the "
+                f"file is complete"
             )
         for benchmark, value in zip(benchmarks, scores, strict=True):
             score = number(path, value, f"observed, model {lm!r}, benchmark {benchmark!r}")
@@ -50,7 +51,7 @@ def rows(path: Path, loaded: Any) -> Iterator[Row]:
 
 
 def _kinds(benchmarks: list[str], observed: list[Any]) -> dict[str, str]:
-    """Which benchmarks are in percent ("score"), and what the others are: ratings, prices, and losses below 1."""
+    """The kind of each benchmark: "score" in percent, "rating", "price", or "loss" up to 1."""
     found = {}
     for b, name in enumerate(benchmarks):
         values = [row[b] for row in observed if isinstance(row, list) and len(row) > b]

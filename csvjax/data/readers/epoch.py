@@ -1,4 +1,4 @@
-"""Epoch AI's benchmark tables: a CSV file for each benchmark, or one for all with a column `task`."""
+"""Reads Epoch AI's benchmark tables: a CSV file for each benchmark, or one for all with a column `task`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _first(raw: RawTable, names: tuple[str, ...]) -> str | None:
 
 
 def read(raw: RawTable) -> RawTable:
-    """The long table. Of several runs of a model on a benchmark the one that began last counts.
+    """The long table. If a model has several runs on a benchmark, the one that began last counts.
 
     Raises: InputError for a score that is no number, with its line.
     """
@@ -38,7 +38,7 @@ def read(raw: RawTable) -> RawTable:
     table = to_table(raw.path, last.values(), f"read as {NAME}")
     if len(last) == len(rows):
         return table
-    told = f"{len(rows) - len(last)} earlier runs of models that have several on a benchmark are left out"
+    told = f"{len(rows) - len(last)} earlier runs are left out where a model has several runs on a benchmark"
     return replace(table, said=(*table.said, told))
 
 

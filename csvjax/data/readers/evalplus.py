@@ -1,4 +1,4 @@
-"""Results of EvalPlus: `*eval_results.json` of one model, and the leaderboard's `results.json` of many."""
+"""Reads results of EvalPlus: `*eval_results.json` of one model, and the leaderboard's `results.json` of many."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ def matches(loaded: Any) -> bool:
 
 
 def rows(path: Path, loaded: Any) -> Iterator[Row]:
-    """Raises: InputError for results that do not have the form of EvalPlus, with the key."""
+    """The scores of HumanEval and MBPP, plain and plus.
+
+    Raises: InputError that names the key, for content that EvalPlus does not write.
+    """
     if "eval" not in loaded:
         for name, entry in loaded.items():
             for benchmark in entry["pass@1"]:
@@ -46,7 +49,9 @@ def rows(path: Path, loaded: Any) -> Iterator[Row]:
     tasks = field(path, loaded, "eval", dict, "top of the file")
     kind = next(iter(tasks), "").partition("/")[0]
     if kind not in ("HumanEval", "Mbpp"):
-        raise InputError(f"{path}, eval: expected tasks of HumanEval or Mbpp, found {kind!r}; check the file")
+        raise InputError(
+            f"{path}, eval: expected tasks of HumanEval or Mbpp, found {kind!r}; check that this is the right file"
+        )
     name = path.name.removesuffix(".json").removesuffix("eval_results").rstrip("._-").removesuffix(".raw")
     lm = _SETTINGS.sub("", name).replace("--", "/") or path.parent.name
     for version, suffix in (("base", ""), ("plus", "+")):

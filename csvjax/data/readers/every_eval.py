@@ -1,4 +1,4 @@
-"""Records of every_eval_ever (github.com/evaleval/every_eval_ever, schema 0.2): a model and its results."""
+"""Reads records of every_eval_ever (github.com/evaleval/every_eval_ever, schema 0.2): a model and its results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ def matches(loaded: Any) -> bool:
 
 
 def rows(path: Path, loaded: Any) -> Iterator[Row]:
-    """Raises: InputError for records that do not have the form of the schema, with the key."""
+    """The results of each record, without metrics whose lower values are better.
+
+    Raises: InputError that names the key, for records that do not follow the schema.
+    """
     for at, record in enumerate(loaded if isinstance(loaded, list) else [loaded], 1):
         where = f"record {at}"
         info = field(path, record, "model_info", dict, where)
@@ -48,10 +51,10 @@ def _result(path: Path, result: Any, known: Row, where: str) -> Iterator[Row]:
     row["benchmark"] = dataset if isinstance(dataset, str) and dataset.strip() else name
     metric = config.get("metric_name") or config.get("metric_id") or (name if row["benchmark"] != name else "score")
     row["metric"] = str(metric)
-    least = number(path, config.get("min_score"), f"{where}, min_score")
-    most = number(path, config.get("max_score"), f"{where}, max_score")
-    if least == 0 and most in (1, 100):
-        row["unit"] = 1 / most
+    lowest = number(path, config.get("min_score"), f"{where}, min_score")
+    highest = number(path, config.get("max_score"), f"{where}, max_score")
+    if lowest == 0 and highest in (1, 100):
+        row["unit"] = 1 / highest
     uncertain = details.get("uncertainty")
     if isinstance(uncertain, Mapping):
         error = uncertain.get("standard_error")

@@ -1,4 +1,4 @@
-"""Run folders of HELM: each run is a folder with `run_spec.json` and `stats.json`."""
+"""Reads run folders of HELM: each run is a folder with `run_spec.json` and `stats.json`."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ _METRICS = (
 
 
 def rows(folder: Path) -> Iterator[Row]:
-    """The scores of every run in a folder and below it, on the test split and without perturbation.
+    """The scores of all runs in a folder and its subfolders, on the test split and without perturbations.
 
-    Raises: InputError for a run whose files do not have the form of HELM.
+    Raises: InputError for files that HELM does not write.
     """
     for spec in sorted(folder.rglob("run_spec.json")):
         stats = spec.parent / "stats.json"

@@ -1,4 +1,4 @@
-"""Logs of Inspect: `.json`, or `.eval`, a zip archive whose `header.json` has the same fields without samples."""
+"""Reads logs of Inspect: `.json`, or `.eval`, a zip archive whose `header.json` has the same fields without samples."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["NAME", "header", "is_log", "matches", "rows"]
 NAME = "a log of Inspect"
 
 _HEADER = "header.json"
-_LARGEST = 64 << 20  # bytes of a header, unpacked
+_HEADER_LIMIT = 64 << 20  # bytes of an unpacked header
 _NO_SCORE = frozenset({"stderr", "std", "var"})
 
 
@@ -32,14 +32,19 @@ def is_log(data: bytes) -> bool:
 
 
 def header(path: Path, data: bytes) -> Any:
-    """Raises: InputError for a log without an end, and for a header that cannot be read."""
+    """The header of a log in a zip archive.
+
+    Raises: InputError for an unfinished log, and for a header that cannot be read.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if _HEADER not in archive.namelist():
-                raise InputError(f"{path}: expected a log that has ended, found one without results; run it to its end")
-            if archive.getinfo(_HEADER).file_size > _LARGEST:
                 raise InputError(
-                    f"{path}, {_HEADER}: expected at most {_LARGEST >> 20} MiB, found more; convert the log to JSON"
+                    f"{path}: expected a finished log, found one without results; run the evaluation to its end"
+                )
+            if archive.getinfo(_HEADER).file_size > _HEADER_LIMIT:
+                raise InputError(
+                    f"{path}, {_HEADER}: expected at most {_HEADER_LIMIT >> 20} MiB, found more; convert it to JSON"
                 )
             text = archive.read(_HEADER).decode("utf-8")
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
@@ -56,14 +61,14 @@ def matches(loaded: Any) -> bool:
 
 
 def rows(path: Path, loaded: Any) -> Iterator[Row]:
-    """A row for each metric of each scorer; a metric of the second scorer has the name of that scorer too.
+    """A row for each metric of each scorer. Metrics of further scorers have the name of the scorer in their name.
 
-    Raises: InputError for a log that did not end well, and for one of another form.
+    Raises: InputError for a log whose status is not success, and for content that Inspect does not write.
     """
     if loaded["status"] != "success":
         raise InputError(
-            f"{path}: expected a log with the status 'success', found {loaded['status']!r}; run it again, or take the "
-            f"file away"
+            f"{path}: expected a log with the status 'success', found {loaded['status']!r}; run it again, or "
+            f"remove the file"
         )
     about = field(path, loaded, "eval", dict, "top of the file")
     row: Row = {

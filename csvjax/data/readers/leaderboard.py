@@ -1,7 +1,7 @@
-"""Exports of the Open LLM Leaderboards as people download them: emoji in headings, links as names, repeated models.
+"""Reads exports of the Open LLM Leaderboards, with emoji in headings, links as names, and repeated models.
 
-Version 2 gives each score raw (a fraction, "IFEval Raw") and rescaled by chance (in percent, "IFEval"): the raw one is
-read. A model that was evaluated several times, in other precisions or revisions, counts once.
+Version 2 has each score raw (a fraction, "IFEval Raw") and rescaled by chance (in percent, "IFEval"); the raw score is
+read. A model that was evaluated several times, with other precisions or revisions, counts once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def matches(raw: RawTable) -> bool:
 
 
 def read(raw: RawTable) -> RawTable:
-    """The wide table, with a row for each model."""
+    """The wide table, with one row for each model."""
     said = [f"read as {NAME}"]
     names = raw.text("fullname") if "fullname" in raw.columns else [plain_text(cell) for cell in raw.text("Model")]
     ignored = list(raw.ignored)
@@ -40,11 +40,11 @@ def read(raw: RawTable) -> RawTable:
             cells.append(names)
         elif column == "fullname":
             continue
-        elif column == "#Params (B)":  # 0 and -1 say that it is not known
+        elif column == "#Params (B)":  # 0 and -1 mean unknown
             columns.append(column)
             cells.append([cell if _is_amount(cell) else "" for cell in raw.text(column)])
         elif f"{column} Raw" in raw.columns:
-            ignored.append((column, "it is rescaled by chance, and the raw score is read"))
+            ignored.append((column, "it is rescaled by chance; the raw score is read instead"))
         else:
             columns.append(column.removesuffix(" Raw"))
             cells.append(values)
@@ -62,7 +62,7 @@ def _is_amount(cell: str) -> bool:
 
 
 def _once(table: RawTable) -> RawTable:
-    """One row for each model: the one with the most scores, and of these the one that was added last."""
+    """One row for each model: the row with the most scores; if several have as many, the latest one."""
     names = table.text("Model")
     scores = [column for column in table.columns if column in (*_V1, *_V2)]
     known = np.sum([[bool(cell) for cell in table.text(column)] for column in scores], axis=0)
@@ -76,6 +76,6 @@ def _once(table: RawTable) -> RawTable:
         return table
     repeated = len(names) - len(best)
     told = (
-        f"{repeated} rows of models that have several were left out: the row with the most scores counts, then the last"
+        f"{repeated} rows are left out where a model has several: the row with the most scores counts, then the latest"
     )
     return replace(table.rows(sorted(best.values())), said=(*table.said, told))

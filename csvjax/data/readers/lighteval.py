@@ -1,6 +1,6 @@
-"""Results of lighteval, and of the first Open LLM Leaderboard, whose files have the same form.
+"""Reads results of lighteval, and of the first Open LLM Leaderboard, whose files have the same form.
 
-Tasks are called `suite|task|shots`, later `task|shots`; "all" is their average. Tasks of MMLU belong to no group there.
+Tasks are called `suite|task|shots`, later `task|shots`; "all" is their average. The tasks of MMLU form no group.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ def matches(loaded: Any) -> bool:
 
 
 def rows(path: Path, loaded: Any) -> Iterator[Row]:
-    """Raises: InputError for results without a model's name, and for tasks that are no groups of metrics."""
+    """The scores of all tasks, without averages.
+
+    Raises: InputError for results without the name of the model, and for tasks without metrics.
+    """
     lm = _model(path, loaded["config_general"])
     for task in loaded["results"]:
         if task == "all" or str(task).endswith(("|_average|0", ":_average|0", "_average|5")):

@@ -1,7 +1,7 @@
-"""Results of lm-evaluation-harness (`results_*.json`), of all its generations.
+"""Reads results of lm-evaluation-harness (`results_*.json`), of all its versions.
 
-Keys of metrics were `acc` and `acc_stderr`, then `acc,none` and `acc_stderr,none` with a filter after the comma. Tasks
-that belong to a group with a score of its own have the group's name in `group`.
+Metrics were first called `acc` and `acc_stderr`, later `acc,none` and `acc_stderr,none` with a filter after the comma.
+A task in a group that has a score itself has the name of the group in `group`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ def matches(loaded: Any) -> bool:
 
 
 def rows(path: Path, loaded: Any) -> Iterator[Row]:
-    """Raises: InputError for results that do not have the form of the harness, with the task and the metric."""
+    """The scores of all tasks and groups.
+
+    Raises: InputError that names the task and the metric, for content that the harness does not write.
+    """
     known: Row = {"lm": _model(path, loaded), "source": path.name}
     config = loaded.get("config")
     params = number(path, config.get("model_num_parameters"), "config") if isinstance(config, Mapping) else None
@@ -60,7 +63,7 @@ def rows(path: Path, loaded: Any) -> Iterator[Row]:
 
 
 def metric_rows(path: Path, metrics: Mapping[str, Any], row: Row, rising: Mapping[str, Any]) -> Iterator[Row]:
-    """A row for each metric that rises with ability."""
+    """A row for each metric whose higher values are better."""
     where = f"task {row['benchmark']!r}"
     for key, value in metrics.items():
         name, _, filtered = (part.strip() for part in str(key).partition(","))
@@ -94,7 +97,7 @@ def _mapping(path: Path, loaded: Mapping[str, Any], key: str) -> Mapping[str, An
 
 
 def _parts(path: Path, loaded: Mapping[str, Any], results: Mapping[str, Any]) -> dict[str, str]:
-    """The group of each task whose group has a score of its own."""
+    """The group of each task, for groups that have a score themselves."""
     found: dict[str, str] = {}
     for group, tasks in _mapping(path, loaded, "group_subtasks").items():
         has_score = isinstance(results.get(group), Mapping) and any(
@@ -106,7 +109,7 @@ def _parts(path: Path, loaded: Mapping[str, Any], results: Mapping[str, Any]) ->
 
 
 def _model(path: Path, loaded: Mapping[str, Any]) -> str:
-    """The model's name: as the file tells it, else that of its folder, as the harness names it."""
+    """The name of the model: from the file, or from the name that the harness gives to its folder."""
     config = loaded.get("config")
     config = config if isinstance(config, Mapping) else {}
     general = loaded.get("config_general")

@@ -1,8 +1,8 @@
-"""Samples of lm-evaluation-harness (`samples_TASK_DATE.jsonl`): an answer a line, with its metrics.
+"""Reads samples of lm-evaluation-harness (`samples_TASK_DATE.jsonl`): one answer on each line, with its metrics.
 
-Each metric becomes a score with its number of items. Where the log-likelihoods of the choices are there, so does the
-probability that the model gives to the right one among them, `p_right`: it moves where the accuracy still lies at
-chance (Schaeffer et al. 2024, arXiv 2406.04391).
+Each metric becomes a score with its number of items. If the file has log-likelihoods of the choices, the probability of
+the right choice among them becomes a score too, `p_right`: it improves while the accuracy is still at chance (Schaeffer
+et al. 2024, arXiv 2406.04391).
 """
 
 from __future__ import annotations
@@ -37,13 +37,20 @@ def matches(loaded: Any) -> bool:
 
 
 def rows(path: Path, loaded: Any) -> Iterator[Row]:
-    """Raises: InputError for a file of another name, a sample that is there twice, and a metric that is no number."""
+    """A row for each metric, with the mean over the samples.
+
+    Raises: InputError for a file with another name, a repeated sample, and a metric that is no number.
+    """
     match = _FILE.match(path.name)
     if match is None:
-        raise InputError(f"{path}: expected a name such as samples_TASK_DATE.jsonl, found another; rename the file")
+        raise InputError(
+            f"{path}: expected a name such as samples_TASK_DATE.jsonl, found another name; rename the file"
+        )
     lm = path.parent.name.replace("__", "/")
     if not lm:
-        raise InputError(f"{path}: expected the file in a folder that has the model's name, found none; move it there")
+        raise InputError(
+            f"{path}: expected the file in a folder with the name of the model, found no folder; move it there"
+        )
     row: Row = {"lm": lm, "benchmark": match["task"], "source": path.name}
     each: dict[str, list[Mapping[str, Any]]] = {}
     for sample in loaded:
@@ -52,7 +59,7 @@ def rows(path: Path, loaded: Any) -> Iterator[Row]:
         ids = [str(sample["doc_id"]) for sample in samples]
         if len(set(ids)) < len(ids):
             raise InputError(
-                f"{path}: expected each doc_id once for a filter, found one twice; give the file of one run"
+                f"{path}: expected each doc_id once for a filter, found one twice; give the file of a single run"
             )
         for name in _metrics(samples):
             values = [number(path, sample.get(name), f"doc_id {sample['doc_id']}, {name!r}") for sample in samples]
@@ -78,7 +85,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _p_right(path: Path, sample: Mapping[str, Any]) -> float | None:
-    """The share of the right choice among all, by their likelihoods; None for another kind of task."""
+    """The probability of the right choice among all choices, by their likelihoods; None for another kind of task."""
     target, answers = sample.get("target"), sample["filtered_resps"]
     if isinstance(target, str) and target.isdecimal():
         target = int(target)
@@ -90,14 +97,14 @@ def _p_right(path: Path, sample: Mapping[str, Any]) -> float | None:
     found = np.array(logs, dtype=float)
     if not np.isfinite(found).all():
         raise InputError(
-            f"{path}, doc_id {sample['doc_id']}: expected finite log-likelihoods, found others; correct it"
+            f"{path}, doc_id {sample['doc_id']}: expected finite log-likelihoods, found others; run it again"
         )
     weight = np.exp(found - found.max())
     return float(weight[target] / weight.sum())
 
 
 def _log_likelihood(answer: Any) -> float | None:
-    """The first of a pair of log-likelihood and whether it is the greedy answer; some versions write text."""
+    """The log-likelihood in a pair [log-likelihood, is greedy]; some versions of the harness write it as text."""
     if not isinstance(answer, list) or len(answer) != 2:
         return None
     try:

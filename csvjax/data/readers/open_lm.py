@@ -1,4 +1,4 @@
-"""Evaluations of open_lm (github.com/mlfoundations/scaling): `evaluation_MODEL_heavy.json` and `models/MODEL.json`."""
+"""Reads evaluations of open_lm (github.com/mlfoundations/scaling), `evaluation_MODEL_heavy.json` and models."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def matches(loaded: Any) -> bool:
 
 
 def rows(path: Path, loaded: Any) -> Iterator[Row]:
-    """A row for each task; size, tokens and corpus (as the family) from the file of the model, if it is there.
+    """A row for each task, with size, tokens and corpus (as the family) from the file of the model, if it exists.
 
-    Raises: InputError for a score or an amount of another kind.
+    Raises: InputError for a score or an amount that is no number.
     """
     name = path.name.removesuffix(".json").removeprefix("evaluation_")
     for suffix in ("_heavy", "_medium", "_light"):

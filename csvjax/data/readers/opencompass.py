@@ -1,4 +1,4 @@
-"""Summaries of OpenCompass: `dataset, version, metric, mode` and a column in percent for each model."""
+"""Reads summaries of OpenCompass: `dataset, version, metric, mode` and a column in percent for each model."""
 
 from __future__ import annotations
 

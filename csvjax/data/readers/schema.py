@@ -1,4 +1,4 @@
-"""The long form that all readers share: one record for each model, benchmark and metric."""
+"""The long table that all readers make: one record for each model, benchmark and metric."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from csvjax.errors import InputError
 __all__ = ["COLUMNS", "FORMAT", "KEY", "VERSION", "Row", "check_version", "field", "number", "stderr_of", "to_table"]
 
 FORMAT, VERSION, KEY = "csvjax scores", 1, b"csvjax"
-"""Format and version of the files of `csvjax import`, and the key of parquet's metadata that tells them."""
+"""Format and version of the files of `csvjax import`, and their key in the metadata of parquet."""
 COLUMNS = (
     *("lm", "family", "params", "tokens", "flops", "benchmark", "metric", "score", "unit", "scale"),
     *("stderr", "n_items", "floor", "ceiling", "group", "source"),
 )
-"""Of a file that `csvjax import` writes. `unit`: what one unit of the score is worth as a fraction; NaN where `scale`
-(`csvjax.data.scales`) is another one. `group`: the benchmark of which this one is a part."""
+"""Columns of a file that `csvjax import` writes. `unit`: one unit of the score as a fraction; NaN for scores on another
+`scale` (`csvjax.data.scales`). `group`: the benchmark of which this one is a part."""
 _NUMBERS = ("params", "tokens", "flops", "score", "unit", "stderr", "n_items", "floor", "ceiling")
 
 
 class Row(TypedDict, total=False):
-    """A score and what is known of it; keys that are not there are not known."""
+    """A score with what is known about it; unknown facts have no key."""
 
     lm: str
     family: str
@@ -48,10 +48,13 @@ class Row(TypedDict, total=False):
 
 
 def to_table(path: Path | str, rows: Iterable[Row], said: str) -> RawTable:
-    """Raises: InputError for results without a score."""
+    """The table of these records; `said` is a note for the user.
+
+    Raises: InputError for results without a score.
+    """
     found = list(rows)
     if not found:
-        raise InputError(f"{path}: expected at least one score, found none; check that it is the right file")
+        raise InputError(f"{path}: expected at least one score, found none; check that this is the right file")
     used = [name for name in COLUMNS if any(name in row for row in found)]
     cells: list[Cells] = []
     for name in used:
@@ -64,30 +67,39 @@ def to_table(path: Path | str, rows: Iterable[Row], said: str) -> RawTable:
 
 
 def field(path: Path | str, group: Any, key: str, kind: type | tuple[type, ...], what: str) -> Any:
-    """What a group of a JSON file has under a key. Raises: InputError for another type, with file and key."""
+    """The value of a key in a JSON object.
+
+    Raises: InputError that names the file and the key, for a value of another type.
+    """
     found = group.get(key) if isinstance(group, Mapping) else None
     if not isinstance(found, kind) or isinstance(found, bool):
         expected = " or ".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
         raise InputError(
-            f"{path}, {what}: expected {key!r} to be of type {expected}, found {_short(found)}; check that the file is "
-            f"as the program wrote it"
+            f"{path}, {what}: expected {key!r} to be of type {expected}, found {_short(found)}; check that "
+            f"the file is as the program wrote it"
         )
     return found
 
 
 def number(path: Path | str, value: Any, what: str) -> float | None:
-    """A number, or None for one that is not known (null, "N/A", NaN). Raises: InputError for anything else."""
+    """A number, or None for an unknown one (null, "N/A", NaN).
+
+    Raises: InputError for any other value.
+    """
     if value is None or (isinstance(value, str) and value.strip().casefold() in ("", "n/a", "na", "nan", "none", "-")):
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise InputError(f"{path}, {what}: expected a number, found {_short(value)}; correct it")
+        raise InputError(f"{path}, {what}: expected a number, found {_short(value)}; correct the file")
     if (isinstance(value, int) and abs(value) > 1e300) or (isinstance(value, float) and math.isinf(value)):
-        raise InputError(f"{path}, {what}: expected a finite number, found {_short(value)}; correct it")
+        raise InputError(f"{path}, {what}: expected a finite number, found {_short(value)}; correct the file")
     return None if math.isnan(value) else float(value)
 
 
 def stderr_of(path: Path | str, value: Any, what: str) -> float | None:
-    """A standard error above 0, or None. Raises: InputError for one that is no number."""
+    """A standard error, or None if it is unknown or not above 0.
+
+    Raises: InputError for a value that is no number.
+    """
     found = number(path, value, what)
     return found if found is not None and found > 0 else None
 
@@ -100,7 +112,10 @@ def _short(value: object) -> str:
 
 
 def check_version(path: Path | str, metadata: dict[bytes, bytes] | None) -> None:
-    """Raises: InputError for a file that a later csvjax wrote."""
+    """Check the version of a file of `csvjax import`.
+
+    Raises: InputError for a file that a later csvjax wrote.
+    """
     if not metadata or KEY not in metadata:
         return
     try:

@@ -1,4 +1,4 @@
-"""Exports of Weights & Biases: the history of one run, whose rows are checkpoints (`_step`) with losses and scores."""
+"""Reads exports of Weights & Biases: the history of one run, whose rows are checkpoints (`_step`) with scores."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ def matches(raw: RawTable) -> bool:
 
 
 def read(raw: RawTable) -> RawTable:
-    """The wide table of the checkpoints that have a score: the file's name and the step name the model, and the file's
-    name is its family and run.
+    """The wide table of the checkpoints that have a score.
+
+    The name of the file is the family and the run; with the step it is the name of the model.
     """
     ignored = list(raw.ignored)
     kept = []
     for name in raw.columns:
         if name.startswith("_"):
-            ignored.append((name, "it counts or times the steps"))
+            ignored.append((name, "it is the number or the time of a step"))
         elif _TRAINING.search(name):
-            ignored.append((name, "it is part of the training"))
+            ignored.append((name, "it is a quantity of the training"))
         else:
             kept.append(name)
     scores = [raw.text(name) for name in kept if raw.is_numeric(name) and about(name) is None]
@@ -45,6 +46,6 @@ def read(raw: RawTable) -> RawTable:
     steps = raw.text(_STEP)
     cells: list[Cells] = [[f"{run} step {steps[row]}" for row in rows], [run] * len(rows), [run] * len(rows)]
     cells += [[raw.text(name)[row] for row in rows] for name in kept]
-    said = (*raw.said, f"read as {NAME}: {len(rows)} checkpoints with scores of {len(raw.where)} rows")
+    said = (*raw.said, f"read as {NAME}: {len(rows)} of {len(raw.where)} rows are checkpoints with scores")
     where = [raw.where[row] for row in rows]
     return make_table(raw.path, ["lm", "family", "run", *kept], cells, where, raw.place, ignored, said)

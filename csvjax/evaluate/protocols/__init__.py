@@ -1,1 +1,1 @@
-"""Published prediction problems, from public tables: which rows, which targets, what is held out."""
+"""Published prediction problems on public tables: rows, targets, and what is held out."""

@@ -1,9 +1,9 @@
-"""Gaps of a score matrix: Zeng and Papailiopoulos 2026 (arXiv 2606.24020), 84 frontier models on 133 benchmarks.
+"""Completion of a score matrix: Zeng and Papailiopoulos 2026 (arXiv 2606.24020), 84 frontier models, 133 benchmarks.
 
 The files are those of github.com/microsoft/benchpress, commit 108c0997a908 (data.json, the stored folds). Percentages
 are fractions here; two Elo ratings, a Codeforces rating and two amounts of dollars are as published. Three problems:
-cells hidden at random (`ScoreMatrix.folds`), models that are newer than all that is known (`releases`), and all scores
-of a model from a few benchmarks that are the same for all models (`probed`).
+scores hidden at random (`ScoreMatrix.folds`), models that are newer than all known models (`landmarks`), and all scores
+of a model from a few benchmarks, which are the same for all models (`probed`).
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ __all__ = [
 ]
 
 PROBES = ("gpqa_diamond", "hle", "aime_2024", "mmlu_pro", "arc_agi_1")
-"""The five that the authors' page recommends, chosen greedily by relative error with all cells in view. The published
-3.93 points are of five chosen by absolute error, which are not told; these have 4.08."""
+"""The five benchmarks that the authors' page recommends, chosen greedily by relative error on all cells. The published
+3.93 points are for five benchmarks chosen by absolute error, which are not named; these have 4.08."""
 CHEAP_PROBES = ("gpqa_diamond", "mmlu_pro", "aider_polyglot_diff", "matharena_apex_2025", "hmmt_nov_2025")
 
-# Landmarks of the paper: models whose name begins so, one without "0528", and the day before which others are known.
+# Landmarks of the paper: the day before which other models are known, and patterns of the names of the new models.
 _LANDMARKS = {
     "deepseek_r1": ("2025-01-20", "deepseek-r1*"),
     "gemini_2_5_pro": ("2025-03-25", "gemini-2.5-pro"),
@@ -55,13 +55,20 @@ _LANDMARKS = {
     "gpt_5_1": ("2025-11-13", "gpt-5.1"),
 }
 _FIRST_SEED = 42
-_ZERO = 1e-8  # scores below it are left out of relative errors
+_ZERO = 1e-8  # smaller scores are left out of relative errors
 
 
 @dataclass(frozen=True, eq=False)
 class ScoreMatrix:
-    """`score` [model, benchmark]: NaN where not known. `points` [benchmark]: what one unit of the score is in the unit
-    of the paper, 100 for fractions. `release` [model]: ISO dates, some of them years alone. `folds`: hidden cells.
+    """The published score matrix.
+
+    Attributes:
+        models: names of the models.
+        benchmarks: names of the benchmarks.
+        score: fractions or published numbers, NaN where unknown [model, benchmark].
+        points: one unit of the score in the unit of the paper, 100 for fractions [benchmark].
+        release: ISO dates, of some models only the year [model].
+        folds: hidden cells of each fold [model, benchmark].
     """
 
     models: tuple[str, ...]
@@ -73,7 +80,7 @@ class ScoreMatrix:
 
 
 def read_benchpress(folder: str | os.PathLike[str]) -> ScoreMatrix:
-    """The matrix and the folds of the folder benchpress/ of the public tables."""
+    """The matrix and the folds, from the folder benchpress/ of the public tables."""
     found = json.loads((Path(folder) / "data.json").read_text(encoding="utf-8"))
     stored = json.loads((Path(folder) / "folds_s10_f3_bs42_ms1.json").read_text(encoding="utf-8"))
     score = np.array([[np.nan if y is None else y for y in row] for row in found["observed"]], float)
@@ -89,7 +96,7 @@ def read_benchpress(folder: str | os.PathLike[str]) -> ScoreMatrix:
 
 
 def view_of(matrix: ScoreMatrix, shown: Bool[np.ndarray, "model benchmark"]) -> View:
-    """All benchmarks are targets; the cells `shown` are known and nothing else is told: no family, compute or floor."""
+    """A view with all benchmarks as targets and only the scores `shown`, without families, compute and floors."""
     models, benchmarks = matrix.score.shape
     unknown, nothing = np.full(models, np.nan), np.full(benchmarks, np.nan)
     none = np.empty((models, 0))
@@ -112,7 +119,7 @@ def view_of(matrix: ScoreMatrix, shown: Bool[np.ndarray, "model benchmark"]) -> 
 
 
 def greedy_probes(candidates: Sequence[str], count: int, error: Callable[[tuple[str, ...]], float]) -> tuple[str, ...]:
-    """`count` benchmarks, each the one that lowers the error of the set most; `error` says what may be looked at."""
+    """Choose `count` benchmarks one by one, always the one with which the `error` of the chosen set is smallest."""
     chosen: tuple[str, ...] = ()
     for _ in range(min(count, len(candidates))):
         tried = [(*chosen, name) for name in candidates if name not in chosen]
@@ -121,7 +128,7 @@ def greedy_probes(candidates: Sequence[str], count: int, error: Callable[[tuple[
 
 
 class Release(NamedTuple):
-    """New models, and the models that are known before them."""
+    """New models, and the models that were known before them; masks [model]."""
 
     name: str
     new: Bool[np.ndarray, " model"]
@@ -129,7 +136,7 @@ class Release(NamedTuple):
 
 
 def landmarks(matrix: ScoreMatrix) -> tuple[Release, ...]:
-    """The eight releases of the paper; known are the models released before the day."""
+    """The eight releases of the paper. Models released before the day of a release are known."""
     found = []
     for name, (day, patterns) in _LANDMARKS.items():
         new = np.array([any(_matches(model, p) for p in patterns.split()) for model in matrix.models])
@@ -144,14 +151,14 @@ def _matches(model: str, pattern: str) -> bool:
 
 
 def newest_third(matrix: ScoreMatrix) -> Release:
-    """The third of the models that was released last, from all others."""
+    """The third of the models that was released last as new models, all others as known ones."""
     order = np.argsort(matrix.release, kind="stable")
     new = np.isin(np.arange(len(order)), order[-(len(order) // 3) :])
     return Release("newest_third", new, ~new)
 
 
 def revealed(matrix: ScoreMatrix, release: Release, k: int, seed: int) -> Bool[np.ndarray, "model benchmark"]:
-    """k scores of each new model, drawn as the authors draw them; none of models with fewer than k scores."""
+    """k scores of each new model, drawn as by the authors; none of a model with fewer than k scores."""
     digest = hashlib.sha1(f"{_FIRST_SEED}:{release.name}:{seed}".encode()).hexdigest()
     rng = np.random.RandomState(int(digest[:8], 16))
     shown = np.zeros(matrix.score.shape, bool)
@@ -164,7 +171,7 @@ def revealed(matrix: ScoreMatrix, release: Release, k: int, seed: int) -> Bool[n
 
 
 def probed(matrix: ScoreMatrix, model: int, probes: Sequence[str]) -> Bool[np.ndarray, "model benchmark"]:
-    """Every cell of all other models; of this one the probes alone."""
+    """All scores of the other models, and of this model only those on the probes."""
     shown = ~np.isnan(matrix.score)
     shown[model] &= np.isin(np.arange(len(matrix.benchmarks)), positions(probes, matrix.benchmarks, "benchmark"))
     return shown
@@ -177,8 +184,18 @@ def figures(
     lower: Float[np.ndarray, " cell"] | None = None,
     upper: Float[np.ndarray, " cell"] | None = None,
 ) -> dict[str, float]:
-    """What the paper reports of pooled cells (model, benchmark), in points: medae, medape (per cent), within3,
-    within5; with intervals coverage90 and width90 (their median). unanswered: cells without a prediction.
+    """The metrics of the paper over pooled cells.
+
+    Args:
+        matrix: the score matrix.
+        cells: positions of the cells (model, benchmark).
+        predicted: predictions [cell].
+        lower: lower ends of 90 % intervals [cell].
+        upper: upper ends of 90 % intervals [cell].
+
+    Returns: cells, unanswered (cells without a prediction), medae (median absolute error, points), medape (median
+    absolute percentage error, per cent), within3, within5 (share within 3 and 5 points); with intervals coverage90 and
+    width90 (median width, points).
     """
     y, points = matrix.score[cells], matrix.points[cells[1]]
     told = ~np.isnan(predicted)
@@ -201,8 +218,15 @@ def figures(
 def ordered_pairs(
     matrix: ScoreMatrix, predicted: Float[np.ndarray, "model benchmark"], hidden: Bool[np.ndarray, "model benchmark"]
 ) -> float:
-    """Share of the pairs of models whose scores on a benchmark differ by 5 points or more that are in order, among
-    pairs with at least one hidden score. predicted: known scores where not hidden. Equal predictions are wrong.
+    """Share of pairs of models that are predicted in the right order.
+
+    A pair counts if at least one of the two scores on a benchmark is hidden and they differ by at least 5 points. Equal
+    predictions count as wrong.
+
+    Args:
+        matrix: the score matrix.
+        predicted: predictions of hidden scores, and known scores elsewhere [model, benchmark].
+        hidden: hidden scores [model, benchmark].
     """
     right = total = 0
     for b, points in enumerate(matrix.points):

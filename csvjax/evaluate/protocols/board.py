@@ -1,4 +1,4 @@
-"""All published protocols as questions for all methods, each with the figure that its paper reports."""
+"""All published protocols as questions to all methods, each with the metric that its paper reports."""
 
 from __future__ import annotations
 
@@ -33,8 +33,15 @@ Make = Callable[[], Method]
 
 @dataclass(frozen=True, eq=False)
 class Protocol:
-    """`name`: the column of the board; `figure`: from judged cells of one method, with the column question, to what the
-    paper reports, named `unit`; `published`: methods whose settings the protocol changes.
+    """A published protocol.
+
+    Attributes:
+        name: column of the leaderboard.
+        unit: name and unit of the metric.
+        better: whether lower or higher is better.
+        problems: the prediction problems.
+        figure: computes the metric from judged cells of one method with the column question.
+        published: methods to which the protocol gives other settings.
     """
 
     name: str
@@ -46,7 +53,7 @@ class Protocol:
 
 
 def question_of(problem: Problem, split: str) -> Question:
-    """All targets of the rows to predict are hidden; everything else may be seen."""
+    """The question of a problem: all targets of the rows to predict are hidden, everything else is seen."""
     table = problem.dataset.scores
     assert table is not None  # a problem has scores
     at = positions(problem.targets, table.benchmarks, "benchmark")
@@ -60,12 +67,12 @@ def question_of(problem: Problem, split: str) -> Question:
 
 
 def protocols(data: Path, quick: bool = False) -> tuple[Protocol, ...]:
-    """Every protocol, from the folder of public tables; `quick`: a few problems of each."""
+    """All protocols, from the folder of public tables. `quick` keeps a few problems of each."""
     return (*_observational(data / "obsscaling", quick), *_sloth(data / "sloth" / "data_v2.csv", quick), _openlm(data))
 
 
 def _observational(folder: Path, quick: bool) -> list[Protocol]:
-    """Geometric means of the squared errors on the rescaled targets, over tasks."""
+    """Protocols with the geometric mean over tasks of the squared errors of rescaled targets."""
     tasks = [name for name in EMERGENT if name != "IPA transliterate"]
     early = [emergent(folder, name) for name in tasks[: 1 if quick else None]]
     after = [post_training(folder, name) for name in list(POST_TRAINING)[: 1 if quick else None]]
@@ -95,7 +102,7 @@ def _geometric(problems: list[Problem]) -> Callable[[pd.DataFrame], float]:
 
 
 def _with_floor(solver: Solver) -> dict[str, Make]:
-    """The link of post-training and agents: a floor between 0 and 0.2."""
+    """Methods with the link of the protocols for post-training and agents: a floor between 0 and 0.2."""
     made: dict[str, Make] = {f"pca-{n}": partial(observational_pca, n, 0.2, solver) for n in range(1, 5)}
     return made | {
         "log-size": lambda: observational_compute("params", 0.2),
@@ -104,7 +111,7 @@ def _with_floor(solver: Solver) -> dict[str, Make]:
 
 
 def _sloth(path: Path, quick: bool) -> list[Protocol]:
-    """Mean over the held-out groups of the mean absolute error."""
+    """Protocols with the mean over held-out groups of the mean absolute error."""
     boards: tuple[Leaderboard, ...] = ("v1", "v2", "all")
     found = []
     for smallest in (1, 2):
@@ -135,7 +142,7 @@ def _mean_of_groups(problems: tuple[Problem, ...]) -> Callable[[pd.DataFrame], f
 
 
 def _openlm(data: Path) -> Protocol:
-    """Median over tasks and corpora of R2: the mean is ruled by one task that breaks down."""
+    """The protocol with the median of R2 over tasks and corpora; one task with a very low R2 would dominate a mean."""
     problems = corpus_problems(data / "losses" / "openlm_scaling_104.csv")
 
     def figure(cells: pd.DataFrame) -> float:

@@ -1,8 +1,8 @@
-"""Eleven large models of six families from smaller ones: the table of the latent law (arXiv 2512.06553).
+"""The problem of the latent law (arXiv 2512.06553): predict eleven large models of six families from smaller models.
 
 github.com/felipemaiapolo/statistical-scaling-law, commit ec189676fb1f: 285 models of 170 families on twelve benchmarks
-of the Open LLM Leaderboard. A fine-tuned sibling is a family of its own. The test models and what derives from them are
-left out of training. The published error is the mean absolute error over the test models and benchmarks.
+of the Open LLM Leaderboard. A fine-tuned sibling is a family of its own. Test models and models derived from
+them are left out of training. The published error is the mean absolute error over the test models and benchmarks.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _EDGE = 1e-3
 
 
 def latent_law_problem(folder: str | os.PathLike[str]) -> Problem:
-    """The split of the paper; models that derive from a test model are in neither part.
+    """The split of the paper. Models derived from a test model are in neither part.
 
-    Scores are clipped to 0.001 and 0.999, as published. A model that the tables have twice is called "NAME (2)".
+    Scores are clipped to [0.001, 0.999], as published. The second row of a model is called "NAME (2)".
     """
     tables = [pd.read_csv(Path(folder) / f"df_full_v{n}.csv", index_col=0) for n in (1, 2)]
     frame = tables[0].merge(tables[1], on=_KEYS, how="outer")

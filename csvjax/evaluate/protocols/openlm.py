@@ -1,7 +1,7 @@
-"""Leave one training corpus out: 104 models trained on three corpora, their losses on eight texts and 46 task scores.
+"""Leave one training corpus out: 104 models trained on three corpora, with losses on eight texts and 46 task scores.
 
 The table is that of github.com/mlfoundations/scaling, commit a003c4913793, joined to one row for each model: Gadre et
-al. 2024 (arXiv 2403.08540). Models with the same mean loss and another corpus have another ability, which is the
+al. 2024 (arXiv 2403.08540). Models with the same mean loss but different corpora differ in ability, which is the
 setting of Ge et al. 2025 (arXiv 2506.13216). Losses are in nats per token, so a text counts as one byte.
 """
 
@@ -24,7 +24,7 @@ __all__ = ["corpus_problems"]
 
 _SOURCE = "arXiv 2403.08540; github.com/mlfoundations/scaling a003c4913793"
 _LOSS, _SCORE = "loss|", "acc|"
-_CHANCE = {  # of tasks that are multiple choice: one over their choices
+_CHANCE = {  # of multiple-choice tasks: 1 / number of choices
     "arc_easy": 0.25,
     "bigbench_novel_concepts": 0.25,
     "copa": 0.5,
@@ -34,14 +34,19 @@ _CHANCE = {  # of tasks that are multiple choice: one over their choices
     "piqa": 0.5,
     "winograd": 0.5,
 }
-_LEAST_DEVIATION, _LEAST_CORRELATION = 0.04, 0.6
+_MIN_DEVIATION, _MIN_CORRELATION = 0.04, 0.6
 
 
 def corpus_problems(path: str | os.PathLike[str], chance: bool = False) -> tuple[Problem, ...]:
-    """One problem for each corpus; the targets are the tasks with a signal. chance: whether floors are given.
+    """One problem for each corpus. The targets are the tasks with a signal.
 
-    A task has a signal if it has no gap, its scores have a deviation of 0.04 or more, and their rank correlation with
-    the mean loss is 0.6 or more, over all models: this rule looks at the scores to predict, as the protocol says.
+    A task has a signal if no score is missing, its scores have a standard deviation of at least 0.04, and their rank
+    correlation with the mean loss is at least 0.6, over all models. As in the protocol, this rule uses the scores to
+    predict.
+
+    Args:
+        path: the table.
+        chance: whether the floors of multiple-choice tasks are given.
     """
     frame = pd.read_csv(path)
     texts = [c for c in frame.columns if c.startswith(_LOSS)]
@@ -64,6 +69,6 @@ def corpus_problems(path: str | os.PathLike[str], chance: bool = False) -> tuple
 
 
 def _has_signal(y: np.ndarray, mean_loss: np.ndarray) -> bool:
-    if np.isnan(y).any() or y.std() < _LEAST_DEVIATION:
+    if np.isnan(y).any() or y.std() < _MIN_DEVIATION:
         return False
-    return abs(rank_correlation(y, mean_loss)) >= _LEAST_CORRELATION
+    return abs(rank_correlation(y, mean_loss)) >= _MIN_CORRELATION

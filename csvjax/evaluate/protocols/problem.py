@@ -1,4 +1,4 @@
-"""A published prediction problem: the data, what is held out, and what is to be predicted."""
+"""A published prediction problem: the data, what is held out, and what must be predicted."""
 
 from __future__ import annotations
 
@@ -16,8 +16,14 @@ __all__ = ["Problem"]
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """`dataset`: all rows of the problem. `fold`: the rows that are seen with their scores on `targets`, and the rows
-    to predict. `source`: paper, repository and commit.
+    """A prediction problem.
+
+    Attributes:
+        name: name of the problem.
+        source: paper, repository and commit.
+        dataset: all rows of the problem.
+        fold: the rows whose scores on `targets` are seen, and the rows to predict.
+        targets: benchmarks to predict.
     """
 
     name: str
@@ -38,6 +44,6 @@ class Problem:
 
     @property
     def span(self) -> float:
-        """From the floor of the first target to 1, which the errors of rescaled scores are relative to."""
+        """1 - floor of the first target, the range of its scores, by which errors are rescaled."""
         assert self.dataset.scores is not None
         return 1.0 - float(self.dataset.scores.select(benchmarks=self.targets).floor[0])

@@ -1,4 +1,4 @@
-"""The prediction problems of Sloth: larger models of a family from its smallest and from the other families.
+"""The problems of Sloth: predict larger models of a family from its smallest models and from other families.
 
 Maia Polo et al. 2024 (arXiv 2412.06540), section 4; github.com/felipemaiapolo/sloth, commit 6dc6bb3efeef, file
 data/data_v2.csv. A base family is held out together with the families tuned from it; the smallest one or two models of
@@ -64,9 +64,14 @@ _HELD_OUT: dict[tuple[Leaderboard, int], str] = {
 def sloth_problems(
     path: str | os.PathLike[str], leaderboard: Leaderboard, smallest: Literal[1, 2]
 ) -> tuple[Problem, ...]:
-    """One problem for each held-out group; `smallest`: how many models of each held-out family are seen.
+    """One problem for each held-out group of families.
 
-    Models without size, tokens or a score are dropped, then families with no more models than `smallest`.
+    Models without size, tokens or a score are dropped, then families with at most `smallest` models.
+
+    Args:
+        path: the table.
+        leaderboard: version of the Open LLM Leaderboard whose benchmarks are used, or "all".
+        smallest: number of the smallest models of each held-out family that are seen.
     """
     benchmarks = BENCHMARKS[leaderboard]
     floors = {name: _CHANCE.get(name, 0.0) for name in benchmarks}

@@ -67,7 +67,7 @@ def test_logs_of_inspect_are_read_packed_or_not(tmp_path: Path) -> None:
     ("data", "says"),
     [
         (packed(inspect_log(status="cancelled")), "found 'cancelled'"),
-        (packed({}, "other.json"), "a log that has ended"),
+        (packed({}, "other.json"), "a finished log"),
         (packed(inspect_log(scores=[{"metrics": {"accuracy": 0.5}}])), "scores\\[0\\].metrics: expected 'accuracy'"),
         (packed(inspect_log())[:-30], "is a zip archive"),
         (packed(inspect_log()).replace(b"header.json", b"header.jsom", 1), "cannot be read"),
@@ -178,7 +178,7 @@ def test_checkpoints_of_a_run_are_models(tmp_path: Path) -> None:
     assert list(found.lms["family"]) == ["run-a", "run-a", "run-b", "run-b"]
     np.testing.assert_array_equal(found.lms["tokens"], [2e9, 4e9] * 2)
     ignored = dict(found.described.ignored)
-    assert ignored["train/grad_norm"] == "it is part of the training"
+    assert ignored["train/grad_norm"] == "it is a quantity of the training"
     assert ignored["eval/loss"] == "it is a loss"
 
 
