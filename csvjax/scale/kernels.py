@@ -1,0 +1,83 @@
+"""The two products that salience is made of, for a chunk of units as it lies in memory.
+
+    sums[m, k]  = sum_u loss[m, u] weight[u, k]          forward
+    pull[u, k]  = sum_m loss[m, u] slope[m, k]           backward
+
+float32 losses are flat, [lm, unit]: one matrix product each, which runs at the speed of memory. 16-bit losses lie in
+tiles [run, tile, lm, lane] of `TILES` x `LANES` units. On a CPU their conversion is then part of the loop that
+multiplies: as a matrix product, XLA would write the converted losses to memory first and read them again. Weights stay
+float32 throughout, as a weight of 1e-7 has no float16.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float
+
+from csvjax.types import AnyArray
+
+__all__ = ["LANES", "TILES", "backward", "forward", "to_tiles", "units_of"]
+
+TILES, LANES = 16, 32
+_TOGETHER = 100  # rows of losses that one loop multiplies
+
+
+def to_tiles(loss: Float[np.ndarray, "lm unit"]) -> Float[np.ndarray, "run tile lm lane"]:
+    """16-bit losses in the order in which they are read. The number of units is a multiple of TILES x LANES."""
+    tiles = loss.reshape(len(loss), -1, TILES, LANES)
+    return np.ascontiguousarray(tiles.transpose(1, 2, 0, 3), np.float16)
+
+
+def units_of(loss: AnyArray) -> int:
+    """Units of a chunk, in either layout."""
+    return int(loss.shape[1] if loss.ndim == 2 else loss.shape[0] * TILES * LANES)
+
+
+def forward(loss: AnyArray, weight: Float[Array, "unit column"]) -> Float[Array, "lm column"]:
+    """sum_u loss[m, u] weight[u, k], in float32."""
+    if loss.ndim == 2:
+        return jnp.dot(loss, weight, precision=lax.Precision.HIGHEST, preferred_element_type=jnp.float32)
+    tiles = weight.reshape(-1, TILES, LANES, weight.shape[1])
+    if jax.default_backend() != "cpu":
+        return jnp.einsum("rtml,rtlk->mk", loss.astype(jnp.float32), tiles, precision=lax.Precision.HIGHEST)
+    return jnp.stack([_forward_column(loss, tiles[..., k]) for k in range(weight.shape[1])], axis=1)
+
+
+def _forward_column(loss: AnyArray, weight: Float[Array, "run tile lane"]) -> Float[Array, " lm"]:
+    lms = loss.shape[2]
+
+    def run(sums: Array, r: Array) -> tuple[Array, None]:
+        for t in range(TILES):  # one loop over lm and lane with a term for each tile
+            tile = lax.dynamic_slice(loss, (r, t, 0, 0), (1, 1, lms, LANES))[0, 0]
+            sums = sums + lax.dynamic_slice(weight, (r, t, 0), (1, 1, LANES))[0] * tile.astype(jnp.float32)
+        return sums, None
+
+    sums, _ = lax.scan(run, jnp.zeros((lms, LANES), jnp.float32), jnp.arange(loss.shape[0]))
+    return jnp.sum(sums, axis=1)
+
+
+def backward(loss: AnyArray, slope: Float[Array, "lm column"]) -> Float[Array, "unit column"]:
+    """sum_m loss[m, u] slope[m, k], in float32."""
+    if loss.ndim == 2:
+        return jnp.dot(slope.T, loss, precision=lax.Precision.HIGHEST, preferred_element_type=jnp.float32).T
+    if jax.default_backend() != "cpu":
+        pull = jnp.einsum("rtml,mk->rtlk", loss.astype(jnp.float32), slope, precision=lax.Precision.HIGHEST)
+        return pull.reshape(-1, slope.shape[1])
+    return jnp.stack([_backward_column(loss, slope[:, k]).reshape(-1) for k in range(slope.shape[1])], axis=1)
+
+
+def _backward_column(loss: AnyArray, slope: Float[Array, " lm"]) -> Float[Array, "run tile lane"]:
+    lms = loss.shape[2]
+
+    def run(r: Array) -> Array:
+        pull = jnp.zeros((TILES, LANES), jnp.float32)
+        for first in range(0, lms, _TOGETHER):
+            for m in range(first, min(first + _TOGETHER, lms)):
+                row = lax.dynamic_slice(loss, (r, 0, m, 0), (1, TILES, 1, LANES))[0, :, 0]
+                pull = pull + slope[m] * row.astype(jnp.float32)
+        return pull
+
+    return lax.map(run, jnp.arange(loss.shape[0]))

@@ -1,0 +1,162 @@
+"""Salient losses of a text that need not fit in memory, and what they pull on its units.
+
+    psi[m, k]     = sum_u s[u, k] loss[m, u] / bytes[u],    s[:, k] = softmax(log pi + z[:, k])        nats per byte
+    d f / d z[u, k] = s[u, k] (sum_m loss[m, u] g[m, k] / bytes[u] - sum_m psi[m, k] g[m, k]),    g = d f / d psi
+
+The text comes in chunks of units. The first pass keeps, for each column, the largest logit so far, the sum of the
+exponentials and the sum of the weighed losses, all relative to it (online softmax: Milakov and Gimelshein 2018, arXiv
+1805.02867). The second pass needs psi, and so reads each chunk again. Where an optimiser moves every unit by itself,
+`step` does both in one reading: the gradient of a chunk moves it, and the chunk is summed at its new place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import PartitionSpec
+from jaxtyping import Array, Float
+
+from csvjax.scale.corpus import Chunk, Corpus, specs_of
+from csvjax.scale.kernels import backward, forward
+
+__all__ = ["Sums", "chunk_pull", "chunk_sums", "merge", "pulled", "salient_losses", "step", "value_and_gradient"]
+
+_AXIS = "unit"
+
+
+class Sums(NamedTuple):
+    """Of the units so far. top [k]: largest logit. total [k], weighted [m, k]: sums of exp(logit - top), alone and
+    times the losses per byte. psi = weighted / total.
+    """
+
+    top: Float[Array, " column"]
+    total: Float[Array, " column"]
+    weighted: Float[Array, "lm column"]
+
+    @property
+    def psi(self) -> Float[Array, "lm column"]:
+        return self.weighted / self.total
+
+
+def merge(a: Sums, b: Sums) -> Sums:
+    """The sums of two stretches of text; the order does not matter."""
+    top = jnp.maximum(a.top, b.top)
+    left, right = jnp.exp(a.top - top), jnp.exp(b.top - top)
+    return Sums(top, left * a.total + right * b.total, left * a.weighted + right * b.weighted)
+
+
+def chunk_sums(chunk: Chunk, z: Float[Array, "unit column"]) -> Sums:
+    """Of one chunk. A unit of no weight (log pi = -inf) counts for nothing."""
+    logit = chunk.log_base[:, None] + z
+    top = jnp.max(logit, axis=0)
+    weight = jnp.exp(logit - jnp.where(jnp.isfinite(top), top, 0.0))  # a device may hold no unit at all
+    return Sums(top, jnp.sum(weight, axis=0), forward(chunk.loss, weight * chunk.per_byte[:, None]))
+
+
+def chunk_pull(chunk: Chunk, z: Float[Array, "unit column"], sums: Sums, g: Float[Array, "lm column"]) -> Array:
+    """d f / d z of one chunk, [unit, column], given the sums of the whole text."""
+    share = jnp.exp(chunk.log_base[:, None] + z - sums.top) / sums.total
+    return share * (backward(chunk.loss, g) * chunk.per_byte[:, None] - jnp.sum(sums.psi * g, axis=0))
+
+
+@partial(jax.jit, static_argnames="mesh")
+def _sums(chunk: Chunk, z: Array, mesh: Any) -> Sums:
+    if mesh is None:
+        return chunk_sums(chunk, z)
+
+    def part(chunk: Chunk, z: Array) -> Sums:
+        mine = chunk_sums(chunk, z)
+        top = jax.lax.pmax(mine.top, _AXIS)
+        scale = jnp.exp(mine.top - top)
+        return Sums(top, jax.lax.psum(scale * mine.total, _AXIS), jax.lax.psum(scale * mine.weighted, _AXIS))
+
+    specs = (specs_of(chunk), PartitionSpec(_AXIS))
+    return jax.shard_map(part, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(), check_vma=False)(chunk, z)
+
+
+@partial(jax.jit, static_argnames="mesh")
+def _pull(chunk: Chunk, z: Array, sums: Sums, g: Array, mesh: Any) -> Array:
+    if mesh is None:
+        return chunk_pull(chunk, z, sums, g)
+    unit, same = PartitionSpec(_AXIS), PartitionSpec()
+    specs = (specs_of(chunk), unit, same, same)
+    return jax.shard_map(chunk_pull, mesh=mesh, in_specs=specs, out_specs=unit, check_vma=False)(chunk, z, sums, g)
+
+
+_merge = jax.jit(merge)
+
+
+def salient_losses(corpus: Corpus, z: Float[np.ndarray, "unit column"]) -> Sums:
+    """The sums of the whole text, and with them psi [lm, column], in one pass."""
+    found: Sums | None = None
+    for chunk, at in corpus.chunks():
+        part = _sums(chunk, corpus.padded(z, at), corpus.mesh)
+        found = part if found is None else _merge(found, part)
+        corpus.wait(found)
+    assert found is not None
+    return found
+
+
+def pulled(
+    corpus: Corpus, z: Float[np.ndarray, "unit column"], sums: Sums, g: Float[Array, "lm column"]
+) -> Float[np.ndarray, "unit column"]:
+    """d f / d z, given g = d f / d psi, in one pass."""
+    out = np.empty(z.shape, np.float32)
+    g = jnp.asarray(g, jnp.float32)
+    for chunk, at in corpus.chunks():
+        found = _pull(chunk, corpus.padded(z, at), sums, g, corpus.mesh)
+        out[at] = np.asarray(found)[: at.stop - at.start]
+    return out
+
+
+def value_and_gradient(
+    corpus: Corpus,
+    z: Float[np.ndarray, "unit column"],
+    function: Callable[[Float[Array, "lm column"]], tuple[Any, Float[Array, "lm column"]]],
+) -> tuple[Any, Float[np.ndarray, "unit column"]]:
+    """f(psi) and d f / d z in two passes. function: psi -> (f, d f / d psi); f may be any pytree.
+
+    Equals f of `csvjax.law.salience.salient_losses` and its gradient.
+    """
+    sums = salient_losses(corpus, z)
+    value, g = function(sums.psi)
+    return value, pulled(corpus, z, sums, g)
+
+
+@partial(jax.jit, static_argnames="move")
+def _step(
+    chunk: Chunk, z: Array, state: Any, sums: Sums, g: Array, move: Callable[..., Any]
+) -> tuple[Array, Any, Sums]:
+    z, state = move(z, chunk_pull(chunk, z, sums, g), state, chunk.log_base)
+    return z, state, chunk_sums(chunk, z)
+
+
+def step(
+    corpus: Corpus,
+    z: Float[np.ndarray, "unit column"],
+    state: Any,
+    sums: Sums,
+    g: Float[Array, "lm column"],
+    move: Callable[..., Any],
+) -> Sums:
+    """One step of an optimiser that moves each unit by itself, in one reading of the text.
+
+    z and state (a pytree of arrays [unit, column]) are changed in place by
+    move(z, d f / d z, state, log pi) -> (z, state); returns the sums at the new z. sums, g: those of the old z.
+    """
+    found: Sums | None = None
+    g = jnp.asarray(g, jnp.float32)
+    for chunk, at in corpus.chunks():
+        mine = jax.tree.map(lambda a, at=at: corpus.padded(a, at), state)
+        new, mine, part = _step(chunk, corpus.padded(z, at), mine, sums, g, move)
+        count = at.stop - at.start
+        z[at] = np.asarray(new)[:count]
+        jax.tree.map(lambda a, b, at=at, n=count: a.__setitem__(at, np.asarray(b)[:n]), state, mine)
+        found = part if found is None else _merge(found, part)
+    assert found is not None
+    return found
