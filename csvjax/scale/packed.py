@@ -72,8 +72,8 @@ def pack(
             raise InputError(f"{store}: the losses of {lms[m]!r} cannot be read; run csvjax losses again") from error
         if not np.isfinite(found).all():
             raise InputError(
-                f"{store}: expected losses of {lms[m]!r} on every token, found {np.isnan(found).sum()} missing; run the "
-                "same csvjax losses again, or take the model out (csvjax losses drop)"
+                f"{store}: expected losses of {lms[m]!r} on every token, found {np.isnan(found).sum()} missing; run "
+                "the same csvjax losses again, or take the model out (csvjax losses drop)"
             )
         return merge_empty(found[None].astype(np.float32), units, texts)[0][0]
 
@@ -169,7 +169,7 @@ def open_packed(folder: Path, size: np.ndarray | None = None, mesh: Any = None) 
         buffer = next(buffers)
         done = 0
         while done < each:
-            got = os.preadv(file, [memoryview(buffer)[done:]], i * each + done)
+            got = os.preadv(file, [buffer.data[done:]], i * each + done)
             if not got:
                 raise InputError(f"{folder / 'loss.bin'} ended early; pack it again")
             done += got

@@ -23,6 +23,7 @@ from jaxtyping import Array, Float
 
 from csvjax.scale.corpus import Chunk, Corpus, specs_of
 from csvjax.scale.kernels import backward, forward
+from csvjax.types import AnyArray
 
 __all__ = ["Sums", "chunk_pull", "chunk_sums", "merge", "pulled", "salient_losses", "step", "value_and_gradient"]
 
@@ -103,7 +104,7 @@ def salient_losses(corpus: Corpus, z: Float[np.ndarray, "unit column"]) -> Sums:
 
 
 def pulled(
-    corpus: Corpus, z: Float[np.ndarray, "unit column"], sums: Sums, g: Float[Array, "lm column"]
+    corpus: Corpus, z: Float[np.ndarray, "unit column"], sums: Sums, g: Float[AnyArray, "lm column"]
 ) -> Float[np.ndarray, "unit column"]:
     """d f / d z, given g = d f / d psi, in one pass."""
     out = np.empty(z.shape, np.float32)

@@ -1,0 +1,112 @@
+"""The mode of the law with a salience that is free on every unit of a corpus, for one benchmark.
+
+    z[u] = tau y[u] / sqrt(P pi[u]),    y[u] ~ Normal(0, 1),    tau ~ HalfNormal(strength)
+    - log p = potential of the law(x, psi(z)) + sum_u y[u]^2 / 2 + (tau / strength)^2 / 2 - log tau
+
+The prior is white noise in the measure of bytes: a text cut into finer units has the same prior of psi. P
+(`Law.features`) is the number of independent pieces that the text counts as; with it psi has, to first order, the
+prior that the law of groups has, where z is spanned by P components. The search is L-BFGS (SciPy's) over the parameters
+of the law, log tau and y together; each evaluation is two passes over the losses.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+import scipy.optimize
+from jaxtyping import Float
+
+from csvjax.infer.api import fit
+from csvjax.infer.map import Map
+from csvjax.infer.result import Status
+from csvjax.law.density import Density, law_density
+from csvjax.law.model import Law
+from csvjax.precision import float64
+from csvjax.scale.corpus import Corpus
+from csvjax.scale.stream import pulled, salient_losses
+from csvjax.scale.target import Target, inner_law, potential, with_psi
+
+__all__ = ["FreeFit", "fit_free", "start_of"]
+
+
+_FLAT = 1e-2  # as in `csvjax.infer.map`; with float32 losses a search may end before the tolerance
+_BEGINNINGS = 3  # a line search that rounding ended begins again without its memory
+
+
+class FreeFit(NamedTuple):
+    """x: parameters of the `inner_law`. tau. z [unit]: salience is softmax(log pi + z). psi: salient loss of each model
+    of the corpus, nats per byte. evaluations: of value and gradient.
+    """
+
+    x: Float[np.ndarray, " n"]
+    tau: float
+    z: Float[np.ndarray, " unit"]
+    psi: Float[np.ndarray, " lm"]
+    potential: float
+    evaluations: int
+    status: Status
+
+
+def start_of(law: Law, target: Target, psi: Float[np.ndarray, " lm"], seed: int = 0) -> Float[np.ndarray, " n"]:
+    """The mode of the law's own parameters, given psi of every model of the corpus."""
+    import jax
+
+    density: Density = law_density(inner_law(law))
+    evidence = with_psi(target, jnp.asarray(psi[target.at], float))
+    found = fit(density, evidence, Map(starts=4), jax.random.key(seed))
+    assert found.mode is not None
+    return np.asarray(found.mode)
+
+
+@float64
+def fit_free(
+    corpus: Corpus, target: Target, law: Law, *, steps: int = 200, tolerance: float = 1e-3, seed: int = 0
+) -> FreeFit:
+    """The mode. steps: of L-BFGS, at most. tolerance: largest component of the gradient at the end."""
+    inner, strength = inner_law(law), law.priors.strength
+    root = 1 / np.sqrt(law.features * corpus.base_weight)
+    mean = np.asarray(salient_losses(corpus, np.zeros((corpus.units, 1), np.float32)).psi[:, 0], float)
+    x = start_of(law, target, mean, seed)
+    n, count = len(x), 0
+    spread = root.astype(np.float32)
+
+    def evaluate(p: np.ndarray) -> tuple[float, np.ndarray]:
+        nonlocal count
+        count += 1
+        tau, y = np.exp(p[n]), p[n + 1 :]
+        z = (np.float32(tau) * spread * y.astype(np.float32))[:, None]
+        sums = salient_losses(corpus, z)
+        psi = np.asarray(sums.psi[:, 0], float)
+        value, (dx, dpsi) = potential(inner, jnp.asarray(p[:n]), jnp.asarray(psi[target.at]), target)
+        g = np.zeros((len(psi), 1))
+        g[target.at, 0] = dpsi
+        dz = pulled(corpus, z, sums, g)[:, 0] * spread
+        pull = np.empty_like(p)
+        pull[:n] = dx
+        pull[n] = tau * float(np.dot(dz, y)) + (tau / strength) ** 2 - 1
+        pull[n + 1 :] = tau * dz + y
+        return float(value) + 0.5 * float(np.dot(y, y)) + 0.5 * (tau / strength) ** 2 - p[n], pull
+
+    at, done = np.concatenate([x, [np.log(strength / 2)], np.zeros(corpus.units)]), 0
+    for _ in range(_BEGINNINGS):
+        options: dict[str, Any] = {"maxiter": steps - done, "gtol": tolerance, "ftol": 1e-12, "maxcor": 8}
+        found: Any = scipy.optimize.minimize(evaluate, at, jac=True, method="L-BFGS-B", options=options)
+        at, done = found.x, done + int(found.nit)
+        slope = float(np.max(np.abs(found.jac)))
+        if slope <= tolerance or done >= steps:
+            break
+    tau = float(np.exp(found.x[n]))
+    z = np.float32(tau) * spread * found.x[n + 1 :].astype(np.float32)
+    psi = np.asarray(salient_losses(corpus, z[:, None]).psi[:, 0], float)
+    return FreeFit(found.x[:n], tau, z, psi, float(found.fun), count, _status(slope, done, tolerance))
+
+
+def _status(slope: float, steps: int, tolerance: float) -> Status:
+    if slope <= max(tolerance, _FLAT):
+        return Status(True, f"converged after {steps} steps: no component of the gradient exceeds {slope:.2g}")
+    return Status(
+        False,
+        f"not converged after {steps} steps: the gradient is {slope:.2g}, which should be below {_FLAT:g}; allow more",
+    )
