@@ -93,10 +93,10 @@ class Corpus:
             return chunk
         return jax.tree.map(lambda a, spec: jax.device_put(a, NamedSharding(self.mesh, spec)), chunk, specs_of(chunk))
 
-    def padded(self, a: Float[np.ndarray, "unit column"], at: slice) -> Float[np.ndarray, "place column"]:
-        """The rows of a chunk, zeros where it is filled up."""
-        rows = np.asarray(a[at], np.float32)
-        return rows if len(rows) == self.chunk else np.pad(rows, ((0, self.chunk - len(rows)), (0, 0)))
+    def padded(self, a: Float[np.ndarray, "column unit"], at: slice) -> Float[np.ndarray, "column place"]:
+        """The columns of a chunk, zeros where it is filled up."""
+        found = np.asarray(a[:, at], np.float32)
+        return found if found.shape[1] == self.chunk else np.pad(found, ((0, 0), (0, self.chunk - found.shape[1])))
 
     def wait(self, found: Any) -> None:
         """Before the memory of a chunk is used again, what was computed from it must be there."""

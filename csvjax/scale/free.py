@@ -6,22 +6,22 @@
 The prior is white noise in the measure of bytes: a text cut into finer units has the same prior of psi. P
 (`Law.features`) is the number of independent pieces that the text counts as; with it psi has, to first order, the
 prior that the law of groups has, where z is spanned by P components. The search is L-BFGS (SciPy's) over the parameters
-of the law, log tau and y together; each evaluation is two passes over the losses.
+of the law (in the metric of their curvature), log tau and y together; each evaluation is two passes over the losses.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 from jaxtyping import Float
 
-from csvjax.infer.api import fit
-from csvjax.infer.map import Map
+from csvjax.infer.map import Map, Optimum, find_mode
 from csvjax.infer.result import Status
-from csvjax.law.density import Density, law_density
+from csvjax.law.density import law_density
 from csvjax.law.model import Law
 from csvjax.precision import float64
 from csvjax.scale.corpus import Corpus
@@ -49,15 +49,12 @@ class FreeFit(NamedTuple):
     status: Status
 
 
-def start_of(law: Law, target: Target, psi: Float[np.ndarray, " lm"], seed: int = 0) -> Float[np.ndarray, " n"]:
-    """The mode of the law's own parameters, given psi of every model of the corpus."""
-    import jax
-
-    density: Density = law_density(inner_law(law))
-    evidence = with_psi(target, jnp.asarray(psi[target.at], float))
-    found = fit(density, evidence, Map(starts=4), jax.random.key(seed))
-    assert found.mode is not None
-    return np.asarray(found.mode)
+@float64
+def start_of(law: Law, target: Target, psi: Float[np.ndarray, " lm"], seed: int = 0) -> Optimum:
+    """The mode of the law's own parameters, given psi of every model of the corpus, and the curvature there."""
+    density, data = law_density(inner_law(law)), with_psi(target, jnp.asarray(psi[target.at], float))
+    data = jax.tree.map(jnp.asarray, data)
+    return jax.device_get(find_mode(density, Map(starts=4), data, jax.random.key(seed)))
 
 
 @float64
@@ -67,29 +64,29 @@ def fit_free(
     """The mode. steps: of L-BFGS, at most. tolerance: largest component of the gradient at the end."""
     inner, strength = inner_law(law), law.priors.strength
     root = 1 / np.sqrt(law.features * corpus.base_weight)
-    mean = np.asarray(salient_losses(corpus, np.zeros((corpus.units, 1), np.float32)).psi[:, 0], float)
-    x = start_of(law, target, mean, seed)
-    n, count = len(x), 0
+    mean = np.asarray(salient_losses(corpus, np.zeros((1, corpus.units), np.float32)).psi[:, 0], float)
+    begin = start_of(law, target, mean, seed)
+    n, count, metric = len(begin.x), 0, begin.metric  # in which the curvature of the law is one
     spread = root.astype(np.float32)
 
     def evaluate(p: np.ndarray) -> tuple[float, np.ndarray]:
         nonlocal count
         count += 1
         tau, y = np.exp(p[n]), p[n + 1 :]
-        z = (np.float32(tau) * spread * y.astype(np.float32))[:, None]
+        z = (np.float32(tau) * spread * y.astype(np.float32))[None]
         sums = salient_losses(corpus, z)
         psi = np.asarray(sums.psi[:, 0], float)
-        value, (dx, dpsi) = potential(inner, jnp.asarray(p[:n]), jnp.asarray(psi[target.at]), target)
+        value, (dx, dpsi) = potential(inner, jnp.asarray(begin.x + metric @ p[:n]), jnp.asarray(psi[target.at]), target)
         g = np.zeros((len(psi), 1))
         g[target.at, 0] = dpsi
-        dz = pulled(corpus, z, sums, g)[:, 0] * spread
+        dz = pulled(corpus, z, sums, g)[0] * spread
         pull = np.empty_like(p)
-        pull[:n] = dx
+        pull[:n] = metric.T @ np.asarray(dx)
         pull[n] = tau * float(np.dot(dz, y)) + (tau / strength) ** 2 - 1
         pull[n + 1 :] = tau * dz + y
         return float(value) + 0.5 * float(np.dot(y, y)) + 0.5 * (tau / strength) ** 2 - p[n], pull
 
-    at, done = np.concatenate([x, [np.log(strength / 2)], np.zeros(corpus.units)]), 0
+    at, done = np.concatenate([np.zeros(n), [np.log(strength / 2)], np.zeros(corpus.units)]), 0
     for _ in range(_BEGINNINGS):
         options: dict[str, Any] = {"maxiter": steps - done, "gtol": tolerance, "ftol": 1e-12, "maxcor": 8}
         found: Any = scipy.optimize.minimize(evaluate, at, jac=True, method="L-BFGS-B", options=options)
@@ -99,8 +96,10 @@ def fit_free(
             break
     tau = float(np.exp(found.x[n]))
     z = np.float32(tau) * spread * found.x[n + 1 :].astype(np.float32)
-    psi = np.asarray(salient_losses(corpus, z[:, None]).psi[:, 0], float)
-    return FreeFit(found.x[:n], tau, z, psi, float(found.fun), count, _status(slope, done, tolerance))
+    psi = np.asarray(salient_losses(corpus, z[None]).psi[:, 0], float)
+    return FreeFit(
+        begin.x + metric @ found.x[:n], tau, z, psi, float(found.fun), count, _status(slope, done, tolerance)
+    )
 
 
 def _status(slope: float, steps: int, tolerance: float) -> Status:

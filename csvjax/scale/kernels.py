@@ -1,7 +1,7 @@
 """The two products that salience is made of, for a chunk of units as it lies in memory.
 
-    sums[m, k]  = sum_u loss[m, u] weight[u, k]          forward
-    pull[u, k]  = sum_m loss[m, u] slope[m, k]           backward
+    sums[m, k]  = sum_u loss[m, u] weight[k, u]          forward
+    pull[k, u]  = sum_m slope[m, k] loss[m, u]           backward
 
 float32 losses are flat, [lm, unit]: one matrix product each, which runs at the speed of memory. 16-bit losses lie in
 tiles [run, tile, lm, lane] of `TILES` x `LANES` units. On a CPU their conversion is then part of the loop that
@@ -36,14 +36,18 @@ def units_of(loss: AnyArray) -> int:
     return int(loss.shape[1] if loss.ndim == 2 else loss.shape[0] * TILES * LANES)
 
 
-def forward(loss: AnyArray, weight: Float[Array, "unit column"]) -> Float[Array, "lm column"]:
-    """sum_u loss[m, u] weight[u, k], in float32."""
+def forward(loss: AnyArray, weight: Float[Array, "column unit"]) -> Float[Array, "lm column"]:
+    """sum_u loss[m, u] weight[k, u], in float32."""
     if loss.ndim == 2:
-        return jnp.dot(loss, weight, precision=lax.Precision.HIGHEST, preferred_element_type=jnp.float32)
-    tiles = weight.reshape(-1, TILES, LANES, weight.shape[1])
+        if len(weight) == 1:
+            # XLA would make a product of matrices of it, which is a third as fast.
+            column = lax.optimization_barrier(weight[0])
+            return lax.optimization_barrier(jnp.dot(loss, column, precision=lax.Precision.HIGHEST))[:, None]
+        return jnp.dot(loss, weight.T, precision=lax.Precision.HIGHEST)
+    tiles = weight.reshape(len(weight), -1, TILES, LANES)
     if jax.default_backend() != "cpu":
-        return jnp.einsum("rtml,rtlk->mk", loss.astype(jnp.float32), tiles, precision=lax.Precision.HIGHEST)
-    return jnp.stack([_forward_column(loss, tiles[..., k]) for k in range(weight.shape[1])], axis=1)
+        return jnp.einsum("rtml,krtl->mk", loss.astype(jnp.float32), tiles, precision=lax.Precision.HIGHEST)
+    return jnp.stack([_forward_column(loss, column) for column in tiles], axis=1)
 
 
 def _forward_column(loss: AnyArray, weight: Float[Array, "run tile lane"]) -> Float[Array, " lm"]:
@@ -59,14 +63,17 @@ def _forward_column(loss: AnyArray, weight: Float[Array, "run tile lane"]) -> Fl
     return jnp.sum(sums, axis=1)
 
 
-def backward(loss: AnyArray, slope: Float[Array, "lm column"]) -> Float[Array, "unit column"]:
-    """sum_m loss[m, u] slope[m, k], in float32."""
+def backward(loss: AnyArray, slope: Float[Array, "lm column"]) -> Float[Array, "column unit"]:
+    """sum_m slope[m, k] loss[m, u], in float32."""
     if loss.ndim == 2:
-        return jnp.dot(slope.T, loss, precision=lax.Precision.HIGHEST, preferred_element_type=jnp.float32).T
+        if slope.shape[1] == 1:
+            column = lax.optimization_barrier(slope[:, 0])
+            return lax.optimization_barrier(jnp.dot(column, loss, precision=lax.Precision.HIGHEST))[None]
+        return jnp.dot(slope.T, loss, precision=lax.Precision.HIGHEST)
     if jax.default_backend() != "cpu":
-        pull = jnp.einsum("rtml,mk->rtlk", loss.astype(jnp.float32), slope, precision=lax.Precision.HIGHEST)
-        return pull.reshape(-1, slope.shape[1])
-    return jnp.stack([_backward_column(loss, slope[:, k]).reshape(-1) for k in range(slope.shape[1])], axis=1)
+        pull = jnp.einsum("rtml,mk->krtl", loss.astype(jnp.float32), slope, precision=lax.Precision.HIGHEST)
+        return pull.reshape(slope.shape[1], -1)
+    return jnp.stack([_backward_column(loss, column).reshape(-1) for column in slope.T])
 
 
 def _backward_column(loss: AnyArray, slope: Float[Array, " lm"]) -> Float[Array, "run tile lane"]:

@@ -1,12 +1,11 @@
 """Salient losses of a text that need not fit in memory, and what they pull on its units.
 
-    psi[m, k]     = sum_u s[u, k] loss[m, u] / bytes[u],    s[:, k] = softmax(log pi + z[:, k])        nats per byte
-    d f / d z[u, k] = s[u, k] (sum_m loss[m, u] g[m, k] / bytes[u] - sum_m psi[m, k] g[m, k]),    g = d f / d psi
+    psi[m, k]     = sum_u s[k, u] loss[m, u] / bytes[u],    s[k] = softmax(log pi + z[k])        nats per byte
+    d f / d z[k, u] = s[k, u] (sum_m loss[m, u] g[m, k] / bytes[u] - sum_m psi[m, k] g[m, k]),    g = d f / d psi
 
 The text comes in chunks of units. The first pass keeps, for each column, the largest logit so far, the sum of the
 exponentials and the sum of the weighed losses, all relative to it (online softmax: Milakov and Gimelshein 2018, arXiv
-1805.02867). The second pass needs psi, and so reads each chunk again. Where an optimiser moves every unit by itself,
-`step` does both in one reading: the gradient of a chunk moves it, and the chunk is summed at its new place.
+1805.02867). The gradient needs psi of the whole text, and so reads each chunk a second time.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from csvjax.scale.corpus import Chunk, Corpus, specs_of
 from csvjax.scale.kernels import backward, forward
 from csvjax.types import AnyArray
 
-__all__ = ["Sums", "chunk_pull", "chunk_sums", "merge", "pulled", "salient_losses", "step", "value_and_gradient"]
+__all__ = ["Sums", "chunk_pull", "chunk_sums", "merge", "pulled", "salient_losses", "value_and_gradient"]
 
 _AXIS = "unit"
 
@@ -51,18 +50,18 @@ def merge(a: Sums, b: Sums) -> Sums:
     return Sums(top, left * a.total + right * b.total, left * a.weighted + right * b.weighted)
 
 
-def chunk_sums(chunk: Chunk, z: Float[Array, "unit column"]) -> Sums:
+def chunk_sums(chunk: Chunk, z: Float[Array, "column unit"]) -> Sums:
     """Of one chunk. A unit of no weight (log pi = -inf) counts for nothing."""
-    logit = chunk.log_base[:, None] + z
-    top = jnp.max(logit, axis=0)
-    weight = jnp.exp(logit - jnp.where(jnp.isfinite(top), top, 0.0))  # a device may hold no unit at all
-    return Sums(top, jnp.sum(weight, axis=0), forward(chunk.loss, weight * chunk.per_byte[:, None]))
+    logit = chunk.log_base + z
+    top = jnp.max(logit, axis=1)
+    weight = jnp.exp(logit - jnp.where(jnp.isfinite(top), top, 0.0)[:, None])  # a device may hold no unit at all
+    return Sums(top, jnp.sum(weight, axis=1), forward(chunk.loss, weight * chunk.per_byte))
 
 
-def chunk_pull(chunk: Chunk, z: Float[Array, "unit column"], sums: Sums, g: Float[Array, "lm column"]) -> Array:
-    """d f / d z of one chunk, [unit, column], given the sums of the whole text."""
-    share = jnp.exp(chunk.log_base[:, None] + z - sums.top) / sums.total
-    return share * (backward(chunk.loss, g) * chunk.per_byte[:, None] - jnp.sum(sums.psi * g, axis=0))
+def chunk_pull(chunk: Chunk, z: Float[Array, "column unit"], sums: Sums, g: Float[Array, "lm column"]) -> Array:
+    """d f / d z of one chunk, [column, unit], given the sums of the whole text."""
+    share = jnp.exp(chunk.log_base + z - sums.top[:, None]) / sums.total[:, None]
+    return share * (backward(chunk.loss, g) * chunk.per_byte - jnp.sum(sums.psi * g, axis=0)[:, None])
 
 
 @partial(jax.jit, static_argnames="mesh")
@@ -76,7 +75,7 @@ def _sums(chunk: Chunk, z: Array, mesh: Any) -> Sums:
         scale = jnp.exp(mine.top - top)
         return Sums(top, jax.lax.psum(scale * mine.total, _AXIS), jax.lax.psum(scale * mine.weighted, _AXIS))
 
-    specs = (specs_of(chunk), PartitionSpec(_AXIS))
+    specs = (specs_of(chunk), PartitionSpec(None, _AXIS))
     return jax.shard_map(part, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(), check_vma=False)(chunk, z)
 
 
@@ -84,7 +83,7 @@ def _sums(chunk: Chunk, z: Array, mesh: Any) -> Sums:
 def _pull(chunk: Chunk, z: Array, sums: Sums, g: Array, mesh: Any) -> Array:
     if mesh is None:
         return chunk_pull(chunk, z, sums, g)
-    unit, same = PartitionSpec(_AXIS), PartitionSpec()
+    unit, same = PartitionSpec(None, _AXIS), PartitionSpec()
     specs = (specs_of(chunk), unit, same, same)
     return jax.shard_map(chunk_pull, mesh=mesh, in_specs=specs, out_specs=unit, check_vma=False)(chunk, z, sums, g)
 
@@ -92,7 +91,7 @@ def _pull(chunk: Chunk, z: Array, sums: Sums, g: Array, mesh: Any) -> Array:
 _merge = jax.jit(merge)
 
 
-def salient_losses(corpus: Corpus, z: Float[np.ndarray, "unit column"]) -> Sums:
+def salient_losses(corpus: Corpus, z: Float[np.ndarray, "column unit"]) -> Sums:
     """The sums of the whole text, and with them psi [lm, column], in one pass."""
     found: Sums | None = None
     for chunk, at in corpus.chunks():
@@ -104,22 +103,22 @@ def salient_losses(corpus: Corpus, z: Float[np.ndarray, "unit column"]) -> Sums:
 
 
 def pulled(
-    corpus: Corpus, z: Float[np.ndarray, "unit column"], sums: Sums, g: Float[AnyArray, "lm column"]
-) -> Float[np.ndarray, "unit column"]:
+    corpus: Corpus, z: Float[np.ndarray, "column unit"], sums: Sums, g: Float[AnyArray, "lm column"]
+) -> Float[np.ndarray, "column unit"]:
     """d f / d z, given g = d f / d psi, in one pass."""
     out = np.empty(z.shape, np.float32)
     g = jnp.asarray(g, jnp.float32)
     for chunk, at in corpus.chunks():
         found = _pull(chunk, corpus.padded(z, at), sums, g, corpus.mesh)
-        out[at] = np.asarray(found)[: at.stop - at.start]
+        out[:, at] = np.asarray(found)[:, : at.stop - at.start]
     return out
 
 
 def value_and_gradient(
     corpus: Corpus,
-    z: Float[np.ndarray, "unit column"],
+    z: Float[np.ndarray, "column unit"],
     function: Callable[[Float[Array, "lm column"]], tuple[Any, Float[Array, "lm column"]]],
-) -> tuple[Any, Float[np.ndarray, "unit column"]]:
+) -> tuple[Any, Float[np.ndarray, "column unit"]]:
     """f(psi) and d f / d z in two passes. function: psi -> (f, d f / d psi); f may be any pytree.
 
     Equals f of `csvjax.law.salience.salient_losses` and its gradient.
@@ -127,37 +126,3 @@ def value_and_gradient(
     sums = salient_losses(corpus, z)
     value, g = function(sums.psi)
     return value, pulled(corpus, z, sums, g)
-
-
-@partial(jax.jit, static_argnames="move")
-def _step(
-    chunk: Chunk, z: Array, state: Any, sums: Sums, g: Array, move: Callable[..., Any]
-) -> tuple[Array, Any, Sums]:
-    z, state = move(z, chunk_pull(chunk, z, sums, g), state, chunk.log_base)
-    return z, state, chunk_sums(chunk, z)
-
-
-def step(
-    corpus: Corpus,
-    z: Float[np.ndarray, "unit column"],
-    state: Any,
-    sums: Sums,
-    g: Float[Array, "lm column"],
-    move: Callable[..., Any],
-) -> Sums:
-    """One step of an optimiser that moves each unit by itself, in one reading of the text.
-
-    z and state (a pytree of arrays [unit, column]) are changed in place by
-    move(z, d f / d z, state, log pi) -> (z, state); returns the sums at the new z. sums, g: those of the old z.
-    """
-    found: Sums | None = None
-    g = jnp.asarray(g, jnp.float32)
-    for chunk, at in corpus.chunks():
-        mine = jax.tree.map(lambda a, at=at: corpus.padded(a, at), state)
-        new, mine, part = _step(chunk, corpus.padded(z, at), mine, sums, g, move)
-        count = at.stop - at.start
-        z[at] = np.asarray(new)[:count]
-        jax.tree.map(lambda a, b, at=at, n=count: a.__setitem__(at, np.asarray(b)[:n]), state, mine)
-        found = part if found is None else _merge(found, part)
-    assert found is not None
-    return found
