@@ -31,8 +31,7 @@ from csvjax.scale.target import Target, inner_law, potential, with_psi
 __all__ = ["FreeFit", "fit_free", "start_of"]
 
 
-_FLAT = 1e-2  # as in `csvjax.infer.map`; with float32 losses a search may end before the tolerance
-_BEGINNINGS = 3  # a line search that rounding ended begins again without its memory
+_LEFT = 1e-2  # nats
 
 
 class FreeFit(NamedTuple):
@@ -86,26 +85,23 @@ def fit_free(
         pull[n + 1 :] = tau * dz + y
         return float(value) + 0.5 * float(np.dot(y, y)) + 0.5 * (tau / strength) ** 2 - p[n], pull
 
-    at, done = np.concatenate([np.zeros(n), [np.log(strength / 2)], np.zeros(corpus.units)]), 0
-    for _ in range(_BEGINNINGS):
-        options: dict[str, Any] = {"maxiter": steps - done, "gtol": tolerance, "ftol": 1e-12, "maxcor": 8}
-        found: Any = scipy.optimize.minimize(evaluate, at, jac=True, method="L-BFGS-B", options=options)
-        at, done = found.x, done + int(found.nit)
-        slope = float(np.max(np.abs(found.jac)))
-        if slope <= tolerance or done >= steps:
-            break
+    at = np.concatenate([np.zeros(n), [np.log(strength / 2)], np.zeros(corpus.units)])
+    options: dict[str, Any] = {"maxiter": steps, "gtol": tolerance, "ftol": 1e-12, "maxcor": 20}
+    found: Any = scipy.optimize.minimize(evaluate, at, jac=True, method="L-BFGS-B", options=options)
+    left = 0.5 * float(found.jac @ found.hess_inv.matvec(found.jac))
     tau = float(np.exp(found.x[n]))
     z = np.float32(tau) * spread * found.x[n + 1 :].astype(np.float32)
     psi = np.asarray(salient_losses(corpus, z[None]).psi[:, 0], float)
-    return FreeFit(
-        begin.x + metric @ found.x[:n], tau, z, psi, float(found.fun), count, _status(slope, done, tolerance)
-    )
+    status = _status(left, int(found.nit))
+    return FreeFit(begin.x + metric @ found.x[:n], tau, z, psi, float(found.fun), count, status)
 
 
-def _status(slope: float, steps: int, tolerance: float) -> Status:
-    if slope <= max(tolerance, _FLAT):
-        return Status(True, f"converged after {steps} steps: no component of the gradient exceeds {slope:.2g}")
+def _status(left: float, steps: int) -> Status:
+    """left: by how much another step would better the density, nats. Rounding of float32 losses ends a search."""
+    if left <= _LEFT:
+        return Status(True, f"converged after {steps} steps: another would better the density by {left:.1g} nats")
     return Status(
         False,
-        f"not converged after {steps} steps: the gradient is {slope:.2g}, which should be below {_FLAT:g}; allow more",
+        f"not converged after {steps} steps: another would better the density by {left:.2g} nats, which should be "
+        f"below {_LEFT:g}; allow more",
     )

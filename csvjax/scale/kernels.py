@@ -21,8 +21,8 @@ from csvjax.types import AnyArray
 
 __all__ = ["LANES", "TILES", "backward", "forward", "to_tiles", "units_of"]
 
-TILES, LANES = 16, 32
-_TOGETHER = 100  # rows of losses that one loop multiplies
+TILES, LANES = 8, 64
+_TOGETHER = 5  # rows of losses that one loop multiplies: more, and it waits for memory
 
 
 def to_tiles(loss: Float[np.ndarray, "lm unit"]) -> Float[np.ndarray, "run tile lm lane"]:
@@ -79,12 +79,19 @@ def backward(loss: AnyArray, slope: Float[Array, "lm column"]) -> Float[Array, "
 def _backward_column(loss: AnyArray, slope: Float[Array, " lm"]) -> Float[Array, "run tile lane"]:
     lms = loss.shape[2]
 
+    def row(r: Array, m: Array | int) -> Array:
+        found = lax.dynamic_slice(loss, (r, 0, m, 0), (1, TILES, 1, LANES))[0, :, 0]
+        return lax.dynamic_slice(slope, (m,), (1,)) * found.astype(jnp.float32)
+
     def run(r: Array) -> Array:
-        pull = jnp.zeros((TILES, LANES), jnp.float32)
-        for first in range(0, lms, _TOGETHER):
-            for m in range(first, min(first + _TOGETHER, lms)):
-                row = lax.dynamic_slice(loss, (r, 0, m, 0), (1, TILES, 1, LANES))[0, :, 0]
-                pull = pull + slope[m] * row.astype(jnp.float32)
+        def group(i: Array, pull: Array) -> Array:
+            for m in range(_TOGETHER):
+                pull = pull + row(r, i * _TOGETHER + m)
+            return pull
+
+        pull = lax.fori_loop(0, lms // _TOGETHER, group, jnp.zeros((TILES, LANES), jnp.float32))
+        for m in range(lms - lms % _TOGETHER, lms):
+            pull = pull + row(r, m)
         return pull
 
     return lax.map(run, jnp.arange(loss.shape[0]))

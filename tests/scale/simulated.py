@@ -10,10 +10,14 @@ from csvjax.data.losses import LossTable
 from csvjax.data.scores import ScoreTable
 
 
-def simulated(lms: int = 16, units: int = 60, seed: int = 0, size: int = 1) -> tuple[Dataset, np.ndarray]:
-    """Models, scores of one benchmark and losses; the salience that made the scores, [unit]."""
-    rng = np.random.default_rng(seed)
+def simulated(lms: int = 16, units: int = 60, text: int = 0, size: int = 1) -> tuple[Dataset, np.ndarray]:
+    """Models, scores of one benchmark and losses; the salience that made the scores, [unit].
+
+    text: which text the same models are scored on.
+    """
+    rng = np.random.default_rng(0)
     good, part = rng.normal(size=(2, lms))
+    scores_rng, rng = rng, np.random.default_rng((1, text))
     first = np.arange(units) < units // 4  # a quarter of the text counts
     level = rng.uniform(1.5, 4.0, units)
     loss = level - 0.3 * good[:, None] - 0.3 * np.where(first, part[:, None], -part[:, None] / 3)
@@ -22,7 +26,7 @@ def simulated(lms: int = 16, units: int = 60, seed: int = 0, size: int = 1) -> t
     psi = loss @ weight
     mean = 1 / (1 + np.exp(-(-0.5 - 1.5 * (psi - psi.mean()) / psi.std())))
     names = tuple(f"m{i}" for i in range(lms))
-    score = rng.binomial(400, mean) / 400
+    score = scores_rng.binomial(400, mean) / 400
     scores = ScoreTable(names, ("b",), score[:, None], np.array([400.0]), np.zeros(1), np.ones(1))
     table = pd.DataFrame(
         {

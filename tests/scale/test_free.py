@@ -19,7 +19,7 @@ from csvjax.scale.free import fit_free
 from csvjax.scale.target import target_of
 from tests.scale.simulated import simulated, without_losses
 
-LAW = Law(capabilities=0, covariates=(), effects=(), features=60)
+LAW = Law(capabilities=0, covariates=(), effects=(), features=40)
 
 
 def corpus_of(dataset: Dataset) -> Corpus:
@@ -46,8 +46,9 @@ def of_the_law(dataset: Dataset, x: np.ndarray, tau: float, y: np.ndarray) -> tu
     return float(value), float(jnp.max(jnp.abs(slope)))
 
 
+@pytest.mark.slow
 def test_it_is_a_mode_of_the_law_where_units_are_few() -> None:
-    dataset, weight = simulated()
+    dataset, weight = simulated(units=40)
     corpus = corpus_of(dataset)
     mean = dataset.losses.mean_loss  # type: ignore[union-attr]
     target = target_of(without_losses(dataset), "b", LAW, corpus.lms, mean)
