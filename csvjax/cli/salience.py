@@ -20,7 +20,7 @@ __all__ = ["salience"]
 
 salience = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
-_KINDS = ("feature", "free", "gaussian")
+_KINDS = ("feature", "component", "free", "gaussian")
 Out = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="A folder for the answer; it must not be there.")]
 Store = Annotated[
     Path, typer.Argument(metavar="STORE", help="What csvjax losses wrote, or csvjax salience pack.", show_default=False)
@@ -60,9 +60,7 @@ def fit_salience(
     ] = None,
     kind: Annotated[
         str,
-        typer.Option(
-            "--kind", metavar="|".join(_KINDS), help="A function of features, a weight for each token, or a normal one."
-        ),
+        typer.Option("--kind", metavar="|".join(_KINDS), help="What a weight is: see the page on large texts."),
     ] = "feature",
     method: Annotated[str, typer.Option("--method", metavar="laplace|nuts", help="Of the kind gaussian.")] = "laplace",
     steps: Annotated[int, typer.Option("--steps", min=1, help="Steps of the search, at most.")] = 150,
@@ -115,6 +113,12 @@ def _fit(
 
     if kind == "gaussian":
         return _gaussian(method, corpus, units, target, law, seed)
+    if kind == "component":
+        from csvjax.scale.components import component_z, fit_components
+
+        mode = fit_components(corpus, target, law, steps=steps, seed=seed)
+        tokens = files.token_weights(units, component_z(corpus, mode.c))
+        return tokens, files.by_document(tokens), str(mode.status)
     if kind == "free":
         from csvjax.scale.free import fit_free
 
@@ -138,6 +142,7 @@ def _fit(
 def _gaussian(
     method: str, corpus: Corpus, units: pd.DataFrame, target: Target, law: Any, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+    import numpy as np
     import pandas as pd
 
     from csvjax.infer.laplace import Laplace
@@ -146,7 +151,7 @@ def _gaussian(
     from csvjax.scale.gram import gram
 
     chosen = Laplace() if method == "laplace" else Nuts(warmup=200, draws=250, rhat=1.1, ess=10)
-    fit = fit_gaussian(target, gram(corpus, target.at), law, chosen, seed)
+    fit = fit_gaussian(target, gram(corpus, np.asarray(target.at)), law, chosen, seed)
     label, names = pd.factorize(units["document"])
     found = unit_salience(corpus, fit, label)
     base = corpus.base_weight

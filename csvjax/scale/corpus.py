@@ -66,6 +66,7 @@ class Corpus:
         keep(self, "_log_base", np.pad(log_base, (0, filled), constant_values=-np.inf).astype(np.float32))
         keep(self, "_per_byte", np.pad(per_byte, (0, filled)).astype(np.float32))
         keep(self, "_count", count)
+        keep(self, "_known", {})  # chunks of a kept corpus, where they are computed on
 
     @property
     def units(self) -> int:
@@ -78,19 +79,30 @@ class Corpus:
 
     def chunks(self) -> Iterator[tuple[Chunk, slice]]:
         """Every chunk, and the units that it holds. The next one is read while the caller works on this one."""
+        count: int = self._count  # type: ignore[attr-defined]
+        known: dict[int, Chunk] = self._known  # type: ignore[attr-defined]
+        if self.kept:
+            for i in range(count):
+                if i not in known:
+                    known[i] = self._placed(i, self.read(i))
+                yield known[i], self._here(i)
+            return
         with ThreadPoolExecutor(1) as pool:
-            ahead = None if self.kept else pool.submit(self.read, 0)
-            for i in range(self._count):  # type: ignore[attr-defined]
-                loss = self.read(i) if ahead is None else ahead.result()
-                if ahead is not None and i + 1 < self._count:  # type: ignore[attr-defined]
+            ahead = pool.submit(self.read, 0)
+            for i in range(count):
+                loss = ahead.result()
+                if i + 1 < count:
                     ahead = pool.submit(self.read, i + 1)
-                here = slice(i * self.chunk, (i + 1) * self.chunk)
-                chunk = Chunk(loss, self._log_base[here], self._per_byte[here])  # type: ignore[attr-defined]
-                yield self._placed(chunk), slice(here.start, min(here.stop, self.units))
+                yield self._placed(i, loss), self._here(i)
 
-    def _placed(self, chunk: Chunk) -> Chunk:
+    def _here(self, i: int) -> slice:
+        return slice(i * self.chunk, min((i + 1) * self.chunk, self.units))
+
+    def _placed(self, i: int, loss: AnyArray) -> Chunk:
+        here = slice(i * self.chunk, (i + 1) * self.chunk)
+        chunk = Chunk(loss, self._log_base[here], self._per_byte[here])  # type: ignore[attr-defined]
         if self.mesh is None:
-            return chunk
+            return jax.device_put(chunk) if self.kept else chunk
         return jax.tree.map(lambda a, spec: jax.device_put(a, NamedSharding(self.mesh, spec)), chunk, specs_of(chunk))
 
     def padded(self, a: Float[np.ndarray, "column unit"], at: slice) -> Float[np.ndarray, "column place"]:

@@ -110,7 +110,7 @@ def fit_features(
     def of_law(v: np.ndarray, psi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         x = jnp.asarray(begin.x + begin.metric @ v)
         value, (dx, dpsi) = potential(inner, x, jnp.asarray(psi), target)
-        return float(value), begin.metric.T @ np.asarray(dx), np.asarray(dpsi)
+        return float(value), np.asarray(begin.metric).T @ np.asarray(dx), np.asarray(dpsi)
 
     @jax.jit
     def update(memory: Any, at: Any, slope: Any) -> tuple[Any, Any]:
@@ -135,5 +135,5 @@ def fit_features(
         (state, v), memory = update(memory, (state, v), (slope, jnp.asarray(dv, jnp.float32)))
     psi = np.asarray(salient_losses(corpus, _all_z(graph, state, features)[None]).psi[:, 0], float)
     parameters = jax.device_get(nnx.to_pure_dict(state))
-    x = begin.x + begin.metric @ np.asarray(v, float)
+    x = np.asarray(begin.x) + np.asarray(begin.metric) @ np.asarray(v, float)
     return FeatureFit(config, parameters, scaling, x, psi, np.array(history))

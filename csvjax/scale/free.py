@@ -28,7 +28,7 @@ from csvjax.scale.corpus import Corpus
 from csvjax.scale.stream import pulled, salient_losses
 from csvjax.scale.target import Target, inner_law, potential, with_psi
 
-__all__ = ["FreeFit", "fit_free", "start_of"]
+__all__ = ["FreeFit", "fit_free", "start_of", "status_of"]
 
 
 _LEFT = 1e-2  # nats
@@ -87,16 +87,17 @@ def fit_free(
 
     at = np.concatenate([np.zeros(n), [np.log(strength / 2)], np.zeros(corpus.units)])
     options: dict[str, Any] = {"maxiter": steps, "gtol": tolerance, "ftol": 1e-12, "maxcor": 20}
-    found: Any = scipy.optimize.minimize(evaluate, at, jac=True, method="L-BFGS-B", options=options)
+    minimize: Any = scipy.optimize.minimize  # its types do not know of a function that returns both
+    found = minimize(evaluate, at, jac=True, method="L-BFGS-B", options=options)
     left = 0.5 * float(found.jac @ found.hess_inv.matvec(found.jac))
     tau = float(np.exp(found.x[n]))
     z = np.float32(tau) * spread * found.x[n + 1 :].astype(np.float32)
     psi = np.asarray(salient_losses(corpus, z[None]).psi[:, 0], float)
-    status = _status(left, int(found.nit))
+    status = status_of(left, int(found.nit))
     return FreeFit(begin.x + metric @ found.x[:n], tau, z, psi, float(found.fun), count, status)
 
 
-def _status(left: float, steps: int) -> Status:
+def status_of(left: float, steps: int) -> Status:
     """left: by how much another step would better the density, nats. Rounding of float32 losses ends a search."""
     if left <= _LEFT:
         return Status(True, f"converged after {steps} steps: another would better the density by {left:.1g} nats")

@@ -32,8 +32,10 @@ class Gram(NamedTuple):
     mean: Float[np.ndarray, " lm"]
 
 
-def centred(chunk: Chunk, at: Array, mean: Array) -> Float[Array, "unit known"]:
-    """D of the models `at` on one chunk, transposed. mean [known]: what is subtracted from each."""
+def centred(chunk: Chunk, at: Array, mean: Array, shared: bool = False) -> Float[Array, "unit known"]:
+    """D of the models `at` on one chunk, transposed. mean [known]: what is subtracted from each. shared: keep what all
+    models have in common.
+    """
     loss = chunk.loss
     if loss.ndim == 2:
         flat = jnp.take(loss, at, axis=0).T
@@ -42,13 +44,13 @@ def centred(chunk: Chunk, at: Array, mean: Array) -> Float[Array, "unit known"]:
         flat = jnp.swapaxes(kept, 2, 3).reshape(-1, len(at)).astype(jnp.float32)
     assert loss.ndim == 2 or flat.shape[0] == loss.shape[0] * TILES * LANES
     found = flat * chunk.per_byte[:, None] - mean
-    return found - jnp.mean(found, axis=1, keepdims=True)
+    return found if shared else found - jnp.mean(found, axis=1, keepdims=True)
 
 
-@jax.jit
-def _part(chunk: Chunk, at: Array, guess: Array) -> tuple[Array, Array]:
+@partial(jax.jit, static_argnames="shared")
+def _part(chunk: Chunk, at: Array, guess: Array, shared: bool) -> tuple[Array, Array]:
     pi = jnp.exp(chunk.log_base)
-    plain = jnp.where(chunk.log_base[:, None] > -jnp.inf, centred(chunk, at, guess), 0.0)
+    plain = jnp.where(chunk.log_base[:, None] > -jnp.inf, centred(chunk, at, guess, shared), 0.0)
     product = partial(jnp.dot, precision=lax.Precision.HIGHEST)
     return product(plain.T, plain * pi[:, None]), product(plain.T, pi)
 
@@ -66,8 +68,8 @@ def _means(chunk: Chunk, at: Array) -> tuple[Array, Array]:
     return jnp.take(found, at), jnp.sum(jnp.exp(chunk.log_base))
 
 
-def gram(corpus: Corpus, at: Int[np.ndarray, " known"] | None = None) -> Gram:
-    """G and the mean losses of the models `at`, or of all, in one pass.
+def gram(corpus: Corpus, at: Int[np.ndarray, " known"] | None = None, shared: bool = False) -> Gram:
+    """G and the mean losses of the models `at`, or of all, in one pass. shared: keep what all models have in common.
 
     The first chunk's means are subtracted before products are taken, and what they are off by afterwards, so that
     nothing is lost to rounding. Sums over chunks are float64.
@@ -79,7 +81,7 @@ def gram(corpus: Corpus, at: Int[np.ndarray, " known"] | None = None) -> Gram:
     for chunk, _ in corpus.chunks():
         sums, share = _means(chunk, where)
         guess = sums / share if guess is None else guess
-        product, off = _part(chunk, where, guess)
+        product, off = _part(chunk, where, guess, shared)
         corpus.wait((product, off))
         square += np.asarray(product, float)
         first += np.asarray(off, float)

@@ -47,9 +47,10 @@ class SalienceNetwork(nnx.Module):
         self.out = nnx.Linear(config.hidden, 1, use_bias=False, kernel_init=zeros, precision=_FLOAT32, rngs=rngs)
 
     def __call__(self, features: Features) -> Float[Array, " unit"]:
-        parts = [self.token(features.bucket), self.domain(features.domain), features.number]
+        bucket, domain = jnp.asarray(features.bucket), jnp.asarray(features.domain)
+        parts = [self.token(bucket), self.domain(domain), jnp.asarray(features.number)]
         inside = self.out(jnp.tanh(self.hidden(jnp.concatenate(parts, axis=1))))
-        return (inside + self.of_token(features.bucket) + self.of_domain(features.domain))[:, 0]
+        return (inside + self.of_token(bucket) + self.of_domain(domain))[:, 0]
 
 
 def make_network(config: NetworkConfig, seed: int) -> SalienceNetwork:

@@ -63,7 +63,7 @@ def test_weights_of_a_text_that_no_fit_has_seen(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["free", "gaussian"])
+@pytest.mark.parametrize("kind", ["component", "free", "gaussian"])
 def test_the_other_kinds_weigh_the_text_of_the_fit(tmp_path: Path, kind: str) -> None:
     store, scores = tables(tmp_path)
     code, said = run("salience", "fit", store, "--scores", scores, "--out", tmp_path / "run", "--kind", kind)
