@@ -12,7 +12,7 @@ of a plain jitted sum, 100 models x 10^6 units in float32; sixteen_bit_gain, tim
 that in float16; store_share, the speed of value and gradient from a packed corpus in float16 over that of reading it
 alone, in a process whose memory is limited to less than the corpus, with the operating system's copy dropped before
 each pass; exponent, of the time from 10^4 to 10^7 units (1 is linear; 20 models); map_seconds, the mode of the law
-with its components on all units; gram_seconds, the Gram matrix, NUTS, and the salience of all units, both of 100 x 10^6.
+with its components on all units; gram_seconds, the Gram matrix, NUTS, and the salience of all units, of 100 x 10^6.
 
 MEASURED
 """

@@ -25,7 +25,7 @@ from csvjax.infer.result import Status
 from csvjax.law.model import Law
 from csvjax.precision import float64
 from csvjax.scale.corpus import Chunk, Corpus
-from csvjax.scale.free import start_of, status_of
+from csvjax.scale.free import prior_constant, start_of, status_of
 from csvjax.scale.gram import gram
 from csvjax.scale.kernels import backward, forward
 from csvjax.scale.stream import Sums, chunk_pull, chunk_sums, merge
@@ -145,4 +145,5 @@ def fit_components(corpus: Corpus, target: Target, law: Law, *, steps: int = 200
     psi = np.asarray(tilt_sums(corpus, c[:, None]).psi[:, 0], float)
     left = 0.5 * float(found.jac @ found.hess_inv.matvec(found.jac))
     x = np.asarray(begin.x) + metric @ found.x[:n]
-    return ComponentFit(x, tau, w, c, psi, float(found.fun), count, status_of(left, int(found.nit)))
+    value = float(found.fun) + prior_constant(law.features, strength)
+    return ComponentFit(x, tau, w, c, psi, value, count, status_of(left, int(found.nit)))

@@ -28,7 +28,7 @@ from csvjax.scale.corpus import Corpus
 from csvjax.scale.stream import pulled, salient_losses
 from csvjax.scale.target import Target, inner_law, potential, with_psi
 
-__all__ = ["FreeFit", "fit_free", "start_of", "status_of"]
+__all__ = ["FreeFit", "fit_free", "prior_constant", "start_of", "status_of"]
 
 
 _LEFT = 1e-2  # nats
@@ -94,7 +94,13 @@ def fit_free(
     z = np.float32(tau) * spread * found.x[n + 1 :].astype(np.float32)
     psi = np.asarray(salient_losses(corpus, z[None]).psi[:, 0], float)
     status = status_of(left, int(found.nit))
-    return FreeFit(begin.x + metric @ found.x[:n], tau, z, psi, float(found.fun), count, status)
+    value = float(found.fun) + prior_constant(corpus.units, strength)
+    return FreeFit(np.asarray(begin.x) + metric @ found.x[:n], tau, z, psi, value, count, status)
+
+
+def prior_constant(normals: int, strength: float) -> float:
+    """What the densities of so many Normal(0, 1) and of a HalfNormal(strength) have beside their squares."""
+    return 0.5 * normals * np.log(2 * np.pi) + np.log(strength * np.sqrt(np.pi / 2))
 
 
 def status_of(left: float, steps: int) -> Status:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -30,9 +31,8 @@ def corpus_of(dataset: Dataset) -> Corpus:
 @float64
 def of_the_law(dataset: Dataset, x: np.ndarray, tau: float, y: np.ndarray) -> tuple[float, float]:
     """The potential of the law at the same parameters, and the largest component of its gradient."""
-    import jax
-
     evidence, _ = make_evidence(dataset, np.isfinite(dataset.scores.score), LAW)  # type: ignore[union-attr]
+    evidence = jax.tree.map(jnp.asarray, evidence)
     density = law_density(LAW)
     sites = density.unflatten(jnp.zeros(len(x) + 1 + len(y)), evidence)
     inner = [name for name in sorted(sites) if name not in ("own_tau", "own_weight")]
