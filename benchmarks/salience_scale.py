@@ -21,13 +21,13 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -126,27 +126,35 @@ def exponent(sizes: list[int], rounds: int) -> dict[str, Any]:
 
 def fits(loss: np.ndarray, score: np.ndarray, quick: bool) -> dict[str, Any]:
     lms, units = loss.shape
-    corpus = in_memory(tuple(map(str, range(lms))), loss, np.ones(units, int))
-    begun = time.perf_counter()
-    found = gram(corpus)
-    aim = target(corpus, score, found.mean)
-    mode = fit_components(corpus, aim, LAW)
-    told: dict[str, Any] = {"map_seconds": time.perf_counter() - begun, "map_status": str(mode.status)}
+    corpus = in_memory(tuple(map(str, range(lms))), loss, np.ones(units, int), chunk=16_384)
+    told: dict[str, Any] = {}
+    with timed(told, "map"):
+        found = gram(corpus)
+        aim = target(corpus, score, found.mean)
+        mode = fit_components(corpus, aim, LAW)
     z = component_z(corpus, mode.c)
     weight = np.exp(z - z.max())
-    told |= {"map_evaluations": mode.evaluations}
+    told |= {"map_status": str(mode.status), "map_evaluations": mode.evaluations}
     told |= {"map_share_of_quarter": float(weight[: units // 4].sum() / weight.sum())}
-    begun = time.perf_counter()
-    found = gram(corpus)
-    told["gram_matrix_seconds"] = time.perf_counter() - begun
-    draws = 50 if quick else 250
-    with warnings.catch_warnings():
+    print(told, flush=True)
+    with timed(told, "gram"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its status is in the figures
-        fit = fit_gaussian(aim, found, LAW, Nuts(warmup=150, draws=draws, chains=2, rhat=1.1, ess=10))
-    known = unit_salience(corpus, fit, (np.arange(units) >= units // 4).astype(int))
-    told |= {"gram_seconds": time.perf_counter() - begun, "nuts_status": str(fit.status)}
-    told |= {"quarter_factor": known.set_factor[0], "quarter_deviation": known.set_deviation[0]}
-    return told
+        with timed(told, "gram_matrix"):
+            found = gram(corpus)
+        method = Nuts(warmup=150, draws=50 if quick else 250, chains=2, rhat=1.1, ess=10)
+        fit = fit_gaussian(aim, found, LAW, method)
+        known = unit_salience(corpus, fit, (np.arange(units) >= units // 4).astype(int))
+    told |= {"nuts_status": str(fit.status)}
+    return told | {"quarter_factor": known.set_factor[0], "quarter_deviation": known.set_deviation[0]}
+
+
+@contextmanager
+def timed(told: dict[str, Any], name: str) -> Iterator[None]:
+    """Wall and CPU seconds of the block."""
+    wall, own = time.perf_counter(), time.process_time()
+    yield
+    told[f"{name}_seconds"] = time.perf_counter() - wall
+    told[f"{name}_cpu_seconds"] = time.process_time() - own
 
 
 def from_store(place: Path, rounds: int) -> dict[str, float]:
@@ -176,7 +184,9 @@ def from_store(place: Path, rounds: int) -> dict[str, float]:
                 spent[name].append(time.perf_counter() - begun)
     size = (place / "loss.bin").stat().st_size
     read, value = (float(np.median(spent[name])) for name in ("read", "gradient"))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not of `getrusage`, which begins with the peak of the process that started this one.
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    peak = 1024 * int(status["VmHWM"].split()[0])
     return {
         "store_share": read / value,
         "read_gb_per_s": 2 * size / read / 1e9,

@@ -28,7 +28,7 @@ from csvjax.scale.corpus import Chunk, Corpus
 from csvjax.scale.free import prior_constant, start_of, status_of
 from csvjax.scale.gram import gram
 from csvjax.scale.kernels import backward, forward
-from csvjax.scale.stream import Sums, chunk_pull, chunk_sums, merge
+from csvjax.scale.stream import Sums, chunk_pull, chunk_sums, merge, single
 from csvjax.scale.target import Target, inner_law, potential
 from csvjax.types import AnyArray
 
@@ -66,16 +66,13 @@ def _pull(chunk: Chunk, c: Array, sums: Sums, g: Array) -> Array:
     return forward(chunk.loss, chunk_pull(chunk, _z(chunk, c), sums, g) * chunk.per_byte)
 
 
-_merge = jax.jit(merge)
-
-
 def tilt_sums(corpus: Corpus, c: Float[AnyArray, "lm column"]) -> Sums:
     """The sums of the whole text where z = c' loss / bytes, in one pass."""
     found: Sums | None = None
     c = jnp.asarray(c, jnp.float32)
     for chunk, _ in corpus.chunks():
         part = _sums(chunk, c)
-        found = part if found is None else _merge(found, part)
+        found = part if found is None else merge(found, part)
         corpus.wait(found)
     assert found is not None
     return found
@@ -86,7 +83,7 @@ def tilt_pull(
 ) -> Float[np.ndarray, "lm column"]:
     """d f / d c through z, given g = d f / d psi, in one pass. (c does not change the losses that z weighs.)"""
     total = np.zeros(np.shape(c))
-    c, g = jnp.asarray(c, jnp.float32), jnp.asarray(g, jnp.float32)
+    c, g, sums = jnp.asarray(c, jnp.float32), jnp.asarray(g, jnp.float32), single(sums)
     for chunk, _ in corpus.chunks():
         total += np.asarray(_pull(chunk, c, sums, g), float)
     return total

@@ -5,7 +5,8 @@
 
 The text comes in chunks of units. The first pass keeps, for each column, the largest logit so far, the sum of the
 exponentials and the sum of the weighed losses, all relative to it (online softmax: Milakov and Gimelshein 2018, arXiv
-1805.02867). The gradient needs psi of the whole text, and so reads each chunk a second time.
+1805.02867). Sums are float32 inside a chunk and float64 over chunks, so small chunks round less.
+The gradient needs psi of the whole text, and so reads each chunk a second time.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from csvjax.scale.corpus import Chunk, Corpus, specs_of
 from csvjax.scale.kernels import backward, forward
 from csvjax.types import AnyArray
 
-__all__ = ["Sums", "chunk_pull", "chunk_sums", "merge", "pulled", "salient_losses", "value_and_gradient"]
+__all__ = ["Sums", "chunk_pull", "chunk_sums", "merge", "pulled", "salient_losses", "single", "value_and_gradient"]
 
 _AXIS = "unit"
 
@@ -34,20 +35,26 @@ class Sums(NamedTuple):
     times the losses per byte. psi = weighted / total.
     """
 
-    top: Float[Array, " column"]
-    total: Float[Array, " column"]
-    weighted: Float[Array, "lm column"]
+    top: Float[AnyArray, " column"]
+    total: Float[AnyArray, " column"]
+    weighted: Float[AnyArray, "lm column"]
 
     @property
-    def psi(self) -> Float[Array, "lm column"]:
+    def psi(self) -> Float[AnyArray, "lm column"]:
         return self.weighted / self.total
 
 
 def merge(a: Sums, b: Sums) -> Sums:
-    """The sums of two stretches of text; the order does not matter."""
-    top = jnp.maximum(a.top, b.top)
-    left, right = jnp.exp(a.top - top), jnp.exp(b.top - top)
+    """The sums of two stretches of text, in float64; the order does not matter."""
+    a, b = (jax.tree.map(lambda x: np.asarray(x, float), sums) for sums in (a, b))
+    top = np.maximum(a.top, b.top)
+    left, right = np.exp(a.top - top), np.exp(b.top - top)
     return Sums(top, left * a.total + right * b.total, left * a.weighted + right * b.weighted)
+
+
+def single(sums: Sums) -> Sums:
+    """In float32, for programs on chunks."""
+    return jax.tree.map(lambda x: np.asarray(x, np.float32), sums)
 
 
 def chunk_sums(chunk: Chunk, z: Float[Array, "column unit"]) -> Sums:
@@ -88,15 +95,12 @@ def _pull(chunk: Chunk, z: Array, sums: Sums, g: Array, mesh: Any) -> Array:
     return jax.shard_map(chunk_pull, mesh=mesh, in_specs=specs, out_specs=unit, check_vma=False)(chunk, z, sums, g)
 
 
-_merge = jax.jit(merge)
-
-
 def salient_losses(corpus: Corpus, z: Float[np.ndarray, "column unit"]) -> Sums:
     """The sums of the whole text, and with them psi [lm, column], in one pass."""
     found: Sums | None = None
     for chunk, at in corpus.chunks():
         part = _sums(chunk, corpus.padded(z, at), corpus.mesh)
-        found = part if found is None else _merge(found, part)
+        found = part if found is None else merge(found, part)
         corpus.wait(found)
     assert found is not None
     return found
@@ -107,7 +111,7 @@ def pulled(
 ) -> Float[np.ndarray, "column unit"]:
     """d f / d z, given g = d f / d psi, in one pass."""
     out = np.empty(z.shape, np.float32)
-    g = jnp.asarray(g, jnp.float32)
+    g, sums = jnp.asarray(g, jnp.float32), single(sums)
     for chunk, at in corpus.chunks():
         found = _pull(chunk, corpus.padded(z, at), sums, g, corpus.mesh)
         out[:, at] = np.asarray(found)[:, : at.stop - at.start]
@@ -117,7 +121,7 @@ def pulled(
 def value_and_gradient(
     corpus: Corpus,
     z: Float[np.ndarray, "column unit"],
-    function: Callable[[Float[Array, "lm column"]], tuple[Any, Float[Array, "lm column"]]],
+    function: Callable[[Float[AnyArray, "lm column"]], tuple[Any, Float[AnyArray, "lm column"]]],
 ) -> tuple[Any, Float[np.ndarray, "column unit"]]:
     """f(psi) and d f / d z in two passes. function: psi -> (f, d f / d psi); f may be any pytree.
 
