@@ -20,7 +20,8 @@ on the other core, after sums over chunks were made float64:
     figure             asked for    measured
     bandwidth_share    >= 0.85       0.95     (a plain sum: 21.5 GB/s of CPU time)
     sixteen_bit_gain   >= 1.6        1.31     (see below)
-    store_share        >= 0.70       0.89     (2.0 GB, data of the process limited to 1 GB, read at 1.9 GB/s)
+    store_share        >= 0.70       0.89     (2.0 GB, data of the process limited to 1 GB, read at 1.9 GB/s; again, one
+                                              round on a busier machine: 0.82 at 1.0 GB/s, peak memory 0.75 GB)
     exponent           1             0.87     (0.6 ms, 2.2 ms, 12.8 ms, 270 ms: calls cost 0.5 ms; from 10^5 on 1.05)
     map_seconds        <= 60         21.9     (19.5 CPU seconds, 126 evaluations, converged)
     gram_seconds       <= 60         25.8     (23.0 CPU seconds; the matrix 1.2; r-hat 1.05, 2 chains of 250 draws)
