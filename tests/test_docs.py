@@ -79,7 +79,8 @@ def test_commands_exist_with_their_options(line: str) -> None:
         assert words[2] in path.read_text(encoding="utf-8").split('"""')[1]
     else:
         assert words[0] == "csvjax"
-        names = words[1:3] if words[1] == "losses" and words[2] in ("show", "drop", "join") else words[1:2]
+        below = words[1] == "salience" or (words[1] == "losses" and words[2] in ("show", "drop", "join"))
+        names = words[1:3] if below else words[1:2]
         said = CliRunner().invoke(app, [*names, "--help"], env={"COLUMNS": "200"}).stdout
         for option in (word for word in words if word.startswith("--")):
             assert re.search(rf"{option}(?![\w-])", said), f"{option} in {line}"

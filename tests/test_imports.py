@@ -13,7 +13,7 @@ LEVELS = (
     ("data", "lms"),  # language models know nothing of their losses, and data nothing of laws
     ("law", "losses"),
     ("infer", "ladder"),
-    ("result",),
+    ("result", "scale"),
     ("fitting", "prediction", "target"),  # the verbs
     ("baselines",),
     ("evaluate",),

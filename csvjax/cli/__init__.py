@@ -1,4 +1,4 @@
-"""The command line: `csvjax demo | check | import | fetch | losses | fit | predict | inspect | evaluate | ...`.
+"""The command line: `csvjax demo | check | import | fetch | losses | salience | fit | predict | inspect | ...`.
 
 Modules of this package import heavy libraries inside the commands that need them, so that --help is fast.
 """
@@ -27,6 +27,7 @@ from csvjax.cli import (
     losses,
     predict,
     report,
+    salience,
 )
 from csvjax.compiled import keep_compiled
 from csvjax.errors import CsvjaxError, FitWarning
@@ -94,6 +95,7 @@ for command in (
     app.command()(command)
 app.command("import")(import_scores.import_scores)
 app.add_typer(losses.losses, name="losses")
+app.add_typer(salience.salience, name="salience")
 
 
 def main() -> None:

@@ -168,7 +168,7 @@ def test_a_name_of_the_hub_is_found_in_its_cache(folder: Path, tmp_path: Path, m
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     found = open_checkpoint("some/lm")
     assert found.name == "lm"
-    assert found.shape == open_checkpoint(str(folder)).shape
+    assert found.architecture == open_checkpoint(str(folder)).architecture
     with pytest.raises(InputError, match="found neither under 'some/other'"):
         open_checkpoint("some/other")
 
