@@ -208,7 +208,7 @@ def test_texts_longer_than_the_positions_are_refused_from_python(tmp_path: Path)
         folder = write_checkpoint(tmp_path / name, model_type=name, **changes)
         model = open_checkpoint(str(folder)).load(jnp.float32, placeless)
         assert np.isfinite(model.hidden_states(jnp.zeros((1, 8), int))).all()
-        with pytest.raises(InputError, match=rf"at most 8 tokens, .* this {name} model .* found 9"):
+        with pytest.raises(InputError, match=rf"at most 8 tokens, .* the {name} model .* found 9"):
             model.hidden_states(jnp.zeros((1, 9), int))
 
 
