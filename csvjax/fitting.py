@@ -12,7 +12,7 @@ from jaxtyping import Bool
 
 from csvjax.data.dataset import Dataset
 from csvjax.errors import FitWarning, InputError
-from csvjax.infer import Laplace, Map, Method, Nuts
+from csvjax.infer import Laplace, Map, Method, Nuts, approximation
 from csvjax.infer.align import in_one_order
 from csvjax.infer.outliers import fit_without_outliers
 from csvjax.law.density import law_density
@@ -27,6 +27,7 @@ __all__ = ["default_law", "default_method", "fit"]
 
 _EFFECTS: tuple[Effect, ...] = ("family", "run")
 _SMALL = 300  # scores
+_MANY = 40  # benchmarks, of seven parameters each: about as many as `Map.curved`
 
 
 @float64
@@ -93,7 +94,8 @@ def default_method(
 
     Up to 300 scores it is NUTS: the posterior of a small table is often far from normal (a ceiling that no score tells
     of, above all), and the chains take about a minute. Beyond, it is Laplace's approximation, and so it is for texts of
-    more than 64 units, whose salience has hundreds of parameters.
+    more than 64 units, whose salience has hundreds of parameters. With more than 40 benchmarks, each of which has seven
+    parameters, it is mean-field variational inference (`csvjax.infer.approximation`).
     """
     search = Map() if search is None else search
     if data.losses is not None and len(data.losses.units) > FREE_UNITS:
@@ -103,6 +105,9 @@ def default_method(
     scores = int(np.isfinite(shown).sum())
     if not any(np.ptp(column[np.isfinite(column)]) > 0 for column in shown.T if np.isfinite(column).any()):
         return Laplace(map=search), "no score varies, and chains would follow the prior alone"
+    if scores > _SMALL and len(data.scores.benchmarks) > _MANY:
+        why = f"{len(data.scores.benchmarks)} benchmarks have too many parameters for NUTS and for Laplace"
+        return approximation(search.curved + 1, 1000, search), why
     if scores > _SMALL:
         return Laplace(map=search), f"{scores:,} scores are more than the {_SMALL} up to which NUTS is quick"
     chains = Nuts(warmup=200, draws=250, target=0.9, rhat=1.1, ess=10, map=search)

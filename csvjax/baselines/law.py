@@ -1,9 +1,10 @@
 """The law as a method among the others, averaged over the number of capabilities.
 
-A fit is Laplace's approximation for each number of capabilities K. Their shares of the predictive draws are their
-posterior probabilities under equal prior ones, log p(y | K) = -potential(mode) + n/2 log 2 pi - log det H / 2 + the log
-of the number of equal modes, so nothing is chosen by hand and nothing by a held-out score. Rows that are to be
-predicted take part in the fit with what the view shows of them, never with their targets.
+A fit is Laplace's approximation for each number of capabilities K, and the mean-field one where parameters are hundreds
+(`csvjax.infer.approximation`). Their shares of the predictive draws are their posterior probabilities under equal prior
+ones, log p(y | K) = -potential(mode) + n/2 log 2 pi - log det H / 2, or the bound on it, + the log of the number of
+equal modes, so nothing is chosen by hand and nothing by a held-out score. Rows that are to be predicted take part in
+the fit with what the view shows of them, never with their targets.
 
 Where the asked rows are of families that the training rows do not have, and these are two to four (corpora, say), the
 evidence says nothing of what differs between families. There each training family is left out in turn, and the shares
@@ -28,7 +29,7 @@ from csvjax.data.dataset import Dataset
 from csvjax.data.losses import LossTable
 from csvjax.data.scores import ScoreTable
 from csvjax.errors import FitWarning
-from csvjax.infer import Laplace, Map
+from csvjax.infer import Map, approximation
 from csvjax.infer.choose import hidden_log_scores
 from csvjax.infer.outliers import fit_without_outliers, law_log_evidence
 from csvjax.law.covariates import AMOUNTS
@@ -87,7 +88,8 @@ class LawMethod:
             with warnings.catch_warnings():
                 # A number of capabilities that has no share of the draws may warn.
                 warnings.simplefilter("ignore", FitWarning)
-                method = Laplace(draws=self.count, map=Map(), widen=self.widen)
+                size = jax.eval_shape(density.start, key, e).shape[0]
+                method = approximation(size, self.count, Map(), self.widen)
                 found = fit_without_outliers(density, e, method, jax.random.fold_in(key, k), None, law)
             outlier = found.outlier[: len(view.family)]
             members.append(Member(law, known, found.fit.draws, law_log_evidence(found, k), outlier))

@@ -331,12 +331,12 @@ def settled_method(
 ) -> tuple[Method, str]:
     """The given or the default method, and its name; a default comes with the reason for it."""
     from csvjax.fitting import default_method
-    from csvjax.infer import Laplace, Nuts
+    from csvjax.infer import Laplace, Nuts, Svi
 
     why = ""
     if method is None:
         method, why = default_method(data, seen, _search(options, False))
-        if options.draws is not None and isinstance(method, Laplace | Nuts):
+        if options.draws is not None and isinstance(method, Laplace | Nuts | Svi):
             method = replace(method, draws=options.draws)
     name = type(method).__name__.lower()
     return method, f"{name} ({why})" if why else name

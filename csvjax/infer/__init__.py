@@ -6,6 +6,6 @@ from csvjax.infer.laplace import Laplace
 from csvjax.infer.map import Map
 from csvjax.infer.nuts import Nuts
 from csvjax.infer.result import Fit, Status
-from csvjax.infer.svi import Svi
+from csvjax.infer.svi import Svi, approximation
 
-__all__ = ["Bootstrap", "Fit", "Laplace", "Map", "Method", "Nuts", "Status", "Svi", "fit", "fit_many"]
+__all__ = ["Bootstrap", "Fit", "Laplace", "Map", "Method", "Nuts", "Status", "Svi", "approximation", "fit", "fit_many"]

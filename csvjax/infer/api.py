@@ -15,7 +15,7 @@ from csvjax.compiled import jit_by_size
 from csvjax.errors import FitWarning, InputError
 from csvjax.infer.bootstrap import Bootstrap
 from csvjax.infer.laplace import Laplace
-from csvjax.infer.map import Map, find_mode
+from csvjax.infer.map import Map, Optimum, find_mode
 from csvjax.infer.nuts import Nuts
 from csvjax.infer.result import Fit
 from csvjax.infer.svi import Svi
@@ -32,6 +32,11 @@ def _solve_many(density: Density, method: Any, data: Any, axes: Any, keys: Array
     return jax.vmap(lambda data, key: method.solve(density, data, key), (axes, 0))(data, keys)
 
 
+@partial(jit_by_size, static_argnames=("density", "method"))
+def _from_mode(density: Density, method: Svi, data: Any, key: Array, optimum: Optimum) -> Any:
+    return method.solve_from(density, data, key, optimum)
+
+
 def _told(found: Fit) -> Fit:
     if not found.status.ok:
         warnings.warn(f"{found.name}: {found.status}", FitWarning, stacklevel=4)
@@ -39,17 +44,27 @@ def _told(found: Fit) -> Fit:
 
 
 @float64
-def fit(density: Density, data: Any, method: Method, key: Array, folder: Path | None = None) -> Fit:
+def fit(
+    density: Density,
+    data: Any,
+    method: Method,
+    key: Array,
+    folder: Path | None = None,
+    optimum: Optimum | None = None,
+) -> Fit:
     """Fit by any method.
 
     data: what the density's model takes, a pytree of arrays. folder: where NUTS keeps warm-up and draws; a second call
-    with the same arguments goes on where the first one was stopped. Other methods leave nothing there.
+    with the same arguments goes on where the first one was stopped. Other methods leave nothing there. optimum: the
+    mode, where it was found before (`Fit.optimum`); NUTS and SVI start from it.
 
     Warns: FitWarning, with the status as its sentence, where a fit did not end well.
     Raises: InputError for a folder that holds draws of another fit.
     """
     if isinstance(method, Nuts):
-        return _told(method.run(density, data, key, folder))
+        return _told(method.run(density, data, key, folder, optimum))
+    if isinstance(method, Svi) and optimum is not None:
+        return _told(method.read(jax.device_get(_from_mode(density, method, data, key, optimum))))
     return _told(method.read(jax.device_get(find_mode(density, method, data, key))))
 
 

@@ -74,9 +74,12 @@ class Laplace:
             )
         diagnostics = map_diagnostics(found.optimum) | {"curvature": np.asarray(found.curvature)}
         mode = np.asarray(found.optimum.x)
-        return Fit(self, (mode + self.widen * (np.asarray(found.x) - mode))[None], mode, status, diagnostics)
+        x = mode + self.widen * (np.asarray(found.x) - mode)
+        return Fit(self, x[None], mode, status, diagnostics, found.optimum)
 
 
 def log_evidence(found: Fit) -> float:
-    """log p(y) by Laplace's approximation: -potential + n/2 log 2 pi - log det H / 2 at the mode."""
+    """log p(y) by Laplace's approximation: -potential + n/2 log 2 pi - log det H / 2 at the mode. Of SVI: its bound."""
+    if "elbo_end" in found.diagnostics:
+        return float(found.diagnostics["elbo_end"])
     return float(-found.diagnostics["potential"] + found.diagnostics["log_volume"])

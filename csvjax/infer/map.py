@@ -133,7 +133,7 @@ class Map:
             end = jax.tree.map(lambda a: a[at.finalist], at.ends)
             end = end._replace(x=jnp.where(end.steps == 0, lane.x, end.x))
             fresh = begin(jnp.zeros_like(lane.x))
-            limit = jnp.where(screening, lane.steps + limit, _PIECE)
+            limit = jnp.where(screening, lane.steps + limit, min(_PIECE, self.steps))
             centre = jnp.where(screening, 0.0, end.x)
             metric = jax.tree.map(lambda a, b: jnp.where(screening, a, b), plain, end.metric)
             lane = jax.tree.map(lambda a, b: jnp.where(screening, a, b), lane, fresh)
@@ -190,7 +190,7 @@ class Map:
 
     def read(self, found: Optimum) -> Fit:
         mode = np.asarray(found.x)
-        return Fit(self, mode[None, None], mode, map_status(self, found), map_diagnostics(found))
+        return Fit(self, mode[None, None], mode, map_status(self, found), map_diagnostics(found), found)
 
 
 @partial(jit_by_size, static_argnames=("density", "method"))

@@ -54,10 +54,12 @@ class Nuts:
     ess: int = 100
     map: Map = Map()
 
-    def run(self, density: Density, data: Any, key: Array, folder: Path | None) -> Fit:
+    def run(self, density: Density, data: Any, key: Array, folder: Path | None, optimum: Optimum | None = None) -> Fit:
+        """optimum: the mode, where it was found before."""
         data = jax.tree.map(jnp.asarray, data)
         key_mode, key_chains = jax.random.split(key)
-        optimum = find_mode(density, self.map, data, key_mode)
+        if optimum is None:
+            optimum = find_mode(density, self.map, data, key_mode)
         states = _begin(density, self, (optimum, data), jax.random.split(key_chains, self.chains))
         blocks, states = load_chains(folder, self, optimum.x, states)
         advance = _parallel if jax.local_device_count() > 1 or jax.default_backend() != "cpu" else _one_by_one

@@ -112,7 +112,8 @@ def fit_without_outliers(
         if not outlier.any():
             break
     if found is None or search is not method:
-        found = fit(density, e, method, key, folder)
+        optimum = None if found is None or not found.status.ok else found.optimum
+        found = fit(density, e, method, key, folder, optimum)
     labels = np.log1p(-prior) * (judged & ~outlier).sum()
     if outlier.any():
         labels += np.sum(np.log(prior) + _log_row_of_anything(first)[outlier])

@@ -26,7 +26,8 @@ class Fit(NamedTuple):
     """Draws of the unconstrained parameters, whatever the method.
 
     method: its settings. x [chain, draw, n]: a mode is one draw of one chain. mode [n]: where the method has one.
-    diagnostics: arrays by name, what the status was told from; the method says which.
+    diagnostics: arrays by name, what the status was told from; the method says which. optimum: what the search for the
+    mode found, from which another method may start.
     """
 
     method: Any
@@ -34,6 +35,7 @@ class Fit(NamedTuple):
     mode: Float[np.ndarray, " n"] | None
     status: Status
     diagnostics: dict[str, np.ndarray]
+    optimum: Any = None
 
     @property
     def name(self) -> str:

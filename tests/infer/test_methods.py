@@ -1,7 +1,7 @@
 """Every method on models of which the posterior is known."""
 
 import warnings
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ import pytest
 from scipy import optimize
 
 from csvjax.errors import FitWarning, InputError
-from csvjax.infer import Bootstrap, Fit, Laplace, Map, Nuts, Svi, fit, fit_many
+from csvjax.infer import Bootstrap, Fit, Laplace, Map, Nuts, Svi, approximation, fit, fit_many
 from csvjax.infer.laplace import log_evidence
 from csvjax.law.density import Density
 from csvjax.precision import float64
@@ -142,6 +142,39 @@ def test_the_bootstraps_standard_deviation_of_a_mean() -> None:
     fewer = data._replace(weight=(np.arange(40) < 20) * 1.0)
     half = fit(density, fewer, Bootstrap("case", replicates, batch=100), KEY)
     assert half.draws.std() == pytest.approx(data.observed[:20].std() / np.sqrt(20), rel=error)
+
+
+@pytest.mark.parametrize("guide", ["full-rank", "mean-field"])
+def test_the_bound_of_svi_is_one_on_the_evidence(guide: Literal["full-rank", "mean-field"]) -> None:
+    """The posterior is normal: Laplace's evidence is exact, the bound of a free covariance too, the other one below."""
+    data = line_data(3)
+    laplace = fit(LINE, data, Laplace(draws=50), KEY)
+    svi = fit(LINE, data, Svi(guide, steps=1500), KEY)
+    exact, bound = log_evidence(laplace), log_evidence(svi)
+    if guide == "full-rank":
+        assert bound == pytest.approx(exact, abs=0.1)
+        assert svi.diagnostics["elbo_end"] == bound
+    else:
+        off = np.linalg.slogdet(data.precision)[1] - np.log(np.diag(data.precision)).sum()
+        assert bound == pytest.approx(exact + 0.5 * off, abs=0.1)
+
+
+def test_svi_and_nuts_start_from_a_mode_that_was_found() -> None:
+    data = coin_data()
+    mode = fit(COIN, data, Laplace(draws=50), KEY)
+    # A search of no steps would find nothing.
+    blind = Map(starts=1, finalists=1, steps=1)
+    for method in (Svi(map=blind), Nuts(warmup=200, draws=500, chains=2, map=blind)):
+        found = fit(COIN, data, method, KEY, None, mode.optimum)
+        assert found.status.ok, found.status
+        np.testing.assert_array_equal(found.mode, mode.mode)
+
+
+def test_many_parameters_have_another_approximation() -> None:
+    assert approximation(300, 200, Map(), 1.5) == Laplace(draws=200, widen=1.5)
+    large = approximation(301, 200, Map())
+    assert isinstance(large, Svi)
+    assert (large.guide, large.draws) == ("mean-field", 200)
 
 
 @pytest.mark.parametrize("method", [Map(), Laplace(draws=50), Svi(steps=200, draws=50)])

@@ -13,11 +13,11 @@ from jax.flatten_util import ravel_pytree
 
 import csvjax
 from csvjax.compiled import jit_by_size
-from csvjax.data.dataset import Dataset
+from csvjax.data.dataset import Dataset, align
 from csvjax.data.losses import LossTable
 from csvjax.data.scores import ScoreTable
 from csvjax.errors import InputError
-from csvjax.fitting import default_law
+from csvjax.fitting import default_law, default_method
 from csvjax.infer import Laplace, Map
 from csvjax.infer.align import one_order
 from csvjax.law.density import law_density
@@ -211,3 +211,22 @@ def test_scores_that_are_all_alike_are_told_and_predicted(dataset: Dataset) -> N
     row = csvjax.predict(found).table().iloc[0]
     assert row["lower90"] <= 0.5 <= row["upper90"]
     assert row["upper90"] - row["lower90"] < 0.25
+
+
+@pytest.mark.parametrize(
+    ("models", "benchmarks", "expected", "why"),
+    [
+        (10, 20, "Nuts", "few enough for NUTS"),
+        (60, 20, "Laplace", "more than the 300"),
+        (10, 60, "Svi", "60 benchmarks have too many parameters"),
+    ],
+)
+def test_the_default_method_follows_the_size_of_the_table(
+    models: int, benchmarks: int, expected: str, why: str
+) -> None:
+    score = np.linspace(0.1, 0.9, models * benchmarks).reshape(models, benchmarks)
+    names = tuple(f"m{i}" for i in range(models))
+    data = align(scores=ScoreTable(names, tuple(f"b{i}" for i in range(benchmarks)), score))
+    method, reason = default_method(data, np.isfinite(score))
+    assert type(method).__name__ == expected
+    assert why in reason
