@@ -1,0 +1,70 @@
+"""The page of results says what the committed results say."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+TEXT = " ".join(PAGE.split())
+
+
+def results(name: str) -> Any:
+    return json.loads((ROOT / "experiments" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def row(name: str) -> list[str]:
+    """The cells of the row of a table that begins with a name, without bold."""
+    (line,) = re.findall(rf"^\| {re.escape(name)} \|(.*)\|$", PAGE, re.MULTILINE)
+    return [cell.strip().strip("*") for cell in line.split("|")]
+
+
+def test_every_result_says_how_and_when_it_was_made() -> None:
+    found = sorted((ROOT / "experiments" / "results").glob("*.json"))
+    assert found
+    for path in found:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        assert told["command"].startswith("python -m experiments.")
+        assert re.fullmatch(r"\d{4}-\d{2}-\d{2}", told["date"])
+        assert all(isinstance(value, float) for value in told["figures"].values())
+
+
+def test_errors_on_the_settings_of_sloth() -> None:
+    settings = results("sloth_families")["settings"]
+    assert row("the law, one setting") == [f"{each['law']:.2f}" for each in settings]
+    assert row("inside the 90 % interval") == [f"{each['coverage90']:.0%}" for each in settings]
+    figures = results("sloth_families")["figures"]
+    assert [figures[f"mae_{each['setting']}"] for each in settings] == pytest.approx(
+        [each["law"] for each in settings], abs=1e-4
+    )
+
+
+def test_a_column_of_sloth_is_bold_where_it_is_best() -> None:
+    (ours,), (best,) = (
+        re.findall(rf"^\| {name} \|(.*)\|$", PAGE, re.MULTILINE) for name in ("the law, one setting", "best published")
+    )
+    for one, other in zip(ours.split("|"), best.split("|"), strict=True):
+        law, published = (float(cell.strip().strip("*")) for cell in (one, other))
+        assert ("**" in one) == (law < published)
+        assert ("**" in other) == (published < law)
+
+
+def test_errors_on_observational_rows() -> None:
+    found = results("obs_scaling")
+    law, narrow = found["methods"]["law"], found["methods"]["not widened"]
+
+    def told(value: float) -> str:
+        return f"{value:.1e}".replace("e-0", "e-")
+
+    assert f"the error of the law is {told(law['geomean_test_mse'])} " in TEXT
+    assert f"an error of {told(narrow['geomean_test_mse'])}." in TEXT
+    assert f"{law['coverage90']:.0%}".replace("%", " %") + " of the scores of all 17 rows" in TEXT
+    inside = [f"{100 * narrow[f'coverage{level}']:.0f}" for level in (50, 80, 90)]
+    assert f"contain {inside[0]}, {inside[1]} and {inside[2]} % of the scores" in TEXT
+    components = [found["methods"][name]["geomean_test_mse"] for name in ("mean of PC-1..1 to PC-1..4", "PC-1..3")]
+    assert f"{told(components[0])} if their number is not chosen by the test rows, and {told(components[1])} if" in TEXT
