@@ -24,7 +24,7 @@ Measured (mean over groups of the mean absolute error, points; share of the cell
 The standard error of a column over its groups is 0.4 to 0.6.
 One column falls short, v1 with two models seen, where a trained link with two dimensions has 4.10: Falcon, Qwen1.5 and
 Qwen2, whose larger models leave the line of the smaller two. What made the difference are inferred ceilings: with
-ceilings of 1 the errors of the law before were 4.33, 3.38, 4.40, 4.90, 7.06 (all n=2 was not run; scores of 0 had densities then). Their
+ceilings of 1 the law before had 4.33, 3.38, 4.40, 4.90, 7.06 (all n=2 not run; scores of 0 had densities then). Their
 prior was chosen by the evidence of training rows (`csvjax.Priors`); with Beta(10, 1) v1 n=1 had 3.86 and v2 n=1 2.89;
 sampled on the logit scale, and not as quantiles, the ceilings gave 3.80, 2.83, 3.49, 4.39, 2.66, 3.29. The 7.06 was a
 fault: scores of exactly 0 drove an unknown number of items to 1e8, which the evidence took for a better law. The shares
