@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import jax
@@ -241,12 +242,23 @@ def new_models(fit: Result, models: Dataset | pd.DataFrame | ScoreTable | LossTa
     assert old is not None
     score = np.full((len(models.lms), len(old.benchmarks)), np.nan)
     if models.scores is not None:
-        score[:, names.positions(models.scores.benchmarks, old.benchmarks, "benchmark")] = models.scores.score
+        at = names.positions(models.scores.benchmarks, old.benchmarks, "benchmark")
+        _check_scales(models.scores, [old.scales[b] for b in at])
+        score[:, at] = models.scores.score
     table = ScoreTable(tuple(models.lms.index), old.benchmarks, score, old.n_items, old.floor, old.ceiling, old.scale)
     lms = models.lms
     for column in sorted({base.column for base in fit.known.columns.bases.values()} - set(lms.columns)):
         lms = lms.assign(**{column: np.nan})
     return Dataset(lms, table, models.losses)
+
+
+def _check_scales(scores: ScoreTable, expected: Sequence[Scale]) -> None:
+    for name, found, scale, column in zip(scores.benchmarks, scores.scales, expected, scores.score.T, strict=True):
+        if found != scale and not np.isnan(column).all():
+            raise InputError(
+                f"expected scores on {name!r} in the unit of the fit, {scale.word}, found {found.word}; read the table "
+                f"with that unit"
+            )
 
 
 def _completed(models: pd.DataFrame) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from csvjax import names
+from csvjax.data.scales import out_of_range
 from csvjax.errors import InputError
 from csvjax.law.covariates import AMOUNTS
 from csvjax.law.evidence import beside_family, evidence_of, names_of_groups
@@ -201,6 +202,8 @@ def reach(
     (at,) = names.positions([benchmark], fit.benchmarks, "benchmark")
     assert fit.dataset.scores is not None
     scale = fit.dataset.scores.scales[at]
+    if not scale.bounded and (np.isnan(score) or out_of_range(np.array([score]), scale).any()):
+        raise InputError(f"expected a score in the unit of {benchmark}, {scale.word}, found {score:g}; correct it")
     if scale.bounded and not 0 < score < 1:
         raise InputError(f"expected a score to reach between 0 and 1, found {score:g}; give a fraction")
     _check(fit, {**(amounts or {}), "flops": 1.0}, family)

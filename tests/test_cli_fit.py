@@ -387,3 +387,26 @@ def test_an_absurd_model_is_named_and_what_is_known_of_a_benchmark_is_kept(folde
     kept = call(*words[:-1], tmp_path / "all", "--keep-outliers")
     assert kept.exit_code == 0, kept.output
     assert csvjax.load(tmp_path / "all").outliers == ()
+
+
+def test_a_rating_is_read_predicted_and_shown_in_its_unit(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    able = np.linspace(-2, 2, 14)
+    frame = pd.DataFrame({"model": [f"m{i}" for i in range(14)], "flops": 10 ** (23 + able)})
+    frame["solved"] = 1 / (1 + np.exp(-able - 0.1 * rng.normal(size=14)))
+    frame["Arena"] = 1150 + 60 * able + 5 * rng.normal(size=14)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    run, unit = tmp_path / "run", ("--score-unit", "Arena=elo")
+    done = call("fit", "--scores", tmp_path / "t.csv", *unit, "--method", "map", "--out", run)
+    assert done.exit_code == 0, done.output
+    assert "benchmark Arena: Elo, 14 scores from" in done.output
+    new = tmp_path / "new.csv"
+    frame.iloc[-1:].assign(model="later")[["model", "Arena"]].to_csv(new, index=False)
+    told = json.loads(call("predict", run, "--scores", new, "--json").stdout)["predictions"]
+    assert {row["benchmark"]: row["unit"] for row in told} == {"solved": "fraction", "Arena": "Elo"}
+    # A table without the rating is read too, and one in another unit is not taken for one.
+    frame.iloc[-1:].assign(model="later")[["model", "solved"]].to_csv(new, index=False)
+    assert call("predict", run, "--scores", new).exit_code == 0
+    done = call("predict", run, "--reach", "Arena=-inf")
+    assert done.exit_code == 2
+    assert "in the unit of Arena, Elo" in done.stderr

@@ -126,7 +126,7 @@ def test_a_model_is_dropped_and_incomplete_ones_are_left_out(work: Path, tmp_pat
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (["--context", "300"], "context from 1 to the 256 tokens"),
+        (["--context", "300"], "--context from 1 to 256 tokens"),
         (["--dtype", "int8"], "--dtype to be float32 or bfloat16, found 'int8'"),
         (["--part", "3/2"], "--part as I/N"),
         (["--memory", "much"], "--memory as a size like 8GiB or 500MB, found 'much'"),
@@ -151,7 +151,7 @@ def test_wrong_input_is_one_sentence(work: Path, tmp_path: Path) -> None:
         (["--lm", work / "m0", "--out", store], "expected --lm, --text and --out"),
         (["--lm", work / "none/x/y", "--text", text, "--out", store], "found nothing there"),
         (["--lm", work / "m0", "--text", tmp_path / "x", "--out", store], "found nothing there"),
-        (["--lm", work / "m0", "--lm", tmp_path / "sp", "--text", text, "--out", store], "one tokenizer in a store"),
+        (["--lm", work / "m0", "--lm", tmp_path / "sp", "--text", text, "--out", store], "the same tokenizer in a store"),
         (["--lm", work / "m0", "--lm", work / "m0", "--text", text, "--out", store], "names of their own"),
         (["show", tmp_path / "nothing.zarr"], "store that csvjax losses wrote"),
     ]:

@@ -79,18 +79,21 @@ class LawMethod:
             raise NotApplicable(f"expected {wanted} of the training rows, found none that vary; give them")
         data = dataset_of(seen, seen, losses)
         effects: tuple[Effect, ...] = ("family",) if self.family and len(set(seen.family[seen.train])) > 1 else ()
-        members = []
+        made = {}
         for k in self.capabilities:
             law = Law(k, covariates, effects, tail=self.tail, priors=self.priors)
-            density = law_density(law)
             e, known = make_evidence(data, np.isfinite(_scores(data)), law)
-            e = filled_up(e, *names_of_groups(data.lms, law))
+            made[k] = law, filled_up(e, *names_of_groups(data.lms, law)), known
+        # One approximation for all: evidence is not to be compared with a bound on it.
+        sizes = {k: jax.eval_shape(law_density(law).start, key, e).shape[0] for k, (law, e, _) in made.items()}
+        shared = max((size for k, size in sizes.items() if k), default=max(sizes.values()))
+        method = approximation(shared, self.count, Map(), self.widen)
+        members = []
+        for k, (law, e, known) in made.items():
             with warnings.catch_warnings():
                 # A number of capabilities that has no share of the draws may warn.
                 warnings.simplefilter("ignore", FitWarning)
-                size = jax.eval_shape(density.start, key, e).shape[0]
-                method = approximation(size, self.count, Map(), self.widen)
-                found = fit_without_outliers(density, e, method, jax.random.fold_in(key, k), None, law)
+                found = fit_without_outliers(law_density(law), e, method, jax.random.fold_in(key, k), None, law)
             outlier = found.outlier[: len(view.family)]
             members.append(Member(law, known, found.fit.draws, law_log_evidence(found, k), outlier))
         inner = _inner_parts(seen, data) if len(members) > 1 else []

@@ -202,11 +202,30 @@ def _read_like_the_fit(fit: Result, run: Path, path: Path) -> Dataset:
     given = {name: value for name, value in _config(run).get("options", {}).items() if name in known}
     said = {name: value for name, value in given.items() if name.endswith(("_column", "_unit")) or name in _READ_ALIKE}
     said |= {name: Path(said[name]) for name in ("registry", "models") if name in said}
+    benchmark = spelled_as(raw, "benchmark")
+    there = wanted if wanted is not None or benchmark is None else sorted(set(raw.text(benchmark)))
+    said["score_unit"] = _units_of(fit, said.get("score_unit"), there)
     source = Source(scores=[path], **said)
     columns = [base.column for base in fit.known.columns.bases.values()]
     return with_columns(
         read_score_table(source, path, wanted), source, [f"leave-one-out:{name}" for name in [*columns, "run"]]
     )
+
+
+def _units_of(fit: Result, given: list[str] | str | None, there: list[str] | None) -> list[str] | None:
+    """The unit options of the fit for a new table: those of the benchmarks that it has, and that of all.
+
+    Scores without bounds have the unit that they have in the fit, whatever told it then.
+    """
+    from csvjax.cli.values import listed
+
+    assert fit.dataset.scores is not None
+    here = set(fit.benchmarks if there is None else there)
+    pairs = [text.rpartition("=") for text in listed(given)]
+    found = {column: unit for column, sign, unit in pairs if not sign or column in here}
+    scales = zip(fit.benchmarks, fit.dataset.scores.scales, strict=True)
+    found |= {name: scale.code for name, scale in scales if name in here and not scale.bounded}
+    return [f"{column}={unit}" if column else unit for column, unit in found.items()] or None
 
 
 def _say_reach(fit: Result, text: str, question: _Question) -> dict[str, Any]:

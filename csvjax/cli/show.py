@@ -121,6 +121,8 @@ def metrics_table(metrics: pd.DataFrame) -> None:
 
 def _digits(value: float) -> str:
     """A number as text: three decimals for a fraction, at least four digits for a larger number."""
+    if 0 < abs(value) < 0.0005:
+        return f"{value:.2g}"
     if abs(value) < 10 or value != value:
         return f"{value:.3f}"
     return f"{value:.1f}" if abs(value) < 1e5 else f"{value:.3g}"

@@ -273,10 +273,10 @@ def _fractions(
             each = np.unique(worth[at][~np.isnan(worth[at])])
             if len(each) == 1:
                 told[name] = Unit(float(each[0]), word_of(float(each[0])), True)
-    for name, scale in _scales(raw, b, benchmarks).items():
-        told[name] = Unit(1.0, scale.word, True, scale)
     given = check_units(rules.score_unit)
-    told = {} if DEFAULT in given else {name: unit for name, unit in told.items() if name not in given}
+    told = {} if DEFAULT in given else told
+    told |= {name: Unit(1.0, scale.word, True, scale) for name, scale in _scales(raw, b, benchmarks).items()}
+    told = {name: unit for name, unit in told.items() if name not in given}
     percent = raw.parsed(column).percent
     rest = {name: values[at] for name, at in rows.items() if name not in told}
     for name in given:
@@ -296,11 +296,16 @@ def _fractions(
 
 def _scales(raw: RawTable, of: np.ndarray, benchmarks: Sequence[str]) -> dict[str, Scale]:
     """The scales of the benchmarks that are no fractions, from a column `scale` as csvjax writes it."""
-    if "scale" not in raw.columns or not set(raw.text("scale")) <= _CODES:
+    if "scale" not in raw.columns:
         return {}
-    codes = np.array(raw.text("scale"), dtype=object)
-    each = {name: {code for code in codes[of == at] if code} for at, name in enumerate(benchmarks)}
-    found = {name: find_scale(*told) for name, told in each.items() if len(told) == 1}
+    codes = np.array([cell.strip().casefold() for cell in raw.text("scale")], dtype=object)
+    each = {name: set(codes[of == at]) - {""} for at, name in enumerate(benchmarks)}
+    for name, told in each.items():
+        if told & _CODES - {"fraction"} and len(told) > 1:
+            raise InputError(
+                f"{raw.path}: expected one scale for {name!r}, found {', '.join(sorted(told))}; give it one"
+            )
+    found = {name: find_scale(*told) for name, told in each.items() if told and told <= _CODES}
     return {name: scale for name, scale in found.items() if not scale.bounded}
 
 

@@ -43,7 +43,7 @@ def merged(files: Sequence[str], parts: Sequence[Found]) -> tuple[Found, list[st
         b = pd.Index(benchmarks).get_indexer(pd.Index(part.benchmarks))
         grid = np.ix_(m, b)
         was, new = score[grid], part.score
-        differ = ~np.isnan(was) & ~np.isnan(new) & ~np.isclose(was, new, rtol=0, atol=_SAME)
+        differ = ~np.isnan(was) & ~np.isnan(new) & ~np.isclose(was, new, rtol=_SAME, atol=_SAME)
         count += int(differ.sum())
         for i, j in np.argwhere(differ)[: 3 - len(conflicts)]:
             conflicts.append(

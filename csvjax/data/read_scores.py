@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from csvjax import names
 from csvjax.data.columns import per_name
 from csvjax.data.describe import Description, describe
 from csvjax.data.long import long_columns, read_long
@@ -133,6 +134,7 @@ def read_tables(sources: Sequence[Any], rules: ReadingRules) -> Reading:
     if not sources:
         raise InputError("expected at least one table of scores, found none; give a file")
     tables = [read_raw(source) for source in sources]
+    _check_unit_names(tables, rules)
     alone = len(tables) == 1 and not rules.registry
     found = [_read(table, rules if alone else _for_one(table, rules)) for table in tables]
     if rules.registry:
@@ -143,14 +145,18 @@ def read_tables(sources: Sequence[Any], rules: ReadingRules) -> Reading:
     wanted = rules.wanted(whole.benchmarks)
     if wanted is not None and not alone:
         whole = _ordered(whole, wanted)
+    scale = tuple(whole.scales.get(name, FRACTION) for name in whole.benchmarks)
+    free = {name for name, its in zip(whole.benchmarks, scale, strict=True) if not its.bounded}
+    # What a table says of items and floors is meant for fractions.
+    known = {role: {n: v for n, v in told.items() if n not in free} for role, told in whole.known.items()}
     table = ScoreTable(
         tuple(whole.lms.index),
         whole.benchmarks,
         whole.score,
-        per_name(rules.n_items, whole.known.get("n_items", {}), whole.benchmarks, np.nan, "n_items"),
-        per_name(rules.floors, whole.known.get("floor", {}), whole.benchmarks, np.nan, "floors"),
-        per_name(rules.ceilings, whole.known.get("ceiling", {}), whole.benchmarks, np.nan, "ceilings"),
-        tuple(whole.scales.get(name, FRACTION) for name in whole.benchmarks),
+        per_name(rules.n_items, known.get("n_items", {}), whole.benchmarks, np.nan, "n_items"),
+        per_name(rules.floors, known.get("floor", {}), whole.benchmarks, np.nan, "floors"),
+        per_name(rules.ceilings, known.get("ceiling", {}), whole.benchmarks, np.nan, "ceilings"),
+        scale,
     )
     files = [Path(t.path).name if isinstance(t.path, Path) else t.path for t in tables]
     return Reading(table, lms, describe(files, found, table, rules.n_items or (), said, rules.registry))
@@ -162,6 +168,24 @@ def _read(raw: RawTable, rules: ReadingRules) -> Found:
     return read_wide(raw, rules) if roles is None else read_long(raw, roles, rules)
 
 
+def _check_unit_names(tables: Sequence[RawTable], rules: ReadingRules) -> None:
+    """Raises: InputError for the unit of a column that none of several tables has."""
+    if len(tables) == 1 or not isinstance(rules.score_unit, Mapping):
+        return
+    known: set[str] = {DEFAULT}
+    for raw in tables:
+        columns = {role: column if column in raw.columns else None for role, column in rules.columns.items()}
+        roles = long_columns(raw, replace(rules, columns=columns))
+        here = raw.columns if roles is None else raw.text(roles["benchmark"])
+        known |= {*here, *(name_in(rules.registry, name) for name in here)}
+    for name in rules.score_unit:
+        # What a reader adds to a name stands behind it: "task:metric", "task (5-shot)".
+        if name not in known and not any(word and name.startswith(word) for word in known):
+            raise InputError(
+                f"expected score_unit for columns of the tables, found {name!r}: {names.hint(name, sorted(known))}"
+            )
+
+
 def _for_one(raw: RawTable, rules: ReadingRules) -> ReadingRules:
     """The rules for one of several tables. Given columns that it does not have are found by their usual names."""
     columns = {role: column if column in raw.columns else None for role, column in rules.columns.items()}
@@ -169,17 +193,20 @@ def _for_one(raw: RawTable, rules: ReadingRules) -> ReadingRules:
     known = set(raw.columns) if roles is None else set(raw.text(roles["benchmark"]))
     unit = rules.score_unit
     if isinstance(unit, Mapping):
-        unit = {name: worth for name, worth in unit.items() if not name or name in known}
+        unit = {name: worth for name, worth in unit.items() if not name or any(name.startswith(k) for k in known if k)}
     becomes = {name: name_in(rules.registry, name) for name in known}
     wanted = set(rules.wanted({*known, *becomes.values()}) or ())
     own = [name for name in raw.columns if becomes[name] in wanted] if roles is None else []
-    if scales := told_scales(rules.registry, own or known):
+    if scales := told_scales(rules.registry, own or _of_numbers(raw, known, roles)):
         unit = scales | (dict(unit) if isinstance(unit, Mapping) else {} if unit is None else {DEFAULT: unit})
     return replace(rules, columns=columns, benchmarks=own or None, score_unit=unit, joined=False)
 
 
-def _ordered(whole: Found, wanted: Sequence[str]) -> Found:
-    from csvjax import names
+def _of_numbers(raw: RawTable, known: set[str], roles: Mapping[str, str] | None) -> set[str]:
+    """The names that may be benchmarks: of a wide table, columns of numbers."""
+    return known if roles is not None else {name for name in known if raw.is_numeric(name)}
 
+
+def _ordered(whole: Found, wanted: Sequence[str]) -> Found:
     at = names.positions(wanted, whole.benchmarks, "benchmark")
     return replace(whole, benchmarks=tuple(wanted), score=whole.score[:, at])

@@ -170,8 +170,15 @@ def with_registry(found: Found, entries: Sequence[Benchmark]) -> Found:
     each = [table.get(_plain(name)) for name in found.benchmarks]
     columns: dict[str, np.ndarray] = {}
     became: dict[str, list[str]] = {}
+    scales: dict[str, Scale] = {}
     for name, entry, score in zip(found.benchmarks, each, found.score.T, strict=True):
         new = name if entry is None else entry.name
+        scale = found.scales.get(name, FRACTION)
+        if scales.setdefault(new, scale) != scale:
+            raise InputError(
+                f"expected one unit for the columns that become {new}, found {scales[new].word} and {scale.word}; give "
+                f"them one with score_unit, or take {name!r} out of the aliases"
+            )
         turned = entry is not None and entry.better == "lower" and found.scales.get(name, FRACTION).bounded
         score = 1 - score if turned else score
         before = columns.get(new)
@@ -188,7 +195,7 @@ def with_registry(found: Found, entries: Sequence[Benchmark]) -> Found:
     items_from = renamed(found.items_from)
     for role, key in (("floor", "chance"), ("ceiling", "ceiling"), ("n_items", "items")):
         for new in first:
-            if new in told and (value := getattr(told[new], key)) is not None:
+            if scales[new].bounded and new in told and (value := getattr(told[new], key)) is not None:
                 known_of.setdefault(role, {})[new] = float(value)
                 if role == "n_items":
                     items_from[new] = "given by the registry"

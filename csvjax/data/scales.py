@@ -47,7 +47,9 @@ class Scale(NamedTuple):
         for word, usual in SCALES.items():
             if (usual.link, usual.unit) == (self.link, self.unit):
                 return word if usual == self else f"{word}:{self.better}"
-        return "fraction"
+        raise InputError(
+            f"expected a scale of csvjax.data.scales.SCALES, found {self}; choose one of {', '.join(SCALES)}"
+        )
 
 
 FRACTION = Scale()

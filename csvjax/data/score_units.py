@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from csvjax import names
 from csvjax.data.columns import positive_unit
 from csvjax.data.scales import FRACTION, Scale, find_scale, out_of_range
-from csvjax.errors import ArgumentError, Remedy
+from csvjax.errors import ArgumentError, InputError, Remedy
 
 __all__ = [
     "DEFAULT",
@@ -21,6 +21,7 @@ __all__ = [
     "as_fractions",
     "check_units",
     "find_units",
+    "named_unbounded",
     "refusal",
     "unbounded",
     "word_of",
@@ -68,10 +69,12 @@ def check_units(given: ScoreUnit) -> dict[str, Unit]:
     if given is None:
         return {}
     pairs = given if isinstance(given, Mapping) else {DEFAULT: given}
-    return {column: _told(unit) for column, unit in pairs.items()}
+    return {column: _told(unit) for column, unit in pairs.items() if unit is not None}
 
 
 def _told(unit: float | str | Scale) -> Unit:
+    if isinstance(unit, str):
+        unit = unit.strip().casefold()
     if isinstance(unit, str) and unit != "percent":
         unit = find_scale(unit)
     if isinstance(unit, Scale):
@@ -113,6 +116,11 @@ def find_units(
     for name, values in columns.items():
         others = sure - {name}
         if name in told:
+            if percent.get(name) and not told[name].scale.bounded:
+                raise InputError(
+                    f"{path}, {what} {name!r}: expected no percent signs in scores whose unit is {told[name].word}, "
+                    f"found some; give another unit"
+                )
             found[name] = told[name]
         elif percent.get(name) or "%" in name:
             found[name] = Unit(0.01, "percent")
@@ -194,6 +202,11 @@ def unbounded(given: ScoreUnit, columns: Collection[str]) -> set[str]:
     told = check_units(given)
     rest = DEFAULT in told and not told[DEFAULT].scale.bounded
     return {name for name in columns if (rest if name not in told else not told[name].scale.bounded)}
+
+
+def named_unbounded(given: ScoreUnit) -> set[str]:
+    """The columns that were given a unit without bounds by their name."""
+    return {name for name, unit in check_units(given).items() if name != DEFAULT and not unit.scale.bounded}
 
 
 def refusal(unit: Unit) -> tuple[str, tuple[Remedy, ...]]:

@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from csvjax import names
-from csvjax.data.scales import FRACTION, Scale, out_of_range
+from csvjax.data.scales import FRACTION, Scale, find_scale, out_of_range
 from csvjax.errors import InputError
 
 __all__ = ["ScoreTable"]
@@ -55,6 +55,8 @@ class ScoreTable:
         scale = (self.scale,) * size if isinstance(self.scale, Scale) else tuple(self.scale)
         if len(scale) != size:
             raise InputError(f"expected a scale for each of {size} benchmarks, found {len(scale)}; give one for each")
+        for each in scale:
+            find_scale(each.code)  # a scale without a word could not be written to a file
         keep(self, "scale", scale)
         self._check_scores()
         self._check_benchmarks()

@@ -12,7 +12,7 @@ from csvjax.data.evidence import Companion, judge, known_benchmark
 from csvjax.data.items import items_from_stderr
 from csvjax.data.raw_table import RawTable, make_table
 from csvjax.data.rules import Found, ReadingRules
-from csvjax.data.score_units import Unit, as_fractions, find_units, refusal, unbounded
+from csvjax.data.score_units import Unit, as_fractions, find_units, named_unbounded, refusal
 from csvjax.errors import ArgumentError, Remedy
 
 __all__ = ["covariate_notes", "read_wide", "turned"]
@@ -31,7 +31,7 @@ def read_wide(raw: RawTable, rules: ReadingRules) -> Found:
     frame = covariates(raw, lms, columns, rules.units)
     for name in wanted or ():
         raw.position(name)
-    judged = judge(raw, set(columns.values()), wanted, unbounded(rules.score_unit, raw.columns))
+    judged = judge(raw, set(columns.values()), wanted, named_unbounded(rules.score_unit))
     if not judged.benchmarks:
         told = [f"{name} ({reason})" for name, reason in judged.ignored]
         raise ArgumentError(

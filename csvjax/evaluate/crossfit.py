@@ -88,6 +88,8 @@ def crossfit(
     scores = dataset.scores
     assert scores is not None  # without scores there is no question
     predictions, judged, outcomes, choices = [], [], [], []
+    first = scores.scales[int(scores.bounded.argmax())]  # a fraction, if there is one
+    common = np.array([scale == first for scale in scores.scales])
     for i, question in enumerate(asked):
         at = positions(question.targets, scores.benchmarks, "benchmark")
         cells = np.zeros(scores.score.shape, bool)
@@ -99,7 +101,9 @@ def crossfit(
             drawn = draw_fitted(found, seed + i)
             table = with_losses(found, summary(drawn, cells, dataset.lms, scores))
             predictions.append(table.assign(split=question.split, fold=question.name, law=name))
-            alike = scores.bounded[at] == scores.bounded[at].any()  # errors in several units have no common mean
+            alike = common[at]  # errors in several units have no common mean
+            if not alike.any():
+                continue
             kept = at[alike]
             draws = drawn.score[:, :, kept].astype(float)
             judged.append(

@@ -67,6 +67,11 @@ def make_evidence(
     if seen.shape != scores.score.shape:
         raise InputError(f"expected a mask of shape {scores.score.shape}, found {seen.shape}; give [lm, benchmark]")
     mask = seen & np.isfinite(scores.score)
+    for b in np.flatnonzero(~scores.bounded & ~mask.any(axis=0)):
+        raise InputError(
+            f"expected a score on {scores.benchmarks[b]!r}, which is in {scores.scales[b].word}, among those to fit, "
+            f"found none; leave the benchmark out, or hold out fewer"
+        )
     bounds, standard = find_bounds(scores, mask), standard_of(scores.score, mask, scores.scales)
     columns = find_columns(dataset.lms, law.covariates)
     known = _known_losses(dataset, mask, law, seed, columns, bounds, standard)

@@ -40,6 +40,9 @@ def item_variance(mean: Float[AnyArray, "*s"], n_items: Float[AnyArray, "*#s"]) 
     return jnp.sqrt((mean * (1 - mean)) ** 2 + (half * (1 - half)) ** 2) / n_items
 
 
+_ENOUGH, _QUARTILES = 8, 1.349  # scores; interquartile range of a standard normal density
+
+
 class Standard(NamedTuple):
     """How scores without bounds become numbers of like size in which more is better: (g(score) - centre) / unit.
 
@@ -61,7 +64,10 @@ def fractions(benchmarks: int) -> Standard:
 def standard_of(
     score: Float[np.ndarray, "lm benchmark"], seen: Bool[np.ndarray, "lm benchmark"], scales: Sequence[Scale]
 ) -> Standard:
-    """Mean and standard deviation of the scores `seen` of each benchmark without bounds.
+    """Centre and spread of the scores `seen` of each benchmark without bounds.
+
+    These are the median and the interquartile range (as the standard deviation of a normal density) where there are
+    eight scores or more, so that a typing error does not decide on the unit; else mean and standard deviation.
 
     Where they do not vary, the unit is a tenth of their size, or 1.
     """
@@ -72,6 +78,9 @@ def standard_of(
         value = score[seen[:, b], b]
         value = np.log(value) if scale.link == "log" else value
         centre, unit = (float(value.mean()), float(value.std())) if len(value) else (0.0, 1.0)
+        low, middle, high = np.quantile(value, [0.25, 0.5, 0.75]) if len(value) >= _ENOUGH else (0.0, centre, 0.0)
+        if high > low:
+            centre, unit = float(middle), float(high - low) / _QUARTILES
         if not unit > 1e-9 * max(1.0, abs(centre)):
             unit = 1.0 if scale.link == "log" else 0.1 * abs(centre) or 1.0
         found.bounded[b], found.logged[b] = False, scale.link == "log"

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from csvjax.data.scales import LOWER
-from csvjax.plot.style import checked, figure, needs, shown
+from csvjax.data.scales import FRACTION, LOWER
+from csvjax.plot.style import checked, figure, needs, shown, unit_of
 
 __all__ = ["COLOURBAR", "DIVERGING", "residuals"]
 
@@ -35,12 +35,16 @@ def residuals(table: pd.DataFrame, limit: int = 120) -> Any:
     known = checked(table, ("lm", "benchmark", "observed", "mean"), "predictions").dropna(subset=["observed"])
     needs(len(known) > 0, "expected predictions of known scores, found none; hold out some scores")
     mixed = "unit" in known and known["unit"].nunique() > 1
-    error = known.assign(error=_deviations(known) if mixed else known["observed"] - known["mean"])
+    away = known["observed"] - known["mean"]
+    error = known.assign(error=_deviations(known) if mixed else -away if LOWER in unit_of(known) else away)
     grid = error.pivot_table(index="lm", columns="benchmark", values="error", sort=False)
     worst = grid.abs().mean(axis=1).sort_values(ascending=False, kind="stable").index[:limit]
     grid = grid.loc[[name for name in grid.index if name in set(worst)]].T[::-1]
     z = grid.to_numpy(float)
-    fraction = known[["observed", "mean"]].abs().to_numpy(float).max() <= 1 + 1e-9
+    one = unit_of(known)
+    fraction = (
+        not mixed and one in ("", FRACTION.word) and known[["observed", "mean"]].abs().to_numpy().max() <= 1 + 1e-9
+    )
     scale, unit = (100.0, "points") if fraction else (1.0, "deviations" if mixed else "unit of score")
     end = float(np.nanquantile(np.abs(z), 0.98)) * scale or 1.0
     trace = {

@@ -57,7 +57,7 @@ def numbers(values: Iterable[float]) -> list[float | None]:
     """Floats with four digits, or fractions with three decimals, which is enough for figures; None for NaN."""
     found = np.asarray(list(values), float)
     known = found[np.isfinite(found)]
-    if len(known) and known.min() >= 0 and 0.2 < known.max() <= 1:
+    if len(known) and known.min() >= 0 and 0.2 < known.max() <= 1 and known.max() < 100 * np.quantile(known, 0.1):
         return [round(float(v), 3) if math.isfinite(v) else None for v in found]
     return [float(f"{v:.{_DIGITS}g}") if math.isfinite(v) else None for v in found]
 

@@ -110,6 +110,45 @@ def test_a_cell_that_cannot_be_is_named() -> None:
         read_scores(WIDE.assign(wikitext=[3.0, -2.0, 1.0, 1.0]), score_unit={"wikitext": "perplexity"})
 
 
+def test_a_scale_that_no_word_tells_is_refused() -> None:
+    with pytest.raises(InputError, match="expected a scale of"):
+        ScoreTable(("a",), ("x",), np.array([[3.0]]), scale=Scale("identity", "points"))
+
+
+def test_a_unit_of_a_column_that_no_table_has_is_refused() -> None:
+    with pytest.raises(InputError, match="found 'Arna'"):
+        read_scores([WIDE, WIDE.assign(model=list("efgh"))], score_unit={"Arna": "elo"})
+
+
+def test_the_unit_of_all_others_leaves_the_scales_of_a_table() -> None:
+    long = WIDE.melt("model", var_name="benchmark", value_name="score").dropna()
+    long["scale"] = long["benchmark"].map({"mmlu": "fraction", "Arena": "Elo", "wikitext": "NATS"})
+    long.loc[long["benchmark"] == "mmlu", "score"] *= 100
+    found, _ = read_scores(long, score_unit="percent")
+    assert found.scales == (FRACTION, SCALES["elo"], SCALES["nats"])
+    assert found.score[0].tolist() == [0.3, 1001, 12.5]
+    long.iloc[-1, long.columns.get_loc("scale")] = "bits"
+    with pytest.raises(InputError, match="expected one scale for 'wikitext', found bits, nats"):
+        read_scores(long, score_unit="percent")
+
+
+def test_a_unit_for_all_makes_no_benchmark_of_a_year() -> None:
+    found, _ = read_scores(WIDE.assign(year=[2021, 2022, 2023, 2024]), score_unit={"Arena": "elo", "wikitext": "nats"})
+    assert found.benchmarks == ("mmlu", "Arena", "wikitext")
+    assert "year" not in read_scores(WIDE.assign(year=2021), score_unit="elo")[0].benchmarks
+
+
+def test_percent_signs_and_ratings_do_not_go_together() -> None:
+    with pytest.raises(InputError, match="expected no percent signs"):
+        read_scores(pd.DataFrame({"model": ["a", "b"], "Arena": ["10%", "20%"]}), score_unit={"Arena": "elo"})
+
+
+def test_items_that_a_table_tells_are_those_of_fractions() -> None:
+    long = WIDE.melt("model", var_name="benchmark", value_name="score").dropna().assign(n_items=100)
+    found, _ = read_scores(long, score_unit=UNITS)
+    np.testing.assert_array_equal(found.n_items, [100, np.nan, np.nan])
+
+
 def test_bounds_and_items_are_those_of_fractions() -> None:
     with pytest.raises(InputError, match="no floor, ceiling or number of items"):
         ScoreTable(("a",), ("x",), np.array([[3.0]]), floor=np.array([0.2]), scale=SCALES["elo"])

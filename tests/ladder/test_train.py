@@ -120,7 +120,7 @@ def test_a_finished_run_is_left_as_it_is(trained: tuple[Path, list[tuple[int, fl
 
 
 def test_checkpoints_that_would_be_skipped_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"multiples, found \[40\]"):
+    with pytest.raises(InputError, match=r"multiples of 16 steps, found \[40\]"):
         train(replace(RECIPE, checkpoints=(32, 40)), RUN, STREAMS, tmp_path)
 
 

@@ -80,5 +80,5 @@ def test_weights_and_batches_are_cut_where_they_are_said_to_be() -> None:
     across, down = PartitionSpec(None, "model"), PartitionSpec("model", None)
     assert [x.sharding.spec for x in (wide, narrow, head)] == [across, down, across]
     assert place_batch(mesh)(np.zeros((4, 3), np.int32)).sharding.spec == PartitionSpec("data", None)
-    with pytest.raises(InputError, match="divides the"):
+    with pytest.raises(InputError, match="to divide the number of devices"):
         make_mesh(3 * jax.device_count())

@@ -61,10 +61,20 @@ def test_standardising_is_undone() -> None:
     standard = standard_of(scores.score, np.ones(scores.score.shape, bool), scores.scales)
     z = standardised(standard, scores.score)
     np.testing.assert_allclose(in_units(standard, z), scores.score, rtol=1e-6)
-    np.testing.assert_allclose(z[:, 1:].mean(axis=0), 0, atol=1e-12)
-    np.testing.assert_allclose(z[:, 1:].std(axis=0), 1)
+    np.testing.assert_allclose(np.median(z[:, 1:], axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(np.diff(np.quantile(z[:, 1:], [0.25, 0.75], axis=0), axis=0), 1.349, rtol=1e-6)
     # A lower perplexity is better.
     assert np.corrcoef(z[:, 2], scores.score[:, 2])[0, 1] < -0.9
+
+
+def test_a_typing_error_does_not_decide_on_the_unit() -> None:
+    scores = table().scores
+    assert scores is not None
+    wrong = scores.score.copy()
+    wrong[3, 1] = 115_000.0
+    every = np.ones(wrong.shape, bool)
+    one, two = (standard_of(score, every, scores.scales) for score in (scores.score, wrong))
+    assert two.unit[1] == pytest.approx(one.unit[1], rel=0.2)
 
 
 def test_hidden_scores_lie_where_they_are_predicted(fit: Result) -> None:
@@ -130,6 +140,21 @@ def test_one_value_is_answered_without_a_number_that_is_none() -> None:
         found = csvjax.fit(data, LAW, method=METHOD, seen=np.isfinite(same) & (np.arange(COUNT) < 20)[:, None])
     median = csvjax.predict(found).table().set_index("benchmark").loc["rating", "median"]
     assert np.abs(median - 1200).max() < 60
+
+
+def test_scores_in_another_unit_than_the_fit_are_refused(fit: Result) -> None:
+    shown = ScoreTable(("new",), ("rating",), np.array([[0.4]]))
+    with pytest.raises(InputError, match="in the unit of the fit, Elo, found fraction"):
+        csvjax.predict(fit, shown)
+    with pytest.raises(InputError, match="in the unit of loss, perplexity"):
+        csvjax.reach(fit, "loss", -1.0)
+
+
+def test_a_benchmark_without_a_score_to_fit_is_refused() -> None:
+    seen = np.ones((COUNT, 3), bool)
+    seen[:, 1] = False
+    with pytest.raises(InputError, match="expected a score on 'rating', which is in Elo"):
+        csvjax.fit(table(), LAW, method=METHOD, seen=seen)
 
 
 def test_methods_that_know_fractions_refuse_them() -> None:
