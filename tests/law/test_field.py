@@ -56,7 +56,7 @@ def table(
     runs = [f + r for f, r in zip(FAMILY, RUN, strict=True)][:lms]
     with pytest.MonkeyPatch.context() as patch:
         if lms > LMS:
-            patch.setattr(groups_module, "_ONE_BUCKET", 0)
+            patch.setattr(groups_module, "_BUCKET", 0)
         groups = make_groups(FAMILY[:lms] if "family" in effects else runs, runs if "run" in effects else None)
     groups = jax.tree.map(jnp.asarray, groups)
     spread = rng.uniform(0.2, 0.8, BENCHMARKS)
