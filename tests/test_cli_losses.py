@@ -151,7 +151,10 @@ def test_wrong_input_is_one_sentence(work: Path, tmp_path: Path) -> None:
         (["--lm", work / "m0", "--out", store], "expected --lm, --text and --out"),
         (["--lm", work / "none/x/y", "--text", text, "--out", store], "found nothing there"),
         (["--lm", work / "m0", "--text", tmp_path / "x", "--out", store], "found nothing there"),
-        (["--lm", work / "m0", "--lm", tmp_path / "sp", "--text", text, "--out", store], "the same tokenizer in a store"),
+        (
+            ["--lm", work / "m0", "--lm", tmp_path / "sp", "--text", text, "--out", store],
+            "the same tokenizer in a store",
+        ),
         (["--lm", work / "m0", "--lm", work / "m0", "--text", text, "--out", store], "different names for the models"),
         (["show", tmp_path / "nothing.zarr"], "store that csvjax losses wrote"),
     ]:
