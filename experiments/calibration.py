@@ -8,8 +8,8 @@ a model whose others are seen, and one of a model without scores, are predicted.
 from the law's own priors, with ceilings of 1; where the truth lies among a method's draws must be uniform
 (`csvjax.evaluate.sbc`, 95 % simultaneous band).
 
-Measured (seed 0; share of truths in the 90 % interval, * outside the band; Laplace 300 data sets, SVI 150; NUTS with the
-joint law that the one law replaces, 300):
+Measured (seed 0; share of truths in the 90 % interval, * outside the band; Laplace 300 data sets, SVI 150; NUTS with
+the joint law that the one law replaces, 300):
 
                              Laplace                SVI (full rank)           NUTS, law before
     typical loading          91 % *, low            89 %                      88 %

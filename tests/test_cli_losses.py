@@ -153,7 +153,7 @@ def test_wrong_input_is_one_sentence(work: Path, tmp_path: Path) -> None:
         (["--lm", work / "m0", "--text", tmp_path / "x", "--out", store], "found nothing there"),
         (
             ["--lm", work / "m0", "--lm", tmp_path / "sp", "--text", text, "--out", store],
-            "the same tokenizer in a store",
+            "the same tokenizer",
         ),
         (["--lm", work / "m0", "--lm", work / "m0", "--text", text, "--out", store], "different names for the models"),
         (["show", tmp_path / "nothing.zarr"], "store that csvjax losses wrote"),
