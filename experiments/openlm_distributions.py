@@ -34,8 +34,8 @@ nats):
 
 Asked were a pooled R2 of 0.85, an RMSE of 0.035 and 85 to 95 %. The two laws that the one law replaces had 0.72 (joint,
 losses), 0.76 (salience) and 0.80 (joint, with compute). Two training corpora are few: inner weights differ from fold to
-fold (K = 1 0.79, 0.24, 0.88; K = 2 0.01, 0.39, 0.11). Searches of eight starts end in modes that are up to 22 nats apart
-at K = 2; with four it was up to 55. "losses" and "compute" were not run with inner weights.
+fold (K = 1 0.79, 0.24, 0.88; K = 2 0.01, 0.39, 0.11). Searches of eight starts end in modes that are up to 22 nats
+apart at K = 2; with four it was up to 55. "losses" and "compute" were not run with inner weights.
 
 Last line, of "losses and compute": pooled_r2, the R2 of a task over the scores of all held-out corpora together,
 averaged over tasks, and the same of the mean loss; rmse and crps over all cells; worst_task_gain, the least gain in
