@@ -149,6 +149,8 @@ def test_a_killed_run_ends_in_the_same_bytes(tmp_path: Path) -> None:
     job.write_bytes(pickle.dumps((recipe, RUN, STREAMS)))
     # The workers compile once between them, which is most of what each would do.
     cache = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    # One thread adds in one order, however busy the machine is.
+    cache |= {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}
 
     def start(folder: Path) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", WORKER, job, folder]
