@@ -12,9 +12,10 @@ from jaxtyping import Bool
 
 from csvjax.data.dataset import Dataset
 from csvjax.errors import FitWarning, InputError
-from csvjax.infer import Laplace, Map, Method, Nuts, approximation
+from csvjax.infer import Laplace, Map, Method, Nuts
 from csvjax.infer.align import in_one_order
 from csvjax.infer.outliers import fit_without_outliers
+from csvjax.infer.svi import mean_field
 from csvjax.law.density import law_density
 from csvjax.law.evidence import FREE_UNITS, make_evidence
 from csvjax.law.model import MANY_UNITS, Effect, Evidence, Law, Priors
@@ -95,7 +96,7 @@ def default_method(
     Up to 300 scores it is NUTS: the posterior of a small table is often far from normal (a ceiling that no score tells
     of, above all), and the chains take about a minute. Beyond, it is Laplace's approximation, and so it is for texts of
     more than 64 units, whose salience has hundreds of parameters. With more than 40 benchmarks, each of which has seven
-    parameters, it is mean-field variational inference (`csvjax.infer.approximation`).
+    parameters, it is mean-field variational inference (`csvjax.infer.svi.approximation`).
     """
     search = Map() if search is None else search
     if data.losses is not None and len(data.losses.units) > FREE_UNITS:
@@ -107,7 +108,7 @@ def default_method(
         return Laplace(map=search), "no score varies, and chains would follow the prior alone"
     if scores > _SMALL and len(data.scores.benchmarks) > _MANY:
         why = f"{len(data.scores.benchmarks)} benchmarks have too many parameters for NUTS and for Laplace"
-        return approximation(search.curved + 1, 1000, search), why
+        return mean_field(1000, search), why
     if scores > _SMALL:
         return Laplace(map=search), f"{scores:,} scores are more than the {_SMALL} up to which NUTS is quick"
     chains = Nuts(warmup=200, draws=250, target=0.9, rhat=1.1, ess=10, map=search)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import jax
@@ -245,7 +246,7 @@ def new_models(fit: Result, models: Dataset | pd.DataFrame | ScoreTable | LossTa
         at = names.positions(models.scores.benchmarks, old.benchmarks, "benchmark")
         _check_scales(models.scores, [old.scales[b] for b in at])
         score[:, at] = models.scores.score
-    table = ScoreTable(tuple(models.lms.index), old.benchmarks, score, old.n_items, old.floor, old.ceiling, old.scale)
+    table = replace(old, lms=tuple(models.lms.index), score=score)
     lms = models.lms
     for column in sorted({base.column for base in fit.known.columns.bases.values()} - set(lms.columns)):
         lms = lms.assign(**{column: np.nan})

@@ -79,17 +79,18 @@ class LawMethod:
             raise NotApplicable(f"expected {wanted} of the training rows, found none that vary; give them")
         data = dataset_of(seen, seen, losses)
         effects: tuple[Effect, ...] = ("family",) if self.family and len(set(seen.family[seen.train])) > 1 else ()
-        made = {}
-        for k in self.capabilities:
-            law = Law(k, covariates, effects, tail=self.tail, priors=self.priors)
-            e, known = make_evidence(data, np.isfinite(_scores(data)), law)
-            made[k] = law, filled_up(e, *names_of_groups(data.lms, law)), known
+        law = Law(self.capabilities[0], covariates, effects, tail=self.tail, priors=self.priors)
+        laws = [replace(law, capabilities=k) for k in self.capabilities]
+        # Evidence is the same for every number of capabilities.
+        e, known = make_evidence(data, np.isfinite(_scores(data)), law)
+        e = filled_up(e, *names_of_groups(data.lms, law))
         # One approximation for all: evidence is not to be compared with a bound on it.
-        sizes = {k: jax.eval_shape(law_density(law).start, key, e).shape[0] for k, (law, e, _) in made.items()}
+        sizes = {law.capabilities: jax.eval_shape(law_density(law).start, key, e).shape[0] for law in laws}
         shared = max((size for k, size in sizes.items() if k), default=max(sizes.values()))
         method = approximation(shared, self.count, Map(), self.widen)
         members = []
-        for k, (law, e, known) in made.items():
+        for law in laws:
+            k = law.capabilities
             with warnings.catch_warnings():
                 # A number of capabilities that has no share of the draws may warn.
                 warnings.simplefilter("ignore", FitWarning)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -207,7 +208,6 @@ def _read_tables(source: Source, losses: Path) -> tuple[Dataset, Description]:
     from csvjax import names
     from csvjax.data.dataset import align
     from csvjax.data.read_losses import read_losses
-    from csvjax.data.scores import ScoreTable
 
     reading = read_reading(source)
     table, lms = reading.scores, reading.lms
@@ -226,15 +226,7 @@ def _read_tables(source: Source, losses: Path) -> tuple[Dataset, Description]:
     blank = np.full((len(new), len(table.benchmarks)), np.nan)
     amounts = dict.fromkeys(("params", "tokens", "flops"), np.nan)
     unknown = pd.DataFrame({"family": new, **amounts}, pd.Index(new, dtype=str))
-    whole = ScoreTable(
-        (*table.lms, *new),
-        table.benchmarks,
-        np.vstack([table.score, blank]),
-        table.n_items,
-        table.floor,
-        table.ceiling,
-        table.scale,
-    )
+    whole = dataclasses.replace(table, lms=(*table.lms, *new), score=np.vstack([table.score, blank]))
     return align(pd.concat([lms, unknown]) if new else lms, whole, known), reading.described
 
 

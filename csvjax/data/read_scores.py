@@ -134,8 +134,9 @@ def read_tables(sources: Sequence[Any], rules: ReadingRules) -> Reading:
     if not sources:
         raise InputError("expected at least one table of scores, found none; give a file")
     tables = [read_raw(source) for source in sources]
-    _check_unit_names(tables, rules)
     alone = len(tables) == 1 and not rules.registry
+    if not alone:
+        _check_unit_names(tables, rules)
     found = [_read(table, rules if alone else _for_one(table, rules)) for table in tables]
     if rules.registry:
         found = [with_registry(part, rules.registry) for part in found]
@@ -168,43 +169,47 @@ def _read(raw: RawTable, rules: ReadingRules) -> Found:
     return read_wide(raw, rules) if roles is None else read_long(raw, roles, rules)
 
 
+def _columns_and_names(raw: RawTable, rules: ReadingRules) -> tuple[dict[str, str | None], set[str], bool]:
+    """The given columns that the table has, the names of what may be a benchmark in it, and whether it is long."""
+    columns = {role: column if column in raw.columns else None for role, column in rules.columns.items()}
+    roles = long_columns(raw, replace(rules, columns=columns))
+    if roles is None:
+        return columns, set(raw.columns), False
+    return columns, set(raw.text(roles["benchmark"])), True
+
+
+def _is_in(name: str, known: set[str], long: bool) -> bool:
+    """Whether a table has a name, or one that long tables make longer: "task:metric", "task (5-shot)"."""
+    return name in known or (long and any(word and name.startswith((f"{word}:", f"{word} (")) for word in known))
+
+
 def _check_unit_names(tables: Sequence[RawTable], rules: ReadingRules) -> None:
-    """Raises: InputError for the unit of a column that none of several tables has."""
-    if len(tables) == 1 or not isinstance(rules.score_unit, Mapping):
+    """Raises: InputError for the unit of a column that none of the tables has."""
+    if not isinstance(rules.score_unit, Mapping):
         return
-    known: set[str] = {DEFAULT}
-    for raw in tables:
-        columns = {role: column if column in raw.columns else None for role, column in rules.columns.items()}
-        roles = long_columns(raw, replace(rules, columns=columns))
-        here = raw.columns if roles is None else raw.text(roles["benchmark"])
-        known |= {*here, *(name_in(rules.registry, name) for name in here)}
+    found = [_columns_and_names(raw, rules)[1:] for raw in tables]
+    found = [({*known, *(name_in(rules.registry, name) for name in known)}, long) for known, long in found]
     for name in rules.score_unit:
-        # What a reader adds to a name stands behind it: "task:metric", "task (5-shot)".
-        if name not in known and not any(word and name.startswith(word) for word in known):
+        if name != DEFAULT and not any(_is_in(name, known, long) for known, long in found):
             raise InputError(
-                f"expected score_unit for columns of the tables, found {name!r}: {names.hint(name, sorted(known))}"
+                f"expected score_unit for columns of the tables, found {name!r}: "
+                f"{names.hint(name, sorted(set().union(*(known for known, _ in found))))}"
             )
 
 
 def _for_one(raw: RawTable, rules: ReadingRules) -> ReadingRules:
     """The rules for one of several tables. Given columns that it does not have are found by their usual names."""
-    columns = {role: column if column in raw.columns else None for role, column in rules.columns.items()}
-    roles = long_columns(raw, replace(rules, columns=columns))
-    known = set(raw.columns) if roles is None else set(raw.text(roles["benchmark"]))
+    columns, known, long = _columns_and_names(raw, rules)
     unit = rules.score_unit
     if isinstance(unit, Mapping):
-        unit = {name: worth for name, worth in unit.items() if not name or any(name.startswith(k) for k in known if k)}
+        unit = {name: worth for name, worth in unit.items() if name == DEFAULT or _is_in(name, known, long)}
     becomes = {name: name_in(rules.registry, name) for name in known}
     wanted = set(rules.wanted({*known, *becomes.values()}) or ())
-    own = [name for name in raw.columns if becomes[name] in wanted] if roles is None else []
-    if scales := told_scales(rules.registry, own or _of_numbers(raw, known, roles)):
+    own = [] if long else [name for name in raw.columns if becomes[name] in wanted]
+    numeric = known if long else {name for name in known if raw.is_numeric(name)}
+    if scales := told_scales(rules.registry, own or numeric):
         unit = scales | (dict(unit) if isinstance(unit, Mapping) else {} if unit is None else {DEFAULT: unit})
     return replace(rules, columns=columns, benchmarks=own or None, score_unit=unit, joined=False)
-
-
-def _of_numbers(raw: RawTable, known: set[str], roles: Mapping[str, str] | None) -> set[str]:
-    """The names that may be benchmarks: of a wide table, columns of numbers."""
-    return known if roles is not None else {name for name in known if raw.is_numeric(name)}
 
 
 def _ordered(whole: Found, wanted: Sequence[str]) -> Found:

@@ -42,6 +42,11 @@ class Scale(NamedTuple):
         return f"{name} ({', '.join(notes)})" if notes else name
 
     @property
+    def expected(self) -> str:
+        """What a score on this scale is, for errors."""
+        return {"fraction": "a score between 0 and 1", "log": "a number above 0"}.get(self.link, "a finite number")
+
+    @property
     def code(self) -> str:
         """A word that `find_scale` reads as this scale."""
         for word, usual in SCALES.items():

@@ -212,6 +212,6 @@ def named_unbounded(given: ScoreUnit) -> set[str]:
 def refusal(unit: Unit) -> tuple[str, tuple[Remedy, ...]]:
     """What the error on an impossible score expected, and what to do."""
     if not unit.scale.bounded:
-        return f"a number above 0 ({unit.word})" if unit.scale.link == "log" else f"a finite number ({unit.word})", ()
+        return f"{unit.scale.expected} ({unit.word})", ()
     scale = Remedy("use {} for percentages (or a number for another scale)", "score_unit", "'percent'")
-    return ("a score between 0 and 1" if unit.worth == 1 else f"a score between 0 and {1 / unit.worth:g}"), (scale,)
+    return (unit.scale.expected if unit.worth == 1 else f"a score between 0 and {1 / unit.worth:g}"), (scale,)

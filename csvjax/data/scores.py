@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -78,10 +78,10 @@ class ScoreTable:
         if wrong.any():
             m, b = np.argwhere(wrong)[0]
             if not self.scales[b].bounded:
-                expected = "a number above 0" if self.scales[b].link == "log" else "a finite number"
                 raise InputError(
-                    f"expected {expected} on benchmark {self.benchmarks[b]!r}, whose unit is {self.scales[b].word}, "
-                    f"found {self.score[m, b]:g} for lm {self.lms[m]!r}; correct it, or leave it blank"
+                    f"expected {self.scales[b].expected} on benchmark {self.benchmarks[b]!r}, whose unit is "
+                    f"{self.scales[b].word}, found {self.score[m, b]:g} for lm {self.lms[m]!r}; correct it, or leave "
+                    f"it blank"
                 )
             raise InputError(
                 f"expected scores in [0, 1] (NaN where missing), found {self.score[m, b]:g} for lm {self.lms[m]!r} on "
@@ -117,14 +117,15 @@ class ScoreTable:
         m = slice(None) if lms is None else names.positions(lms, self.lms, "lm")
         b = slice(None) if benchmarks is None else names.positions(benchmarks, self.benchmarks, "benchmark")
         kept = np.arange(len(self.benchmarks))[b]
-        return ScoreTable(
-            self.lms if lms is None else tuple(lms),
-            self.benchmarks if benchmarks is None else tuple(benchmarks),
-            self.score[m][:, b],
-            self.n_items[b],
-            self.floor[b],
-            self.ceiling[b],
-            tuple(self.scales[i] for i in kept),
+        return replace(
+            self,
+            lms=self.lms if lms is None else tuple(lms),
+            benchmarks=self.benchmarks if benchmarks is None else tuple(benchmarks),
+            score=self.score[m][:, b],
+            n_items=self.n_items[b],
+            floor=self.floor[b],
+            ceiling=self.ceiling[b],
+            scale=tuple(self.scales[i] for i in kept),
         )
 
     def to_frame(self) -> pd.DataFrame:

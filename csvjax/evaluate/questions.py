@@ -80,10 +80,7 @@ def known(dataset: Dataset, hidden: Bool[np.ndarray, "lm benchmark"]) -> Dataset
     """The dataset with NaN in place of the hidden scores."""
     table = _scores(dataset)
     score = np.where(hidden, np.nan, table.score)
-    return replace(
-        dataset,
-        scores=ScoreTable(table.lms, table.benchmarks, score, table.n_items, table.floor, table.ceiling, table.scale),
-    )
+    return replace(dataset, scores=replace(table, score=score))
 
 
 def parse_sees(text: str) -> frozenset[Need]:

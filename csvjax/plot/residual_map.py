@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from csvjax.data.scales import FRACTION, LOWER
-from csvjax.plot.style import checked, figure, needs, shown, unit_of
+from csvjax.data.scales import LOWER
+from csvjax.plot.style import are_fractions, checked, figure, needs, shown, unit_of
 
 __all__ = ["COLOURBAR", "DIVERGING", "residuals"]
 
@@ -41,11 +41,7 @@ def residuals(table: pd.DataFrame, limit: int = 120) -> Any:
     worst = grid.abs().mean(axis=1).sort_values(ascending=False, kind="stable").index[:limit]
     grid = grid.loc[[name for name in grid.index if name in set(worst)]].T[::-1]
     z = grid.to_numpy(float)
-    one = unit_of(known)
-    fraction = (
-        not mixed and one in ("", FRACTION.word) and known[["observed", "mean"]].abs().to_numpy().max() <= 1 + 1e-9
-    )
-    scale, unit = (100.0, "points") if fraction else (1.0, "deviations" if mixed else "unit of score")
+    scale, unit = (100.0, "points") if are_fractions(known) else (1.0, "deviations" if mixed else "unit of score")
     end = float(np.nanquantile(np.abs(z), 0.98)) * scale or 1.0
     trace = {
         "type": "heatmap",

@@ -18,6 +18,7 @@ __all__ = [
     "FAINT",
     "PALETTE",
     "SYMBOLS",
+    "are_fractions",
     "axis",
     "checked",
     "dots",
@@ -57,6 +58,7 @@ def numbers(values: Iterable[float]) -> list[float | None]:
     """Floats with four digits, or fractions with three decimals, which is enough for figures; None for NaN."""
     found = np.asarray(list(values), float)
     known = found[np.isfinite(found)]
+    # Costs lie between 0 and 1 too; where the least are a hundredth of the most, decimals would lose them.
     if len(known) and known.min() >= 0 and 0.2 < known.max() <= 1 and known.max() < 100 * np.quantile(known, 0.1):
         return [round(float(v), 3) if math.isfinite(v) else None for v in found]
     return [float(f"{v:.{_DIGITS}g}") if math.isfinite(v) else None for v in found]
@@ -133,6 +135,13 @@ def unit_of(table: pd.DataFrame) -> str:
     if "unit" not in table or table["unit"].nunique() != 1:
         return ""
     return str(table["unit"].iloc[0])
+
+
+def are_fractions(table: pd.DataFrame) -> bool:
+    """Whether all scores in a table of predictions are fractions: no unit says otherwise, and no value."""
+    if "unit" in table and (table["unit"] != FRACTION.word).any():
+        return False
+    return bool(np.nanmax(np.abs(table[["observed", "mean"]].to_numpy(float))) <= 1 + 1e-9)
 
 
 def is_log(unit: str) -> bool:

@@ -6,12 +6,10 @@ import math
 import re
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
-from csvjax.data.scales import FRACTION
 from csvjax.evaluate.table import POOLED
-from csvjax.plot.style import unit_of
+from csvjax.plot.style import are_fractions
 from csvjax.report.read import Run
 
 __all__ = [
@@ -63,8 +61,7 @@ def percent(value: float | None, digits: int = 0) -> str:
 
 def amount(error: float, scores: pd.DataFrame) -> str:
     """An error in percentage points if scores are fractions, otherwise in the unit of the scores."""
-    known = scores[["observed", "mean"]].to_numpy(float)
-    if unit_of(scores) in ("", FRACTION.word) and np.nanmax(np.abs(known)) <= 1 + 1e-9:
+    if are_fractions(scores):
         return f"{100 * error:.1f} points"
     return f"{error:.3g}"
 
