@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Callable
 from functools import cache, wraps
 from pathlib import Path
 from typing import Any
+
+from csvjax.programs import Untold, described, lowered, setting
 
 __all__ = ["jit_by_size", "keep_compiled"]
 
@@ -20,7 +23,7 @@ _EFFORT = {
 }
 
 
-def jit_by_size(fun: Callable[..., Any], *, small: int = _SMALL, **options: Any) -> Callable[..., Any]:
+def jit_by_size(fun: Callable[..., Any], *, small: int = _SMALL, static: tuple[str, ...] = ()) -> Callable[..., Any]:
     """`jax.jit` with less compiler optimisation for small data.
 
     The density of a law is thousands of small operations. For 18 models and 8 benchmarks its gradient takes 1 ms, and
@@ -31,26 +34,56 @@ def jit_by_size(fun: Callable[..., Any], *, small: int = _SMALL, **options: Any)
     Args:
         fun: the function to compile.
         small: up to this number of array elements, in all tuples among the arguments, nothing is optimised.
-        options: passed to `jax.jit`.
+        static: the names of the arguments that are no arrays.
 
     Returns: the compiled function.
     """
     import jax
 
-    plain = jax.jit(fun, **options)
+    plain = jax.jit(fun, static_argnames=static)
     compiled: dict[str, Callable[..., Any]] = {}
+    kept: dict[Any, Callable[..., Any] | None] = {}
+    signature = inspect.signature(fun)
 
     @wraps(fun)
     def call(*args: Any, **kwargs: Any) -> Any:
-        leaves = jax.tree.leaves([arg for arg in (*args, *kwargs.values()) if isinstance(arg, tuple)])
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((args, kwargs))):
+        named = signature.bind(*args, **kwargs).arguments
+        fixed = {name: value for name, value in named.items() if name in static}
+        given = {name: value for name, value in named.items() if name not in static}
+        leaves, tree = jax.tree.flatten(given)
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
             return plain(*args, **kwargs)  # inside another jit; compiler options apply to whole programs only
-        effort = "small" if sum(getattr(leaf, "size", 1) for leaf in leaves) <= small else "large"
+        tables = jax.tree.leaves([value for value in named.values() if isinstance(value, tuple)])
+        effort = "small" if sum(getattr(leaf, "size", 1) for leaf in tables) <= small else "large"
         if effort not in compiled:
-            compiled[effort] = jax.jit(fun, compiler_options=_options(effort), **options)
-        return compiled[effort](*args, **kwargs)
+            compiled[effort] = jax.jit(fun, compiler_options=_options(effort), static_argnames=static)
+        shapes = tuple(
+            (getattr(leaf, "shape", ()), str(getattr(leaf, "dtype", type(leaf))), getattr(leaf, "weak_type", False))
+            for leaf in leaves
+        )
+        key = (effort, tuple(fixed.values()), tree, shapes, setting("jax_enable_x64"))
+        if key not in kept:
+            kept[key] = _kept(fun, fixed, leaves, tree, _options(effort))
+        program = kept[key]
+        return compiled[effort](*args, **kwargs) if program is None else program(*leaves)
 
     return call
+
+
+def _kept(
+    fun: Callable[..., Any], fixed: dict[str, Any], leaves: list[Any], tree: Any, options: dict[str, Any]
+) -> Callable[..., Any] | None:
+    """The function of `leaves` from the disk, or one that was written there; None where it cannot be kept."""
+    import jax
+
+    def flat(*leaves: Any) -> Any:
+        return fun(**jax.tree.unflatten(tree, leaves), **fixed)
+
+    try:
+        call = lowered(flat, leaves, f"{described(fun)} {described(fixed)} {tree}")
+    except Untold:
+        return None
+    return jax.jit(call, compiler_options=options)
 
 
 @cache

@@ -27,12 +27,12 @@ __all__ = ["Method", "fit", "fit_many"]
 Method = Map | Laplace | Svi | Nuts | Bootstrap
 
 
-@partial(jit_by_size, static_argnames=("density", "method", "axes"))
+@partial(jit_by_size, static=("density", "method", "axes"))
 def _solve_many(density: Density, method: Any, data: Any, axes: Any, keys: Array) -> Any:
     return jax.vmap(lambda data, key: method.solve(density, data, key), (axes, 0))(data, keys)
 
 
-@partial(jit_by_size, static_argnames=("density", "method"))
+@partial(jit_by_size, static=("density", "method"))
 def _from_mode(density: Density, method: Svi, data: Any, key: Array, optimum: Optimum) -> Any:
     return method.solve_from(density, data, key, optimum)
 

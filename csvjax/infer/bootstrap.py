@@ -14,6 +14,7 @@ from csvjax.errors import InputError
 from csvjax.infer.map import Map, Optimum, map_diagnostics, map_status
 from csvjax.infer.result import Fit, Status
 from csvjax.law.density import Density
+from csvjax.programs import keepable
 
 __all__ = ["Bootstrap", "Replicates", "replicate_weights"]
 
@@ -43,6 +44,7 @@ def _families(data: Any) -> tuple[Int[Array, " lm"], int]:
     return jnp.asarray(np.concatenate(family))[jnp.asarray(data.groups.slot)], count
 
 
+@keepable
 class Replicates(NamedTuple):
     """What was found, before it is read: the modes of the replicates."""
 

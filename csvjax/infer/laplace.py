@@ -15,6 +15,7 @@ from csvjax.infer.curvature import hessian
 from csvjax.infer.map import Map, Optimum, map_diagnostics, map_status
 from csvjax.infer.result import Fit, Status
 from csvjax.law.density import Density
+from csvjax.programs import keepable
 
 __all__ = ["Laplace", "laplace_draws", "log_evidence"]
 
@@ -36,6 +37,7 @@ def laplace_draws(
     return mode + noise @ spread.T, values[0], spread
 
 
+@keepable
 class LaplaceArrays(NamedTuple):
     optimum: Optimum
     x: Float[Array, "draw n"]

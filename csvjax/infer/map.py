@@ -16,6 +16,7 @@ from csvjax.infer.curvature import Layout, Metric, curvature_of, identity, in_bl
 from csvjax.infer.result import Fit, Status
 from csvjax.infer.search import Lane, Piece, begin, evaluate
 from csvjax.law.density import Density
+from csvjax.programs import keepable
 
 __all__ = ["Map", "Optimum", "find_mode", "map_diagnostics", "map_status"]
 
@@ -23,6 +24,7 @@ _PIECE = 100  # steps between two looks at the curvature
 _FLAT = 1e-2  # gradient that is taken for none where no step leads further: a hundredth of a standard deviation
 
 
+@keepable
 class Optimum(NamedTuple):
     """The best mode found.
 
@@ -193,7 +195,7 @@ class Map:
         return Fit(self, mode[None, None], mode, map_status(self, found), map_diagnostics(found), found)
 
 
-@partial(jit_by_size, static_argnames=("density", "method"))
+@partial(jit_by_size, static=("density", "method"))
 def find_mode(density: Density, method: Any, data: Any, key: Array) -> Any:
     """`method.solve`, compiled."""
     return method.solve(density, data, key)

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec
 from jaxtyping import Array
-from numpyro.infer.hmc import hmc
+from numpyro.infer.hmc import HMCState, hmc
+from numpyro.infer.hmc_util import HMCAdaptState
 from numpyro.infer.util import ParamInfo
 
 from csvjax.compiled import jit_by_size
@@ -22,8 +23,12 @@ from csvjax.infer.convergence import bulk_ess, rhat, tail_ess
 from csvjax.infer.map import Map, Optimum, find_mode
 from csvjax.infer.result import Fit, Status
 from csvjax.law.density import Density
+from csvjax.programs import keepable
 
 __all__ = ["Nuts"]
+
+keepable(HMCState)
+keepable(HMCAdaptState)
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,7 @@ def _chain(density: Density, method: Nuts, data: Any, state: Any, draws: int) ->
 
 
 # Every draw takes dozens of gradients: it pays to compile well.
-_one_chain = jit_by_size(_chain, small=0, static_argnums=(0, 1, 4))
+_one_chain = jit_by_size(_chain, small=0, static=("density", "method", "draws"))
 
 
 def _one_by_one(density: Density, method: Nuts, data: Any, states: Any, draws: int) -> tuple[Any, dict[str, Array]]:

@@ -26,12 +26,14 @@ from csvjax.infer.laplace import Laplace
 from csvjax.infer.map import Map, Optimum, map_diagnostics, map_status
 from csvjax.infer.result import Fit, Status
 from csvjax.law.density import Density
+from csvjax.programs import keepable
 
 __all__ = ["Found", "Svi", "approximation", "mean_field"]
 
 _MOST_INFINITE = 0.01  # share of steps
 
 
+@keepable
 class Found(NamedTuple):
     """What was found, before it is read: `elbo`, the bound on the evidence in nats."""
 

@@ -21,6 +21,7 @@ from csvjax.law.links import in_units
 from csvjax.law.model import Evidence
 from csvjax.law.salience import salience
 from csvjax.law.solve import Prior
+from csvjax.programs import keepable
 from csvjax.types import AnyArray
 
 __all__ = ["Predictive", "draw_curve", "draw_law", "draw_pieces", "draw_salience", "field_of", "log_scores"]
@@ -35,6 +36,7 @@ _SITES = (
 )
 
 
+@keepable
 class Predictive(NamedTuple):
     """Draws. capability: theta. logit: eta, without the residual of the cell. mean: the mean score of models with such
     capabilities, of the model's family and run. score: observed for this model, with its own residual and the luck of
@@ -77,7 +79,7 @@ def _one(density: Density, tail: float, e: Evidence, x: Array, key: Array) -> Pr
     return Predictive._make([capability, drawn.eta, mean, score, log_models(cells, prior, field), kept])
 
 
-@partial(jit_by_size, static_argnames=("density", "tail"))
+@partial(jit_by_size, static=("density", "tail"))
 def _piece(
     density: Density, tail: float, e: Evidence, x: Float[Array, "draw n"], key: Array, first: Int[AnyArray, ""]
 ) -> Any:
@@ -108,7 +110,7 @@ def draw_law(density: Density, tail: float, e: Evidence, x: Float[AnyArray, "dra
     return jax.tree.map(lambda *parts: np.concatenate(parts), *draw_pieces(density, tail, e, x, key))
 
 
-@partial(jit_by_size, static_argnames=("tail",))
+@partial(jit_by_size, static=("tail",))
 def _log_scores(tail: float, cells: Cells, eta: Array, spread: Array) -> Array:
     def one(cells: Cells, eta: Array, spread: Array) -> Array:
         return jnp.where(cells.seen, log_score_given_logit(cells, eta, spread, tail), jnp.nan)
@@ -131,7 +133,7 @@ def log_scores(tail: float, judged: Evidence, drawn: Predictive) -> Float[np.nda
     return np.concatenate(parts)
 
 
-@partial(jit_by_size, static_argnames=("density", "tail"))
+@partial(jit_by_size, static=("density", "tail"))
 def draw_curve(
     density: Density,
     tail: float,
@@ -159,7 +161,7 @@ def draw_curve(
     return jax.lax.map(lambda pair: one(*pair), (x, keys), batch_size=_BATCH)
 
 
-@partial(jit_by_size, static_argnames=("density",))
+@partial(jit_by_size, static=("density",))
 def draw_salience(density: Density, e: Evidence, x: Float[Array, "draw n"]) -> Float[Array, "draw benchmark unit"]:
     """-d eta[m, b] / d (loss[m, u] in nats per byte): how many logits a benchmark loses for a nat more on each unit.
 

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from sklearn.cluster import MiniBatchKMeans
 
 from csvjax.data.losses import LossTable
 
@@ -64,6 +63,8 @@ def group_units(table: LossTable, train: np.ndarray, per_domain: int, components
     directions = np.linalg.eigh(excess @ excess.T)[1][:, ::-1][:, :components]
     profile = (excess.T @ directions) / np.sqrt(base)[:, None]  # nats per byte of each token along each component
     label = np.empty(len(base), int)
+    from sklearn.cluster import MiniBatchKMeans  # half a second of every command that groups nothing
+
     count = 0
     for domain in table.units["domain"].unique():
         at = np.flatnonzero(table.units["domain"] == domain)

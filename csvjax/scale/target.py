@@ -88,7 +88,7 @@ def with_psi(target: Target, psi: Float[Array, " known"]) -> Evidence:
     return target.evidence._replace(loss=loss[:, None], reference_loss=psi[:, None])
 
 
-@partial(jit_by_size, static_argnames="law")
+@partial(jit_by_size, static=("law",))
 def potential(law: Law, x: Array, psi: Array, target: Target) -> tuple[Array, tuple[Array, Array]]:
     """-log p(scores, x | psi) and its gradients in x, the unconstrained parameters of the `inner_law`, and in psi."""
 
