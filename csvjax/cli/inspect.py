@@ -48,7 +48,7 @@ def inspect(
     """
     from csvjax.cli.law_options import law_words
     from csvjax.result.files import load, load_convergence, load_tree
-    from csvjax.result.result import told_outliers
+    from csvjax.result.result import outlier_note
     from csvjax.result.tables import capability_table, loading_table, verdict
 
     files = {"capabilities": capabilities, "loadings": loadings, "salience": salience}
@@ -64,7 +64,7 @@ def inspect(
     said = verdict(fit.status, convergence, held)
     typer.echo(said)
     if fit.outliers:
-        typer.echo(f"\n{told_outliers(fit.outliers)}")
+        typer.echo(f"\n{outlier_note(fit.outliers)}")
     seen = fit.evidence.seen
     law = law_words(fit.law, fit.method)
     typer.echo(
@@ -117,7 +117,7 @@ def _predictions(run: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         cells, metrics = pd.read_parquet(paths[0]), pd.read_csv(paths[1])
     except (OSError, ValueError):
         raise InputError(
-            f"expected predictions that csvjax wrote in {run}, found files that cannot be read; run the fit again"
+            f"expected the predictions of a run in {run}, found files that cannot be read; run the fit again"
         ) from None
     # An evaluation has several splits and also the mean loss; show the first split of the law.
     split = cells["split"].iloc[0]

@@ -22,6 +22,7 @@ const csvjax = {
   // Figures show names as HTML does, so they were escaped; this is the same rule.
   const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const bare = (text) => text.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
+  const narrow = () => window.innerWidth < 500;
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const data = JSON.parse(await csvjax.unpack("data"));
   csvjax.data = data;
@@ -55,7 +56,7 @@ const csvjax = {
   function marked(traces, panel) {
     const over = [];
     const base = traces.map((trace) => {
-      if (trace.type === "heatmap" && window.innerWidth < 500) return { ...trace, showscale: false };
+      if (trace.type === "heatmap" && narrow()) return { ...trace, showscale: false };
       if (!trace.customdata || trace.type !== "scatter") return trace;
       const places = trace.customdata.flatMap((names, i) => (isChosen(names, panel) ? [i] : []));
       if (places.length) over.push(pick(trace, places));
@@ -83,7 +84,11 @@ const csvjax = {
       const heat = layout[name].type === "category";
       layout[name] = { ...layout[name], fixedrange: true, gridcolor: css("--grid"), linecolor: css("--line"), tickcolor: css("--line"), showgrid: !heat };
     }
-    if (window.innerWidth < 500) layout.annotations = []; // no room for a note inside of the figure
+    if (narrow()) {
+      layout.annotations = []; // no room for a note inside of the figure
+      const title = layout.xaxis?.title; // a long one would be cut
+      if (title?.text) layout.xaxis.title = { ...title, text: title.text.replace(" (", "<br>(").replace(", ", ",<br>") };
+    }
     layout.shapes = [...(figure.layout.shapes ?? []), ...frames(figure.data)];
     return layout;
   }
@@ -96,7 +101,10 @@ const csvjax = {
     host.querySelector("details").hidden = plot.hidden = !variant;
     if (!variant) return;
     const [figure] = variant;
+    const entries = figure.data.filter(({ name, showlegend }) => name && showlegend !== false).length;
     if (figure.layout.height) plot.style.height = `${figure.layout.height}px`;
+    else if (narrow()) plot.style.height = `${300 + 19 * entries}px`; // the legend has a line for each entry
+    else plot.style.height = "";
     Plotly.react(plot, marked(figure.data, panel), layoutOf(figure), { displayModeBar: false, responsive: true });
     if (!panel.listens) {
       panel.listens = true;

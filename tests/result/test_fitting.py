@@ -206,7 +206,7 @@ def test_scores_that_are_all_alike_are_told_and_predicted(dataset: Dataset) -> N
     data = replace(dataset, scores=replace(dataset.scores, score=same))
     seen = EVERY.copy()
     seen[-1, 1] = False
-    with pytest.warns(csvjax.errors.FitWarning, match="all scores of 'b' are alike"):
+    with pytest.warns(csvjax.errors.FitWarning, match="all scores of 'b' are equal"):
         found = csvjax.fit(data, Law(1), method=Laplace(draws=200), seen=seen)
     row = csvjax.predict(found).table().iloc[0]
     assert row["lower90"] <= 0.5 <= row["upper90"]
