@@ -1,9 +1,11 @@
 """The command line, from files to files. Every fit has the same shapes, so that all of them share their compilation."""
 
 import json
+import re
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
 
 import csvjax
+from csvjax.cli import app
 from csvjax.cli.inputs import read_source
 from csvjax.cli.source import Source
 from csvjax.data.dataset import Dataset, align
@@ -51,6 +56,26 @@ def test_every_command_is_there() -> None:
         assert command in said
         assert call(command, "--help").exit_code == 0
     assert call("--version").stdout.startswith("csvjax ")
+
+
+def test_the_help_of_fit_fits_two_screens_with_the_most_used_options_first() -> None:
+    said = CliRunner().invoke(app, ["fit", "--help"], env={"COLUMNS": "120"}).stdout
+    assert len(said.splitlines()) <= 100
+    panels = re.findall(r"^╭─ ([^─]+) ─", said, flags=re.MULTILINE)
+    assert panels[0] == "Options"
+    assert {"Model", "Inference", "Data", "Output"} < set(panels)
+
+
+def test_every_option_has_an_example_or_its_default() -> None:
+    def options(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+        yield from ((f"{name} {p.opts[0]}", p) for p in command.params if p.param_type_name == "option")
+        for word, below in getattr(command, "commands", {}).items():
+            yield from options(below, f"{name} {word}")
+
+    named = dict(options(get_command(app), "csvjax"))
+    assert "csvjax salience fit --kind" in named
+    bare = {name for name, p in named.items() if not (p.is_flag or p.show_default or "Example" in p.help)}
+    assert {name for name in bare if "Default" not in named[name].help} == set()
 
 
 def test_models_without_scores_come_after_the_others(folder: Path) -> None:

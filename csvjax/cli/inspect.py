@@ -22,7 +22,10 @@ _UNITS = 5  # units of text that are shown for each benchmark
 
 def _table_option(name: str, what: str) -> Any:
     return typer.Option(
-        name, metavar="FILE", show_default=False, help=f"Write {what} to this file (.csv, .json or .parquet)."
+        name,
+        metavar="FILE",
+        show_default=False,
+        help=f"Write {what} to a .csv, .json or .parquet file. Example: {name[2:]}.csv.",
     )
 
 
@@ -41,8 +44,9 @@ def inspect(
 ) -> dict[str, Any]:
     """Say whether you can trust a fit, and show what it found.
 
-    The output has convergence, the coverage of held-out scores, the capabilities of the models,
-    the loadings of the benchmarks, and the text whose loss matters most (salience).
+    The first sentence is the verdict. Then follow convergence, coverage of held-out scores, capabilities of
+    the models, loadings of the benchmarks (how strongly each follows a capability), and salience (the text
+    whose loss matters most).
 
     Example: csvjax inspect runs/mine
     """
