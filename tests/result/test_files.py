@@ -61,7 +61,7 @@ def test_other_folders_are_told(saved: Path, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"found no fit\.json"):
             read(tmp_path)
     (tmp_path / "fit.json").write_text('{"format": "csvjax fit 0"}')
-    with pytest.raises(InputError, match="found 'csvjax fit 0'; fit again"):
+    with pytest.raises(InputError, match="found 'csvjax fit 0'; run the fit again"):
         load(tmp_path)
     (tmp_path / "fit.json").write_text("[1")
     with pytest.raises(InputError, match="found none that can be read"):

@@ -49,11 +49,11 @@ def test_intervals_are_judged_by_held_out_scores(inside: int, outside: int, says
     found = verdict(GOOD, EMPTY, held(spread(inside, outside)))
     assert found.startswith(f"converged after 9 steps. {inside} of {inside + outside} held-out scores")
     assert says in found
-    assert "concentrate" not in found
+    assert "for these benchmarks" not in found
 
 
 def test_intervals_that_hold_everything_in_many_benchmarks_are_too_wide() -> None:
-    assert "wider than they need" in verdict(GOOD, EMPTY, held(np.zeros((60, 60), bool)))
+    assert "wider than necessary" in verdict(GOOD, EMPTY, held(np.zeros((60, 60), bool)))
 
 
 def test_misses_in_two_benchmarks_are_not_as_they_should_be() -> None:
@@ -62,7 +62,7 @@ def test_misses_in_two_benchmarks_are_not_as_they_should_be() -> None:
     found = verdict(GOOD, EMPTY, held(out))
     assert "12 of 16 held-out scores (75%)" in found
     assert "as they should" not in found
-    assert found.endswith("intervals are too narrow: b2 (2 of 2 outside), b5 (2 of 2 outside).")
+    assert found.endswith("intervals are too narrow for these benchmarks: b2 (2 of 2 outside), b5 (2 of 2 outside).")
 
 
 def test_scores_of_one_cluster_each_have_the_exact_interval() -> None:
