@@ -217,7 +217,7 @@ def test_scores_that_are_all_alike_are_told_and_predicted(dataset: Dataset) -> N
     ("models", "benchmarks", "expected", "why"),
     [
         (10, 20, "Nuts", "few enough for NUTS"),
-        (60, 20, "Laplace", "more than the 300"),
+        (60, 20, "Laplace", "NUTS is slow for more than 300 scores"),
         (10, 60, "Svi", "60 benchmarks have too many parameters"),
     ],
 )
