@@ -151,7 +151,7 @@ def compare(
 
 
 def _of_fractions(dataset: Dataset) -> Dataset:
-    """The dataset without the benchmarks whose scores are no fractions, because the other methods cannot use them."""
+    """The dataset without the benchmarks whose scores are not fractions, because the other methods cannot use them."""
     from dataclasses import replace
 
     from csvjax import names

@@ -22,7 +22,11 @@ const csvjax = {
   // Figures show names as HTML does, so they were escaped; this is the same rule.
   const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const bare = (text) => text.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
-  const narrow = () => window.innerWidth < 500;
+  const narrow = () => window.innerWidth <= 640; // as in the style sheet
+  const short = (name) => (bare(name).length > 24 ? plain(`${bare(name).slice(0, 12)}…${bare(name).slice(-10)}`) : name);
+  const wrapped = (title) => title.split(" ").reduce((text, word) => (
+    text.split("<br>").at(-1).length + word.length > 20 ? `${text}<br>${word}` : `${text} ${word}`
+  ));
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const data = JSON.parse(await csvjax.unpack("data"));
   csvjax.data = data;
@@ -86,8 +90,10 @@ const csvjax = {
     }
     if (narrow()) {
       layout.annotations = []; // no room for a note inside of the figure
-      const title = layout.xaxis?.title; // a long one would be cut
-      if (title?.text) layout.xaxis.title = { ...title, text: title.text.replace(" (", "<br>(").replace(", ", ",<br>") };
+      // Long titles and names would leave no room for the figure, or be cut.
+      if (layout.xaxis?.title?.text && !layout.xaxis2) layout.xaxis.title = { ...layout.xaxis.title, text: wrapped(layout.xaxis.title.text) };
+      const rows = [...new Set(figure.data.flatMap(({ y }) => y ?? []))].filter((name) => typeof name === "string");
+      if (rows.length) layout.yaxis = { ...layout.yaxis, tickvals: rows, ticktext: rows.map(short) };
     }
     layout.shapes = [...(figure.layout.shapes ?? []), ...frames(figure.data)];
     return layout;
