@@ -24,8 +24,8 @@ const csvjax = {
   const bare = (text) => text.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
   const narrow = () => window.innerWidth <= 640; // as in the style sheet
   const short = (name) => (bare(name).length > 24 ? plain(`${bare(name).slice(0, 12)}…${bare(name).slice(-10)}`) : name);
-  const wrapped = (title) => title.split(" ").reduce((text, word) => (
-    text.split("<br>").at(-1).length + word.length > 20 ? `${text}<br>${word}` : `${text} ${word}`
+  const wrapped = (title, length) => title.split(" ").reduce((text, word) => (
+    text.split("<br>").at(-1).length + word.length > length ? `${text}<br>${word}` : `${text} ${word}`
   ));
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const data = JSON.parse(await csvjax.unpack("data"));
@@ -80,7 +80,7 @@ const csvjax = {
     }
     return boxes;
   }
-  function layoutOf(figure) {
+  function layoutOf(figure, width) {
     const layout = { ...figure.layout, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", dragmode: false };
     layout.font = { family: css("--sans"), size: 12, color: css("--text") };
     layout.hoverlabel = { bgcolor: css("--card"), bordercolor: css("--line"), font: { color: css("--text") }, align: "left" };
@@ -88,10 +88,11 @@ const csvjax = {
       const heat = layout[name].type === "category";
       layout[name] = { ...layout[name], fixedrange: true, gridcolor: css("--grid"), linecolor: css("--line"), tickcolor: css("--line"), showgrid: !heat };
     }
+    const title = layout.xaxis?.title; // a long one would be cut
+    if (title?.text && !layout.xaxis2) layout.xaxis.title = { ...title, text: wrapped(title.text, width / 16) };
     if (narrow()) {
       layout.annotations = []; // no room for a note inside of the figure
-      // Long titles and names would leave no room for the figure, or be cut.
-      if (layout.xaxis?.title?.text && !layout.xaxis2) layout.xaxis.title = { ...layout.xaxis.title, text: wrapped(layout.xaxis.title.text) };
+      // Long names would leave no room for the figure.
       const rows = [...new Set(figure.data.flatMap(({ y }) => y ?? []))].filter((name) => typeof name === "string");
       if (rows.length) layout.yaxis = { ...layout.yaxis, tickvals: rows, ticktext: rows.map(short) };
     }
@@ -111,7 +112,7 @@ const csvjax = {
     if (figure.layout.height) plot.style.height = `${figure.layout.height}px`;
     else if (narrow()) plot.style.height = `${300 + 19 * entries}px`; // the legend has a line for each entry
     else plot.style.height = "";
-    Plotly.react(plot, marked(figure.data, panel), layoutOf(figure), { displayModeBar: false, responsive: true });
+    Plotly.react(plot, marked(figure.data, panel), layoutOf(figure, plot.clientWidth), { displayModeBar: false, responsive: true });
     if (!panel.listens) {
       panel.listens = true;
       plot.on("plotly_click", ({ points }) => {
