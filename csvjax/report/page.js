@@ -89,7 +89,7 @@ const csvjax = {
       layout[name] = { ...layout[name], fixedrange: true, gridcolor: css("--grid"), linecolor: css("--line"), tickcolor: css("--line"), showgrid: !heat };
     }
     const title = layout.xaxis?.title; // a long one would be cut
-    if (title?.text && !layout.xaxis2) layout.xaxis.title = { ...title, text: wrapped(title.text, width / 16) };
+    if (title?.text && !layout.xaxis2) layout.xaxis.title = { ...title, text: wrapped(title.text, narrow() ? 20 : width / 12) };
     if (narrow()) {
       layout.annotations = []; // no room for a note inside of the figure
       // Long names would leave no room for the figure.
