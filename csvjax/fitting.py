@@ -22,7 +22,7 @@ from csvjax.law.model import MANY_UNITS, Effect, Evidence, Law, Priors
 from csvjax.names import some
 from csvjax.precision import float64
 from csvjax.result.guard import check_fit
-from csvjax.result.result import Result, told_outliers
+from csvjax.result.result import Result, outlier_note
 
 __all__ = ["default_law", "default_method", "fit"]
 
@@ -41,21 +41,22 @@ def fit(
     seed: int = 0,
     chains: Path | None = None,
 ) -> Result:
-    """Fit the law to the scores `seen`; no other score has an influence.
+    """Fit the law to the scores of a dataset. Scores that `seen` leaves out have no influence.
 
     Args:
         data: models with scores, and whatever is known of their losses, compute and families.
-        law: what the law is made of. Default: `default_law(data)`.
+        law: the law. Default: `default_law(data)`.
         method: `csvjax.Map`, `Laplace`, `Svi` or `Nuts`. Default: `default_method` of the scores.
-        seen: scores to fit. Default: all that are there.
-        seed: of every random choice.
+        seen: the scores to fit. Default: all known scores.
+        seed: seed of all random numbers.
         chains: folder where NUTS keeps its chains; the same call resumes them.
 
-    Returns: a `Result`: status, labelled posterior, salience, and all that predictions need.
+    Returns: a `Result` with the status of the fit, labelled draws, salience, and everything that `predict` needs.
 
-    Warns: FitWarning where the fit did not end well, where it is worse than a plain least-squares fit on its own rows,
-    and where models were left out.
-    Raises: InputError for a dataset without scores, and for covariates that are not known or do not vary.
+    Warns: FitWarning if the fit did not converge, if it is worse than a plain least-squares fit on its own rows, and if
+    models were left out.
+
+    Raises: InputError for a dataset without scores, and for covariates that are unknown or do not vary.
     """
     if data.scores is None:
         raise InputError("expected a dataset with scores, found one without; give scores to align")
@@ -65,7 +66,7 @@ def fit(
     evidence, known = make_evidence(data, mask, law, seed)
     density = law_density(law)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitWarning)  # told below, of chains in one order
+        warnings.simplefilter("ignore", FitWarning)  # reported below, after the chains are brought into one order
         cleaned = fit_without_outliers(density, evidence, method, jax.random.key(seed), chains, law)
     found, fitted = cleaned.fit, cleaned.evidence
     if isinstance(method, Nuts) and law.capabilities > 1:
@@ -75,7 +76,7 @@ def fit(
     result = result.with_status(check_fit(result))
     if flat := _constant(fitted, result.benchmarks):
         warnings.warn(
-            f"all scores of {some(flat)} are alike: nothing says what would change them, and predictions are near that",
+            f"all scores of {some(flat)} are equal, so the fit cannot say what would change them",
             FitWarning,
             stacklevel=3,
         )
@@ -84,19 +85,19 @@ def fit(
     if not result.status.ok:
         warnings.warn(f"{result.method}: {result.status}", FitWarning, stacklevel=3)
     if result.outliers:
-        warnings.warn(told_outliers(result.outliers), FitWarning, stacklevel=3)
+        warnings.warn(outlier_note(result.outliers), FitWarning, stacklevel=3)
     return result
 
 
 def default_method(
     data: Dataset, seen: Bool[np.ndarray, "lm benchmark"], search: Map | None = None
 ) -> tuple[Method, str]:
-    """The method for a table of this size, and why.
+    """The inference method for a table of this size, and the reason in words.
 
-    Up to 300 scores it is NUTS: the posterior of a small table is often far from normal (a ceiling that no score tells
-    of, above all), and the chains take about a minute. Beyond, it is Laplace's approximation, and so it is for texts of
-    more than 64 units, whose salience has hundreds of parameters. With more than 40 benchmarks, each of which has seven
-    parameters, it is mean-field variational inference (`csvjax.infer.svi.approximation`).
+    Up to 300 scores: NUTS, because the posterior of a small table is often far from normal (above all if no score is
+    near the ceiling), and the chains take about a minute. More scores, or texts of more than 64 units, whose salience
+    has hundreds of parameters: Laplace's approximation. More than 300 scores of more than 40 benchmarks, each of which
+    has seven parameters: mean-field variational inference (`csvjax.infer.svi.approximation`).
     """
     search = Map() if search is None else search
     if data.losses is not None and len(data.losses.units) > FREE_UNITS:
@@ -105,12 +106,12 @@ def default_method(
     shown = np.where(seen, data.scores.score, np.nan)
     scores = int(np.isfinite(shown).sum())
     if not any(np.ptp(column[np.isfinite(column)]) > 0 for column in shown.T if np.isfinite(column).any()):
-        return Laplace(map=search), "no score varies, and chains would follow the prior alone"
+        return Laplace(map=search), "no score varies, so chains would only sample the prior"
     if scores > _SMALL and len(data.scores.benchmarks) > _MANY:
         why = f"{len(data.scores.benchmarks)} benchmarks have too many parameters for NUTS and for Laplace"
         return mean_field(1000, search), why
     if scores > _SMALL:
-        return Laplace(map=search), f"{scores:,} scores are more than the {_SMALL} up to which NUTS is quick"
+        return Laplace(map=search), f"NUTS is slow for more than {_SMALL} scores, and there are {scores:,}"
     chains = Nuts(warmup=200, draws=250, target=0.9, rhat=1.1, ess=10, map=search)
     return chains, f"{scores:,} scores are few enough for NUTS, which makes no approximation"
 
@@ -122,9 +123,11 @@ def _constant(e: Evidence, benchmarks: Sequence[str]) -> list[str]:
 
 
 def default_law(data: Dataset) -> Law:
-    """Two capabilities (one where there is one benchmark); compute as a covariate, or size where no compute is known;
-    effects of families and runs where models share one. Where losses have more than 64 units the prior of their
-    strength is `MANY_UNITS`.
+    """The law that `fit` uses by default.
+
+    It has two capabilities (one for a single benchmark), compute as the covariate (or size if no compute is known), and
+    effects of families and runs if models share one. With more than 64 units of text, the prior of the strength of the
+    salience is `MANY_UNITS`.
     """
     assert data.scores is not None
     covariates = tuple(name for name in ("flops", "params") if data.lms[name].nunique() > 1)[:1]

@@ -22,7 +22,7 @@ kept what it made. It has the least error in all Sloth columns and the lowest CR
 tasks and GSM8K three components err less, whose number was published with the test rows in view. Short of the published
 figures: see the tests of each method.
 
-Without --quick the table between the two marker comments of the README is written anew. What --out has already is not
+Without --quick the tables between the two marker comments of docs/results.md are written anew. What --out has is not
 computed again. Last line: minutes (of this run), rows (pairs of a method and a protocol), failed_rows.
 """
 
@@ -48,7 +48,7 @@ from csvjax.evaluate.compare_table import comparison_table
 from csvjax.evaluate.protocols.board import Protocol, protocols, question_of
 from experiments.running import data_folder, start
 
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "docs" / "results.md"
 MARKS = "<!-- leaderboard: python -m experiments.leaderboard -->", "<!-- end of leaderboard -->"
 _GROUPS = {"observational": ("emergent", "GSM8K", "IPA", "later models", "agents"), "Sloth": (), "corpus": ()}
 
@@ -58,7 +58,7 @@ def main(
     quick: bool = False,
     jobs: Annotated[int, typer.Option(min=1)] = 2,
     methods: Annotated[str, typer.Option(help="Some of the methods, by name.")] = "all",
-    readme: Annotated[Path, typer.Option(help="The file with the marker comments.")] = README,
+    page: Annotated[Path, typer.Option(help="The file with the marker comments.")] = PAGE,
 ) -> None:
     """Every method on every published protocol."""
     begun = time.monotonic()
@@ -77,7 +77,7 @@ def main(
     text = _markdown(board, wanted, headline, found)
     (folder / "table.md").write_text(text, encoding="utf-8")
     if not quick and methods == "all":
-        _write_readme(readme, text)
+        _write_page(page, text)
     typer.echo(text)
     figures = {
         "minutes": round((time.monotonic() - begun) / 60, 2),
@@ -160,14 +160,14 @@ def _digits(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
 
 
-def _write_readme(readme: Path, text: str) -> None:
+def _write_page(page: Path, text: str) -> None:
     """Put the tables between the marker comments."""
-    old = readme.read_text(encoding="utf-8")
+    old = page.read_text(encoding="utf-8")
     first, last = map(re.escape, MARKS)
     new, count = re.subn(f"({first}\n).*?({last})", lambda m: f"{m[1]}\n{text}\n{m[2]}", old, flags=re.DOTALL)
     if count != 1:
-        raise InputError(f"expected the markers {MARKS[0]} and {MARKS[1]} once in {readme}, found them {count} times")
-    with replacing(readme) as part:
+        raise InputError(f"expected the markers {MARKS[0]} and {MARKS[1]} once in {page}, found them {count} times")
+    with replacing(page) as part:
         part.write_text(new, encoding="utf-8")
 
 

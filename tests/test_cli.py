@@ -1,10 +1,11 @@
 """The command line, from files to files. Every fit has the same shapes, so that all of them share their compilation."""
 
 import json
+import re
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import csvjax
@@ -25,27 +27,8 @@ from csvjax.data.read_losses import write_losses
 from csvjax.data.scores import ScoreTable
 from csvjax.demo import SPLITS
 from csvjax.report.read import read_run
+from tests.command_line import Result, call, change, fit_with, tables
 from tests.result.conftest import written
-
-Result = Any  # what the runner returns has no public type
-UNITS = [f"w{u}" for u in range(24)]
-
-
-def tables(folder: Path) -> None:
-    """24 models of 4 families; the last two have losses only: one with blank scores, one without a row."""
-    rng = np.random.default_rng(4)
-    names = [f"m{i:02d}" for i in range(24)]
-    flops = 10 ** np.linspace(20, 24, 24)
-    skill = np.linspace(0, 1, 24)
-    recipe = rng.normal(0, 0.2, (4, 3))[np.arange(24) % 4][:, np.arange(24) % 3]
-    loss = 3 - skill[:, None] * rng.uniform(0.5, 1.5, 24) + recipe + rng.normal(0, 0.02, (24, 24))
-    pd.DataFrame(loss, names, UNITS).rename_axis("lm").to_csv(folder / "losses.csv")
-    pd.DataFrame(loss[:2] - 0.1, ["new1", "new2"], UNITS).rename_axis("lm").to_csv(folder / "new.csv")
-    frame = pd.DataFrame({"lm": names, "family": [f"f{i % 4}" for i in range(24)], "flops": flops})
-    for benchmark in ("easy", "hard"):
-        frame[benchmark] = rng.binomial(200, 0.25 + 0.7 / (1 + np.exp(3 - 6 * skill))) / 200
-    frame.loc[22, ["easy", "hard"]] = np.nan
-    frame[:23].to_csv(folder / "scores.csv", index=False)
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +36,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("data")
     tables(made)
     return made
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(a) for a in arguments])
 
 
 def test_help_comes_at_once_and_imports_nothing_heavy() -> None:
@@ -79,158 +58,24 @@ def test_every_command_is_there() -> None:
     assert call("--version").stdout.startswith("csvjax ")
 
 
-def fit_with(folder: Path, *more: object) -> tuple[object, ...]:
-    return "fit", "--losses", folder / "losses.csv", "--scores", folder / "scores.csv", *more
+def test_the_help_of_fit_fits_two_screens_with_the_most_used_options_first() -> None:
+    said = CliRunner().invoke(app, ["fit", "--help"], env={"COLUMNS": "120"}).stdout
+    assert len(said.splitlines()) <= 100
+    panels = re.findall(r"^╭─ ([^─]+) ─", said, flags=re.MULTILINE)
+    assert panels[0] == "Options"
+    assert {"Model", "Inference", "Data", "Output"} < set(panels)
 
 
-def change(folder: Path, name: str, old: str, new: str) -> Path:
-    """A copy of a table with one piece of text replaced."""
-    text = (folder / name).read_text()
-    assert old in text
-    path = folder / f"changed {name}"
-    path.write_text(text.replace(old, new, 1))
-    return path
+def test_every_option_has_an_example_or_its_default() -> None:
+    def options(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+        yield from ((f"{name} {p.opts[0]}", p) for p in command.params if p.param_type_name == "option")
+        for word, below in getattr(command, "commands", {}).items():
+            yield from options(below, f"{name} {word}")
 
-
-BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
-    "no data": (lambda f: ("fit",), "--data, or --losses and --scores, found neither"),
-    "missing file": (lambda f: ("fit", "--losses", f / "losses.csv", "--scores", f / "no.csv"), "no file"),
-    "folder": (lambda f: ("fit", "--losses", f / "losses.csv", "--scores", f), "is a folder"),
-    "no dataset": (lambda f: ("fit", "--data", f), "found no lms.csv"),
-    "data and losses": (lambda f: ("fit", "--data", f, "--losses", f), "found --losses too"),
-    "column": (lambda f: fit_with(f, "--family-column", "famly"), "the nearest is 'family'"),
-    "benchmark": (lambda f: fit_with(f, "--benchmarks", "easy,hrd"), "hrd"),
-    "floor": (lambda f: fit_with(f, "--floor", "hrd=0.25"), "the nearest is 'hard'"),
-    "floor without name": (
-        lambda f: fit_with(f, "--floor", "0.25"),
-        "BENCHMARK=NUMBER or BENCHMARK=unknown, found '0.25'",
-    ),
-    "unit": (lambda f: fit_with(f, "--score-unit", "per cent"), "a number, 'percent' or one of"),
-    "split": (lambda f: fit_with(f, "--holdout", "flops=3"), "'flops=3' is none of the splits"),
-    "split column": (lambda f: fit_with(f, "--holdout", "flop>3"), "the nearest is 'flops'"),
-    "inner": (lambda f: fit_with(f, "--capabilities", "auto", "--inner", "wek"), "'wek' is none of the splits"),
-    "own without losses": (lambda f: ("fit", "--scores", f / "scores.csv", "--own"), "--own needs losses, found none"),
-    "auto": (
-        lambda f: ("evaluate", *fit_with(f)[1:], "--split", "models:3", "--capabilities", "auto"),
-        "--capabilities to be a number or each, found auto",
-    ),
-    "nan loss": (
-        lambda f: ("fit", "--scores", f / "scores.csv", "--losses", blanked(f)),
-        "a loss of at least 0, found a blank",
-    ),
-    "score above 1": (
-        lambda f: (
-            "fit",
-            "--losses",
-            f / "losses.csv",
-            "--scores",
-            change(f, "scores.csv", "m00,f0,1e+20,", "m00,f0,1e+20,3"),
-        ),
-        "use --score-unit percent for percentages (or a number for another scale), or name the columns that are scores "
-        "with --benchmarks A,B",
-    ),
-    "no names": (
-        lambda f: ("fit", "--losses", f / "losses.csv", "--scores", change(f, "scores.csv", "lm,", "x,")),
-        "name it with --lm-column NAME",
-    ),
-    "two columns of names": (
-        lambda f: ("compare", "--scores", change(f, "scores.csv", "family", "LM"), "--split", "cells"),
-        "choose one with --lm-column NAME",
-    ),
-    "unit of a column": (
-        lambda f: fit_with(f, "--params-column", "easy", "--params-unit", "-1"),
-        "give the unit of the column with --params-unit NUMBER",
-    ),
-    "unit in a name": (
-        lambda f: ("compare", "--scores", change(f, "scores.csv", "flops", "flops (many)"), "--split", "cells"),
-        "give the unit with --flops-unit NUMBER",
-    ),
-    "score of a comparison": (
-        lambda f: ("compare", "--scores", change(f, "scores.csv", "1e+20,", "1e+20,3"), "--split", "cells"),
-        "use --score-unit percent",
-    ),
-    "all": (
-        lambda f: ("fit", "--losses", f / "losses.csv", "--scores", change(f, "scores.csv", "easy", "all")),
-        "a benchmark has the name 'all'",
-    ),
-    "not only losses": (
-        lambda f: ("fit", "--losses", f / "scores.csv", "--scores", f / "scores.csv"),
-        "remove such columns from the table",
-    ),
-    "models differ": (
-        lambda f: ("fit", "--losses", f / "new.csv", "--scores", f / "scores.csv"),
-        "found none for 'm00', 'm01', 'm02' and 20 more",
-    ),
-    "not text": (lambda f: ("fit", "--losses", f / "losses.csv", "--scores", latin(f)), "UTF-8"),
-}
-
-
-def blanked(folder: Path) -> Path:
-    frame = pd.read_csv(folder / "losses.csv")
-    frame.loc[3, "w5"] = np.nan
-    path = folder / "blank losses.csv"
-    frame.to_csv(path, index=False)
-    return path
-
-
-def latin(folder: Path) -> Path:
-    path = folder / "latin.csv"
-    path.write_bytes("lm,b\nmodèle,0.5\n".encode("latin-1"))
-    return path
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_wrong_input_is_one_sentence_and_leaves_nothing(folder: Path, tmp_path: Path, name: str) -> None:
-    arguments, says = BAD[name]
-    done = call(*arguments(folder), "--out", tmp_path / "run")
-    assert done.exit_code == 2, done.output
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
-    assert says in done.stderr
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("command", ["predict", "inspect", "report"])
-def test_a_folder_that_is_no_run_is_told(command: str, tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "absent"):
-        done = call(command, path)
-        assert done.exit_code == 2
-        assert f"the folder of a {'run' if command == 'report' else 'fit'}" in done.stderr
-        assert done.stderr.count("\n") == 1
-
-
-def test_an_unknown_option_is_told() -> None:
-    done = call("fit", "--los", "x")
-    assert done.exit_code == 2
-    assert "--los" in done.stderr
-
-
-def test_something_else_is_not_overwritten(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "thesis.tex").write_text("x")
-    for command in (fit_with(folder), ("evaluate", *fit_with(folder)[1:], "--split", "flops>1e22"), ("demo",)):
-        done = call(*command, "--out", tmp_path)
-        assert done.exit_code == 2
-        assert "found other files in" in done.stderr
-    assert call("ladder", "--out", tmp_path).exit_code == 2
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
-
-
-DENIED = "error: cannot use the path /x: Permission denied; check that it exists and that you may use it"
-
-
-@pytest.mark.parametrize(
-    ("raised", "code", "says"),
-    [(KeyboardInterrupt(), 130, "interrupted"), (PermissionError(13, "Permission denied", "/x"), 2, DENIED)],
-)
-def test_interruption_and_what_the_system_refuses(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: BaseException, code: int, says: str
-) -> None:
-    def fail(source: object, with_losses: bool) -> None:
-        raise raised
-
-    monkeypatch.setattr("csvjax.cli.inputs.read_source", fail)
-    done = call(*fit_with(folder), "--out", tmp_path / "run")
-    assert (done.exit_code, done.stderr) == (code, f"{says}\n")
+    named = dict(options(get_command(app), "csvjax"))
+    assert "csvjax salience fit --kind" in named
+    bare = {name for name, p in named.items() if not (p.is_flag or p.show_default or "Example" in p.help)}
+    assert {name for name in bare if "Default" not in named[name].help} == set()
 
 
 def test_models_without_scores_come_after_the_others(folder: Path) -> None:

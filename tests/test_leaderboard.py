@@ -8,15 +8,15 @@ import typer
 from typer.testing import CliRunner
 
 from csvjax.errors import InputError
-from experiments.leaderboard import MARKS, README, _write_readme, main
+from experiments.leaderboard import MARKS, PAGE, _write_page, main
 
 app = typer.Typer()
 app.command()(main)
 
 
 @pytest.mark.slow
-def test_a_quick_run_ends_with_its_figures_and_leaves_the_readme(public_data: Path, tmp_path: Path) -> None:
-    before = README.read_bytes()
+def test_a_quick_run_ends_with_its_figures_and_leaves_the_page(public_data: Path, tmp_path: Path) -> None:
+    before = PAGE.read_bytes()
     done = CliRunner().invoke(
         app, ["--quick", "--out", str(tmp_path / "run"), "--methods", "family-mean,log-flops", "--jobs", "1"]
     )
@@ -26,11 +26,11 @@ def test_a_quick_run_ends_with_its_figures_and_leaves_the_readme(public_data: Pa
     assert figures["rows"] == 2 * 12
     assert figures["failed_rows"] == 0
     assert "| log-flops |" in (tmp_path / "run" / "table.md").read_text(encoding="utf-8")
-    assert README.read_bytes() == before
+    assert PAGE.read_bytes() == before
 
 
-def test_the_readme_has_the_markers_once() -> None:
-    text = README.read_text(encoding="utf-8")
+def test_the_page_has_the_markers_once() -> None:
+    text = PAGE.read_text(encoding="utf-8")
     assert [text.count(mark) for mark in MARKS] == [1, 1]
     assert text.index(MARKS[0]) < text.index(MARKS[1])
 
@@ -38,8 +38,8 @@ def test_the_readme_has_the_markers_once() -> None:
 def test_only_what_stands_between_the_markers_is_written(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{MARKS[0]}\nold | a \\1 b\n{MARKS[1]}\nafter\n", encoding="utf-8")
-    _write_readme(page, "| new \\g<1> |\n")
+    _write_page(page, "| new \\g<1> |\n")
     assert page.read_text(encoding="utf-8") == f"before\n{MARKS[0]}\n\n| new \\g<1> |\n\n{MARKS[1]}\nafter\n"
     page.write_text("no markers", encoding="utf-8")
     with pytest.raises(InputError, match="found them 0 times"):
-        _write_readme(page, "x")
+        _write_page(page, "x")

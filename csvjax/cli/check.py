@@ -24,8 +24,11 @@ Files = Annotated[
 def check(files: Files, source: Source) -> dict[str, Any]:
     """Show what csvjax reads from your tables, and what it ignores and why, before you fit anything.
 
-    The output lists models, benchmarks with their unit, chance level and number of items, and covariates.
-    The scores of several files are merged; where two files disagree, the first one counts.
+    The output lists models, benchmarks with their unit, chance level and number of items, and covariates
+    (family, compute and so on). Where two files disagree, the first one counts.
+
+    Files: CSV, parquet, Excel, JSON, YAML, Markdown or HTML tables; results of lm-evaluation-harness, Inspect,
+    lighteval, HELM, EvalPlus, OpenCompass, BenchPress, Aider, Epoch AI and others; folders of these.
 
     Example: csvjax check scores.csv
     """

@@ -29,7 +29,7 @@ Splits = Annotated[
     list[str],
     _option(
         "--split",
-        "Which scores to hide, from the list above. Can be repeated. Example: families:5.",
+        "Which scores to hide; see the list above. Can be repeated. Example: families:5.",
         "SPLIT",
     ),
 ]
@@ -39,16 +39,16 @@ Methods = Annotated[
         "--methods",
         metavar="A,B,...",
         rich_help_panel="Comparison",
-        help="Methods to compare; a wrong name lists all names.",
+        help='Methods to compare. The page "Comparing methods" lists them, and so does a wrong name. Example: '
+        "law,sloth,log-flops.",
     ),
 ]
 Sees = Annotated[
     str | None,
     _option(
         "--sees",
-        "What a method may know of a model whose scores it predicts: nothing, all, or some of scores, compute, family "
-        "and losses. With scores, each benchmark is predicted from the model's other scores. Default: "
-        "compute,family,losses.",
+        "What a method may know of a model whose scores it predicts: nothing, all, or some of scores (on the other "
+        "benchmarks), compute, family and losses. Default: compute,family,losses. Example: scores,compute.",
         "A,B,...",
         "Comparison",
     ),
@@ -56,7 +56,7 @@ Sees = Annotated[
 Jobs = Annotated[
     int,
     typer.Option(
-        "--jobs", min=1, metavar="NUMBER", rich_help_panel="Comparison", help="Number of processes that run at once."
+        "--jobs", min=1, metavar="NUMBER", rich_help_panel="Comparison", help="Number of fits that run at once."
     ),
 ]
 Draws = Annotated[
@@ -73,7 +73,7 @@ Out = Annotated[
     Path,
     _option(
         "--out",
-        "Folder for the results. Results of an earlier run there are used again. Example: runs/compare.",
+        "Folder for the results. The same command resumes a run that was stopped. Example: runs/compare.",
         "RUN",
     ),
 ]
@@ -94,17 +94,17 @@ def compare(
     """Hide scores, predict them with the law and the methods of the literature, and say which is better.
 
     What --split can hide:
-      cells[:K]                     one K-th of the scores in turn, K = 5 unless given
-      models[:K]                    one K-th of the models in turn, K = 5 unless given
-      families[:K]                  one K-th of the families in turn; each family unless K is given
-      benchmarks[:K]                each benchmark for one K-th of the families, K = 2 unless given
+      cells[:K]                     single scores, in K parts (default 5), one part after the other
+      models[:K]                    models, in K parts (default 5)
+      families[:K]                  families, in K parts (default: each family)
+      benchmarks[:K]                each benchmark, for the families in K parts (default 2)
       compute:NUMBER                models with more training FLOP than NUMBER
       date:DAY                      models released after DAY, such as 2025-01-01
       corpus[:COLUMN]               each training corpus in turn
       mixtures[:COLUMN]             each mixture of training text in turn
-      leave-one-out:COLUMN          each value of a column in turn
-      weak-to-strong:COLUMN[:TOP]   the largest value of a column, or the TOP largest
-      COLUMN>NUMBER                 models with more than NUMBER in a column
+      leave-one-out:COLUMN          the models with each value of a column in turn, such as family
+      weak-to-strong:COLUMN[:TOP]   the models with the largest value of a column, or the TOP largest
+      COLUMN>NUMBER                 models with more than NUMBER in a column, such as flops>1e23
 
     Example: csvjax compare --scores scores.csv --split families:5 --out runs/compare
     """
@@ -151,7 +151,7 @@ def compare(
 
 
 def _of_fractions(dataset: Dataset) -> Dataset:
-    """The dataset without the benchmarks whose scores are no fractions, because the other methods cannot use them."""
+    """The dataset without the benchmarks whose scores are not fractions, because the other methods cannot use them."""
     from dataclasses import replace
 
     from csvjax import names

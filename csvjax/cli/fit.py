@@ -34,8 +34,8 @@ Holdout = Annotated[
         metavar="SPLIT",
         show_default=False,
         rich_help_panel="Held-out scores",
-        help="Hide scores from the fit and predict them; of several folds, the first one. csvjax compare --help lists "
-        "the splits. Can be repeated. Example: 'flops>1e23'.",
+        help="Hide these scores from the fit and predict them, to see how well that works. csvjax compare --help lists "
+        "the splits; of several folds, the first one is used. Can be repeated. Example: 'flops>1e23'.",
     ),
 ]
 Targets = Annotated[
@@ -45,7 +45,7 @@ Targets = Annotated[
         metavar="A,B,...",
         show_default=False,
         rich_help_panel="Held-out scores",
-        help="Hide and predict only these benchmarks. Example: GSM8K,MMLU.",
+        help="Hide and predict scores of these benchmarks only. Example: GSM8K,MMLU.",
     ),
 ]
 Inner = Annotated[
@@ -55,7 +55,8 @@ Inner = Annotated[
         metavar="SPLIT",
         show_default=False,
         rich_help_panel=options.MODEL,
-        help="With --capabilities auto: choose by predicting fitted scores that this split hides, not by the evidence.",
+        help="With --capabilities auto: choose the number that best predicts the scores that this split hides. "
+        "Example: models:5.",
     ),
 ]
 

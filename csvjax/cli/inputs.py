@@ -49,7 +49,7 @@ Seed = Annotated[
 ]
 Quick = Annotated[
     bool,
-    switch("--quick", "A fast, rough fit: fewer groups of tokens, starting points and draws."),
+    switch("--quick", "Faster but less exact: fewer groups of tokens, starting points and draws."),
 ]
 Out = Annotated[
     Path,

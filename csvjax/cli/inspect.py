@@ -22,7 +22,10 @@ _UNITS = 5  # units of text that are shown for each benchmark
 
 def _table_option(name: str, what: str) -> Any:
     return typer.Option(
-        name, metavar="FILE", show_default=False, help=f"Write {what} to this file (.csv, .json or .parquet)."
+        name,
+        metavar="FILE",
+        show_default=False,
+        help=f"Write {what} to a .csv, .json or .parquet file. Example: {name[2:]}.csv.",
     )
 
 
@@ -41,14 +44,15 @@ def inspect(
 ) -> dict[str, Any]:
     """Say whether you can trust a fit, and show what it found.
 
-    The output has convergence, the coverage of held-out scores, the capabilities of the models,
-    the loadings of the benchmarks, and the text whose loss matters most (salience).
+    The first sentence is the verdict. Then follow convergence, coverage of held-out scores, capabilities of
+    the models, loadings of the benchmarks (how strongly each follows a capability), and salience (the text
+    whose loss matters most).
 
     Example: csvjax inspect runs/mine
     """
     from csvjax.cli.law_options import law_words
     from csvjax.result.files import load, load_convergence, load_tree
-    from csvjax.result.result import told_outliers
+    from csvjax.result.result import outlier_note
     from csvjax.result.tables import capability_table, loading_table, verdict
 
     files = {"capabilities": capabilities, "loadings": loadings, "salience": salience}
@@ -64,7 +68,7 @@ def inspect(
     said = verdict(fit.status, convergence, held)
     typer.echo(said)
     if fit.outliers:
-        typer.echo(f"\n{told_outliers(fit.outliers)}")
+        typer.echo(f"\n{outlier_note(fit.outliers)}")
     seen = fit.evidence.seen
     law = law_words(fit.law, fit.method)
     typer.echo(
@@ -117,7 +121,7 @@ def _predictions(run: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         cells, metrics = pd.read_parquet(paths[0]), pd.read_csv(paths[1])
     except (OSError, ValueError):
         raise InputError(
-            f"expected predictions that csvjax wrote in {run}, found files that cannot be read; run the fit again"
+            f"expected the predictions of a run in {run}, found files that cannot be read; run the fit again"
         ) from None
     # An evaluation has several splits and also the mean loss; show the first split of the law.
     split = cells["split"].iloc[0]

@@ -64,8 +64,8 @@ Capabilities = Annotated[
     str | None,
     _option(
         "--capabilities",
-        "Number of capabilities that all benchmarks share, default 2. each: every benchmark has its own. auto: choose "
-        "the number by the evidence.",
+        "Number of capabilities that the benchmarks share. each: every benchmark has its own. auto: choose the number "
+        "by the evidence. Default: 2. Example: 3.",
         "K|each|auto",
     ),
 ]
@@ -73,8 +73,8 @@ Covariates = Annotated[
     str | None,
     _option(
         "--covariates",
-        "Columns that predict the capabilities: flops, params, tokens, a product (params*tokens), any other column, or "
-        "none. Default: flops, or params if no FLOPs are known.",
+        "Columns that predict the capabilities: flops, params, tokens, any other column, a product, or none. Default: "
+        "flops, or params if no FLOPs are known. Example: params,tokens,params*tokens.",
         "A,B,...",
     ),
 ]
@@ -82,32 +82,35 @@ Effects = Annotated[
     str | None,
     _option(
         "--effects",
-        "Groups of models that have something in common: family, run, both (family,run) or none. Default: the groups "
-        "that the data have.",
+        "Groups whose models deviate together from the trend: family, run (checkpoints of one training run), "
+        "family,run or none. Default: the groups that the data have. Example: family.",
         "A,B",
     ),
 ]
 Own = Annotated[
     bool,
-    switch("--own", "Give each benchmark a salience of its own as well.", MODEL),
+    switch("--own", "Let each benchmark weigh the text in its own way, in addition to the shared capabilities.", MODEL),
 ]
 Tail = Annotated[
     float | None,
     _option(
         "--tail",
-        "Tail of the residuals, 1 / degrees of freedom. Default: 0, normal. Example: 0.25, Student's t with 4.",
+        "How heavy the tails of the residuals are: 1 / degrees of freedom of Student's t. Default: 0, a normal "
+        "distribution. Example: 0.25.",
         "NUMBER",
     ),
 ]
 Prior = Annotated[
     list[str] | None,
-    _option("--prior", "Change a setting of csvjax.Priors. Can be repeated. Example: family_sd=0.5.", "NAME=NUMBER"),
+    _option(
+        "--prior", "Change a prior, a setting of csvjax.Priors. Can be repeated. Example: family_sd=0.5.", "NAME=NUMBER"
+    ),
 ]
 KeepOutliers = Annotated[
     bool,
     switch(
         "--keep-outliers",
-        "Keep models whose scores the law cannot explain. Default: leave them out and name them.",
+        "Also fit models whose scores the law cannot explain. Default: leave them out and name them.",
         MODEL,
     ),
 ]
@@ -115,31 +118,45 @@ MethodName = Annotated[
     str,
     _option(
         "--method",
-        "Inference: map, laplace, svi or nuts. Default: nuts for up to 300 scores, otherwise laplace. The output says "
-        "which one was used and why.",
+        "map (fastest), laplace, svi or nuts (most exact). Default: nuts for up to 300 scores; for more, laplace, or "
+        "svi for more than 40 benchmarks. Example: nuts.",
         "NAME",
         INFERENCE,
     ),
 ]
 ManyFits = Annotated[
     str,
-    _option("--method", "Inference of each fit: map, laplace, svi or nuts. Default: laplace.", "NAME", INFERENCE),
+    _option(
+        "--method",
+        "map (fastest), laplace, svi or nuts (most exact). Default: laplace. Example: nuts.",
+        "NAME",
+        INFERENCE,
+    ),
 ]
 Draws = Annotated[
     int | None,
     _option(
-        "--draws", "Posterior draws; with nuts, of each chain. Default: 1000; --method nuts: 500.", "NUMBER", INFERENCE
+        "--draws",
+        "Number of posterior draws; with nuts, in each chain. Default: 1000; --method nuts: 500.",
+        "NUMBER",
+        INFERENCE,
     ),
 ]
 Warmup = Annotated[
-    int | None, _option("--warmup", "nuts only: warm-up steps of each chain. Default: 500.", "NUMBER", INFERENCE)
+    int | None, _option("--warmup", "Only for nuts: warm-up steps of each chain. Default: 500.", "NUMBER", INFERENCE)
 ]
 Starts = Annotated[
-    int | None, _option("--starts", "Starting points of the search for the mode. Default: 8.", "NUMBER", INFERENCE)
+    int | None,
+    _option("--starts", "Number of starting points of the search for the mode. Default: 8.", "NUMBER", INFERENCE),
 ]
 Chains = Annotated[
     Path | None,
-    _option("--chains", "nuts only: folder for the chains. Run the command again to resume.", "FOLDER", INFERENCE),
+    _option(
+        "--chains",
+        "Only for nuts: folder in which chains are saved, so that the same command resumes. Example: runs/chains.",
+        "FOLDER",
+        INFERENCE,
+    ),
 ]
 
 

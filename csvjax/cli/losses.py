@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from csvjax.cli import show as shown
+from csvjax.cli.join import join_stores
 from csvjax.cli.output import with_json
 from csvjax.cli.source import switch
 from csvjax.errors import InputError
@@ -68,13 +69,13 @@ def extract_losses(
         ),
     ] = None,
     dry_run: Annotated[
-        bool, switch("--dry-run", "Print the number of tokens, memory and time that are needed, and stop.")
+        bool, switch("--dry-run", "Only print how many tokens there are, and how much memory and time they need.")
     ] = False,
     window: Annotated[
         int | None,
         _option(
             "--context",
-            "Tokens that the model sees at once. Default: the context of the model, at most 4096.",
+            "Number of tokens that the model sees at once. Default: the context of the model, at most 4096.",
             "NUMBER",
             _SCORING,
             1,
@@ -94,26 +95,38 @@ def extract_losses(
         str,
         _option(
             "--first",
-            "First token of a document: bos scores it after the beginning-of-text token, unscored leaves it out. "
-            "Default: bos.",
+            "What to do with the first token of a document. bos: score it after the beginning-of-text token. unscored: "
+            "leave it out. Default: bos.",
             "bos|unscored",
             _SCORING,
         ),
     ] = "bos",
     dtype: Annotated[
-        str, _option("--dtype", "Type of the weights. Default: float32.", "float32|bfloat16", _SCORING)
+        str,
+        _option(
+            "--dtype",
+            "Type of the weights. bfloat16 takes half the memory. Default: float32.",
+            "float32|bfloat16",
+            _SCORING,
+        ),
     ] = "float32",
     batch: Annotated[
         int | None,
-        _option("--batch", "Tokens in a batch on each device. Default: chosen for the device.", "NUMBER", _DEVICES, 1),
+        _option(
+            "--batch",
+            "Number of tokens in a batch on each device. Default: chosen for the device.",
+            "NUMBER",
+            _DEVICES,
+            1,
+        ),
     ] = None,
     memory: Annotated[
         str | None,
-        _option("--memory", "Memory to use on each device at most. Default: all. Example: 8GiB.", "SIZE", _DEVICES),
+        _option("--memory", "Largest memory to use on each device. Default: all. Example: 8GiB.", "SIZE", _DEVICES),
     ] = None,
     chunk: Annotated[
         int,
-        _option("--chunk", "Tokens in a chunk; losses are saved after each. Default: 16384.", "NUMBER", _DEVICES, 1),
+        _option("--chunk", "Number of tokens after which losses are saved. Default: 16384.", "NUMBER", _DEVICES, 1),
     ] = 16_384,
     model_devices: Annotated[
         int,
@@ -134,7 +147,7 @@ def extract_losses(
         _option(
             "--distributed",
             "Run this process as number INDEX of COUNT processes that share one model. HOST:PORT is the address of "
-            "process 0.",
+            "process 0. Example: host:1234,2,0.",
             "HOST:PORT,COUNT,INDEX",
             _DEVICES,
         ),
@@ -294,61 +307,7 @@ def _extract(lms: Sequence[Checkpoint], documents: Sequence[Any], out: Path, opt
     return _show(out)
 
 
-@losses.command("join")
-@with_json
-def join_stores(
-    stores: Annotated[list[Path], typer.Argument(metavar="STORE", help="Stores with losses of the same text.")],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out", metavar="STORE", help="The store to write, .zarr or .zarr.zip. An older one there is replaced."
-        ),
-    ],
-    units: Annotated[
-        str,
-        typer.Option(
-            "--units",
-            metavar="common|words|fixed",
-            help="Spans of text: common cuts where all tokenizers cut, words at words, fixed every --size bytes.",
-        ),
-    ] = "common",
-    size: Annotated[
-        int, typer.Option("--size", min=1, metavar="NUMBER", help="Bytes in a span with --units fixed.")
-    ] = 16,
-    common: Annotated[
-        bool, switch("--common", "Leave out models whose losses are not complete. Default: an error.")
-    ] = False,
-) -> dict[str, Any]:
-    """Join stores of models with different tokenizers, so that csvjax fit can use them together.
-
-    Tokenizers cut a text differently. The joined store has the loss of every model on the same spans.
-    The loss of a whole document stays the same.
-
-    Example: csvjax losses join llama.zarr qwen.zarr --out shared.zarr
-    """
-    from typing import cast, get_args
-
-    from csvjax.data.read_losses import read_losses, write_losses
-    from csvjax.losses.spans import Kind, to_spans
-    from csvjax.names import some
-
-    if units not in get_args(Kind):
-        raise InputError(f"expected --units to be one of {', '.join(get_args(Kind))}, found {units!r}; choose one")
-    if common:
-        from csvjax.losses.drop import read_complete
-
-        tables = []
-        for store in stores:
-            found, left = read_complete(store)
-            tables.append(found)
-            if left:
-                typer.echo(f"{store}: {some(left)} left out, because chunks are missing", err=True)
-    else:
-        tables = [read_losses(store) for store in stores]
-    table = to_spans(tables, cast(Kind, units), size)
-    write_losses(table, out)
-    typer.echo(f"{len(table.lms)} models on {len(table.units):,} spans: {out}")
-    return {"out": out, "models": table.lms, "spans": len(table.units)}
+losses.command("join")(join_stores)
 
 
 @losses.command("drop")
@@ -357,7 +316,10 @@ def drop_model(
     store: Annotated[Path, typer.Argument(metavar="STORE", help="Store that csvjax losses wrote.")],
     lm: Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model; csvjax losses show lists the names.")],
 ) -> dict[str, Any]:
-    """Delete a model and its losses from a store."""
+    """Delete a model and its losses from a store.
+
+    Example: csvjax losses drop losses.zarr gpt2
+    """
     from csvjax.losses.drop import drop
 
     drop(store, lm)
@@ -370,7 +332,10 @@ def drop_model(
 def show_store(
     store: Annotated[Path, typer.Argument(metavar="STORE", help="Store that csvjax losses wrote.")],
 ) -> dict[str, Any]:
-    """List the models of a store, their mean losses in each domain, and missing chunks."""
+    """List the models of a store, their mean losses in each domain, and missing chunks.
+
+    Example: csvjax losses show losses.zarr
+    """
     return _show(store)
 
 

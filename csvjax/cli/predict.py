@@ -66,11 +66,17 @@ def predict(
         Path, typer.Argument(metavar="RUN", show_default=False, help="Folder of a run of csvjax fit or evaluate.")
     ],
     flops: Annotated[float | None, _option("Training compute in FLOP. Example: 1e25.", "NUMBER", _TARGET)] = None,
-    params: Annotated[float | None, _option("Number of parameters, if the fit uses it.", "NUMBER", _TARGET)] = None,
-    tokens: Annotated[
-        float | None, _option("Number of training tokens, if the fit uses it.", "NUMBER", _TARGET)
+    params: Annotated[
+        float | None, _option("Number of parameters, if it is a covariate of the fit. Example: 7e9.", "NUMBER", _TARGET)
     ] = None,
-    family: Annotated[str | None, _option("A family of the fit. Default: a new family.", "NAME", _TARGET)] = None,
+    tokens: Annotated[
+        float | None,
+        _option("Number of training tokens, if it is a covariate of the fit. Example: 2e12.", "NUMBER", _TARGET),
+    ] = None,
+    family: Annotated[
+        str | None,
+        _option("Family of the model, one of the fit. Default: a new family. Example: Llama-2.", "NAME", _TARGET),
+    ] = None,
     reach: Annotated[
         list[str] | None,
         _option(
@@ -80,25 +86,40 @@ def predict(
         ),
     ] = None,
     losses: Annotated[
-        Path | None, _option("Losses of the new models on the same text as in the fit.", "PATH", _TABLES)
+        Path | None,
+        _option("Losses of the new models, on the text of the fit. Example: new-losses.csv.", "PATH", _TABLES),
     ] = None,
     lms: Annotated[
         Path | None,
-        _option("Table that describes the new models: columns lm, family, run, flops and so on.", "TABLE", _TABLES),
+        _option(
+            "Table with what is known of the new models: lm, family, flops, ... Example: new-models.csv.",
+            "TABLE",
+            _TABLES,
+        ),
     ] = None,
     scores: Annotated[
-        Path | None, _option("Known scores of the new models, in a table like that of the fit.", "TABLE", _TABLES)
+        Path | None,
+        _option("Scores of the new models that are already known. Example: new-scores.csv.", "TABLE", _TABLES),
     ] = None,
     interval: Annotated[
         Literal["equal-tailed", "highest-density"],
-        _option("Kind of interval: equal-tailed (default) or highest-density.", "KIND", OUTPUT_PANEL),
+        _option(
+            "equal-tailed (5 % on each side) or highest-density (the shortest). Default: equal-tailed.",
+            "KIND",
+            OUTPUT_PANEL,
+        ),
     ] = "equal-tailed",
     out: Annotated[
-        Path | None, _option("Write the predictions to this file (.csv, .json or .parquet).", "FILE", OUTPUT_PANEL)
+        Path | None,
+        _option(
+            "Write the predictions to a .csv, .json or .parquet file. Example: predictions.csv.", "FILE", OUTPUT_PANEL
+        ),
     ] = None,
     seed: Seed = 0,
 ) -> dict[str, Any]:
     """Predict scores that a fit has not seen, scores of new models, or scores at a target compute.
+
+    Without options, all blank and held-out scores of the fit are predicted.
 
     Each prediction has two 90 % intervals:
     - of the mean score: where the average of many such models lies;

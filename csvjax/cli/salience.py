@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from csvjax.cli.inputs import Seed
 from csvjax.cli.output import with_json
 from csvjax.errors import InputError
 
@@ -21,25 +22,48 @@ __all__ = ["salience"]
 salience = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 _KINDS = ("feature", "component", "free", "gaussian")
-Out = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="A folder for the answer; it must not be there.")]
+Out = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="New folder for the results. Example: runs/gsm8k.")]
 Store = Annotated[
-    Path, typer.Argument(metavar="STORE", help="What csvjax losses wrote, or csvjax salience pack.", show_default=False)
+    Path,
+    typer.Argument(
+        metavar="STORE",
+        help="Losses: a store of csvjax losses, or a folder of csvjax salience pack.",
+        show_default=False,
+    ),
 ]
 
 
 @salience.callback()
 def _about() -> None:
-    """Weigh the tokens of a large text by what their losses tell of a benchmark."""
+    """Find which tokens of a large text predict a benchmark, and write a weight for each.
+
+    Typical order: csvjax losses, csvjax salience pack, csvjax salience fit, csvjax salience apply.
+    """
 
 
 @salience.command("pack")
 @with_json
 def pack_store(
-    store: Annotated[Path, typer.Argument(metavar="STORE", help="What csvjax losses wrote.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The packed losses; older ones are replaced.")],
-    dtype: Annotated[str, typer.Option("--dtype", metavar="float16|float32", help="Type of a loss.")] = "float16",
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="Store that csvjax losses wrote.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            metavar="FOLDER",
+            help="Folder for the packed losses; an older one is replaced. Example: runs/packed.",
+        ),
+    ],
+    dtype: Annotated[
+        str,
+        typer.Option(
+            "--dtype", metavar="float16|float32", help="Type in which losses are saved; float16 takes half the space."
+        ),
+    ] = "float16",
 ) -> dict[str, Any]:
-    """Pack the losses of a store into one file that is read at the speed of the disk."""
+    """Copy the losses of a store into one file, so that a fit does not have to hold them in memory.
+
+    Example: csvjax salience pack losses.zarr --out runs/packed
+    """
     from csvjax.scale.packed import pack
 
     if dtype not in ("float16", "float32"):
@@ -53,20 +77,45 @@ def pack_store(
 @with_json
 def fit_salience(
     store: Store,
-    scores: Annotated[Path, typer.Option("--scores", metavar="FILE", help="Benchmark scores of the models.")],
+    scores: Annotated[
+        Path,
+        typer.Option(
+            "--scores", metavar="TABLE", help="Table with the benchmark scores of the models. Example: scores.csv."
+        ),
+    ],
     out: Out,
     benchmark: Annotated[
-        str | None, typer.Option("--benchmark", metavar="NAME", help="Default: the only one of the table.")
+        str | None,
+        typer.Option(
+            "--benchmark",
+            metavar="NAME",
+            help="Benchmark to predict; needed if the table has several. Example: GSM8K.",
+        ),
     ] = None,
     kind: Annotated[
         str,
-        typer.Option("--kind", metavar="|".join(_KINDS), help="What a weight is: see the page on large texts."),
+        typer.Option(
+            "--kind",
+            metavar="|".join(_KINDS),
+            help="Form of the weights. feature: a small network on features of the token, which csvjax salience apply "
+            "can use for other texts. component: the weights of csvjax fit, without groups of tokens. free: a weight "
+            "for each of a few long units. gaussian: normal weights with standard deviations.",
+        ),
     ] = "feature",
-    method: Annotated[str, typer.Option("--method", metavar="laplace|nuts", help="Of the kind gaussian.")] = "laplace",
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Steps of the search, at most.")] = 150,
-    seed: Annotated[int, typer.Option("--seed", help="Of every random choice.")] = 0,
+    method: Annotated[
+        str, typer.Option("--method", metavar="laplace|nuts", help="Inference; only for --kind gaussian.")
+    ] = "laplace",
+    steps: Annotated[
+        int, typer.Option("--steps", min=1, metavar="NUMBER", help="Largest number of steps of the search.")
+    ] = 150,
+    seed: Seed = 0,
 ) -> dict[str, Any]:
-    """Fit the salience of a text for one benchmark, and write the weights of its tokens and documents."""
+    """Fit the salience of a text for one benchmark, and write the weights of its tokens and documents.
+
+    The folder gets tokens.parquet and documents.parquet. The page "A large text" of the documentation has details.
+
+    Example: csvjax salience fit runs/packed --scores scores.csv --benchmark GSM8K --out runs/gsm8k
+    """
     from csvjax.atomic import replacing
     from csvjax.data.dataset import align
     from csvjax.data.read_scores import read_scores
@@ -79,7 +128,7 @@ def fit_salience(
     if method not in ("laplace", "nuts"):
         raise InputError(f"expected --method to be laplace or nuts, found {method!r}; choose one")
     if out.exists():
-        raise InputError(f"expected nothing at {out}, found something; choose another --out")
+        raise InputError(f"expected a new folder for the results, found {out}; choose another --out")
     table, lms = read_scores(scores)
     name = _benchmark(table.benchmarks, benchmark)
     corpus, units = _open(store)
@@ -108,7 +157,7 @@ def _fit(
     steps: int,
     seed: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame, str]:
-    """Weights of tokens and of documents, and how the fit ended."""
+    """Weights of tokens, weights of documents, and the status of the fit."""
     from csvjax.scale import files
 
     if kind == "gaussian":
@@ -178,15 +227,23 @@ def _gaussian(
 @with_json
 def apply_salience(
     store: Store,
-    run: Annotated[Path, typer.Option("--fit", metavar="RUN", help="What csvjax salience fit wrote, of kind feature.")],
+    run: Annotated[
+        Path,
+        typer.Option("--fit", metavar="RUN", help="Folder of csvjax salience fit --kind feature. Example: runs/gsm8k."),
+    ],
     out: Out,
 ) -> dict[str, Any]:
-    """Weigh the tokens and documents of a text that the fit has not seen."""
+    """Weigh the tokens and documents of another text with a fit of kind feature.
+
+    The other text needs losses of the same models as the fit.
+
+    Example: csvjax salience apply other.zarr --fit runs/gsm8k --out runs/weights
+    """
     from csvjax.atomic import replacing
     from csvjax.scale.files import by_document, load_features, weigh
 
     if out.exists():
-        raise InputError(f"expected nothing at {out}, found something; choose another --out")
+        raise InputError(f"expected a new folder for the results, found {out}; choose another --out")
     fit, name = load_features(run)
     corpus, units = _open(store)
     tokens = weigh(fit, corpus, units)
@@ -231,4 +288,8 @@ def _show(documents: pd.DataFrame) -> None:
         (str(r["document"]), str(r["domain"]), f"{r['factor']:.3g}", f"{r['weight']:.2%}", f"{r['base_weight']:.2%}")
         for r in first.to_dict("records")
     ]
-    show.table("documents that count most", ("document", "domain", "factor", "salience", "of bytes"), rows)
+    show.table(
+        "documents with the largest weight per byte",
+        ("document", "domain", "factor", "share of salience", "share of bytes"),
+        rows,
+    )

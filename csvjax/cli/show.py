@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ Begin = Callable[[int], Callable[[str], None]]
 """Takes the number of steps and returns a function; call it with a sentence when a step begins."""
 
 _SHOWN = ("mean", "mean_lower90", "mean_upper90", "lower90", "upper90", "observed")
+_WIDTH = 200  # characters of a table in a file or a pipe, where names are not folded as they are on a terminal
 _MAX_ROWS = 40  # predictions on the terminal; files have all of them
 
 
@@ -70,6 +72,8 @@ def table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) ->
     from rich.text import Text
 
     console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console = Console(width=_WIDTH)
     # A name may look like markup or an emoji of rich, so every cell is passed as plain text.
     grid = Table(title=Text(title, style="table.title"), title_justify="left", box=None, pad_edge=False)
     for i, heading in enumerate(headings):

@@ -21,7 +21,7 @@ BENCHMARKS = ("benchmarks", "items", "floors", "ceilings", "metric")
 DATA_PANEL, OUTPUT_PANEL = "Data", "Output"
 """Panels of the help. The most used options have no panel: typer shows them first, as "Options"."""
 _COLUMNS_PANEL, _KNOWN_PANEL = "How to read the tables", "What you know of benchmarks and models"
-_SAME_UNIT = "Unit of the {} column; see --params-unit."
+_SAME_UNIT = "Unit of the {} column; see --params-unit. Example: {}."
 
 
 def _option(name: str, help: str, metavar: str | None = None, panel: str | None = None) -> Any:
@@ -45,9 +45,9 @@ class Source:
         list[Path] | None,
         _option(
             "--scores",
-            "Table of scores: one row for each model, one column for each benchmark. Long tables and results of "
-            "evaluation programs work too (see csvjax check). Can be repeated; where two tables disagree, the first "
-            "one counts.",
+            "Table with a row for each model and a column for each benchmark, a long table, or results of an "
+            "evaluation program. Can be repeated; where two tables disagree, the first one counts. Example: "
+            "scores.csv.",
             "TABLE",
         ),
     ] = None
@@ -55,8 +55,8 @@ class Source:
         Path | None,
         _option(
             "--losses",
-            "Losses in nats: the output of csvjax losses, or a table with one row for each model and one column for "
-            "each piece of text.",
+            "Losses in nats: the output of csvjax losses, or a table with a row for each model and a column for each "
+            "piece of text. Example: losses.csv.",
             "PATH",
         ),
     ] = None
@@ -64,7 +64,7 @@ class Source:
         Path | None,
         _option(
             "--data",
-            "Folder that csvjax wrote, with lms.csv, scores.csv and losses.zarr.zip. Replaces --scores and --losses.",
+            "Dataset that csvjax saved, in place of --scores and --losses. Example: runs/mine/data.",
             "FOLDER",
             DATA_PANEL,
         ),
@@ -81,54 +81,65 @@ class Source:
     common: Annotated[
         bool, switch("--common", "Leave out models that have scores but no losses. Default: an error.", DATA_PANEL)
     ] = False
-    lm_column: Annotated[str | None, _column("lm", "Column with the names of the models.")] = None
-    family_column: Annotated[str | None, _column("family", "Column with the model families.")] = None
-    params_column: Annotated[str | None, _column("params", "Column with the number of parameters.")] = None
-    tokens_column: Annotated[str | None, _column("tokens", "Column with the number of training tokens.")] = None
-    flops_column: Annotated[str | None, _column("flops", "Column with the training compute in FLOP.")] = None
+    lm_column: Annotated[str | None, _column("lm", "Column with the names of the models. Example: Model.")] = None
+    family_column: Annotated[str | None, _column("family", "Column with the model families. Example: Series.")] = None
+    params_column: Annotated[str | None, _column("params", "Column with the number of parameters. Example: Size.")] = (
+        None
+    )
+    tokens_column: Annotated[
+        str | None, _column("tokens", "Column with the number of training tokens. Example: Data.")
+    ] = None
+    flops_column: Annotated[
+        str | None, _column("flops", "Column with the training compute in FLOP. Example: Compute.")
+    ] = None
     params_unit: Annotated[
         float | None,
         _option(
             "--params-unit",
-            "Unit of the parameter column. Example: 1e9. Default: read from the column name, such as Params (B), "
-            "otherwise 1.",
+            "Unit of the parameter column. Default: from a column name such as Params (B), otherwise 1. Example: 1e9.",
             "NUMBER",
             _COLUMNS_PANEL,
         ),
     ] = None
     tokens_unit: Annotated[
-        float | None, _option("--tokens-unit", _SAME_UNIT.format("token"), "NUMBER", _COLUMNS_PANEL)
+        float | None, _option("--tokens-unit", _SAME_UNIT.format("token", "1e12"), "NUMBER", _COLUMNS_PANEL)
     ] = None
     flops_unit: Annotated[
-        float | None, _option("--flops-unit", _SAME_UNIT.format("compute"), "NUMBER", _COLUMNS_PANEL)
+        float | None, _option("--flops-unit", _SAME_UNIT.format("compute", "1e21"), "NUMBER", _COLUMNS_PANEL)
     ] = None
     score_unit: Annotated[
         list[str] | None,
         _option(
             "--score-unit",
-            "Unit of the scores, for all benchmarks or for one: percent, a number, or for scores that are no fractions "
-            "elo, nats, bits, perplexity, minutes, dollars, number or log. Examples: percent, MMLU=0.01, Arena=elo. "
-            "Default: decided from the values.",
+            "Unit of the scores, for all benchmarks or for one: percent, a number, or for scores that are not "
+            "fractions elo, nats, bits, perplexity, minutes, dollars, number or log. Default: found from the values. "
+            "Examples: percent, MMLU=0.01, Arena=elo.",
             "[NAME=]UNIT",
             _COLUMNS_PANEL,
         ),
     ] = None
-    benchmark_column: Annotated[str | None, _column("benchmark", "Long table: column with the benchmarks.")] = None
-    score_column: Annotated[str | None, _column("score", "Long table: column with the scores.")] = None
-    metric_column: Annotated[str | None, _column("metric", "Long table: column with the metrics.")] = None
+    benchmark_column: Annotated[
+        str | None, _column("benchmark", "In a long table, the column with the benchmarks. Example: task.")
+    ] = None
+    score_column: Annotated[
+        str | None, _column("score", "In a long table, the column with the scores. Example: value.")
+    ] = None
+    metric_column: Annotated[
+        str | None, _column("metric", "In a long table, the column with the metrics. Example: metric.")
+    ] = None
     metric: Annotated[
         str | None,
-        _option("--metric", "Metric to read if there are several. Example: acc_norm.", "NAME", _COLUMNS_PANEL),
+        _option("--metric", "Metric to read if a long table has several. Example: acc_norm.", "NAME", _COLUMNS_PANEL),
     ] = None
     decimal: Annotated[
         str | None,
-        _option("--decimal", "Decimal mark. Default: decided from the numbers.", ". or ,", _COLUMNS_PANEL),
+        _option("--decimal", "Decimal mark. Default: found from the numbers. Example: ,", ". or ,", _COLUMNS_PANEL),
     ] = None
     items: Annotated[
         list[str] | None,
         _option(
             "--items",
-            "Number of test items, or unknown. Example: GSM8K=1319.",
+            "Number of test items. Default: from the table, otherwise inferred. Example: GSM8K=1319.",
             "NAME=NUMBER",
             _KNOWN_PANEL,
         ),
@@ -137,8 +148,8 @@ class Source:
         list[str] | None,
         _option(
             "--floor",
-            "Score of random guessing, a fraction or unknown. Default: known by name, otherwise inferred. Example: "
-            "MMLU=0.25.",
+            "Score of random guessing, a fraction. Default: from the name of the benchmark, otherwise inferred. "
+            "Examples: MMLU=0.25, MMLU=unknown.",
             "NAME=NUMBER",
             _KNOWN_PANEL,
         ),
@@ -147,7 +158,7 @@ class Source:
         list[str] | None,
         _option(
             "--ceiling",
-            "Highest possible score, a fraction or unknown. Default: inferred. Example: GPQA=0.9.",
+            "Highest possible score, a fraction. Default: inferred. Example: GPQA=0.9.",
             "NAME=NUMBER",
             _KNOWN_PANEL,
         ),
@@ -156,7 +167,7 @@ class Source:
         Path | None,
         _option(
             "--registry",
-            "TOML file about benchmarks (other names, chance level, items). It overrides the tables.",
+            "TOML file with what you know of benchmarks (names, chance levels, items). Example: benchmarks.toml.",
             "FILE",
             _KNOWN_PANEL,
         ),
@@ -165,7 +176,7 @@ class Source:
         Path | None,
         _option(
             "--models",
-            "TOML file about models (size, training tokens, family). It overrides the tables.",
+            "TOML file with what you know of models (sizes, tokens, families). Example: models.toml.",
             "FILE",
             _KNOWN_PANEL,
         ),

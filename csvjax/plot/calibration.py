@@ -121,7 +121,7 @@ def pit(table: pd.DataFrame, families: Sequence[str] | None = None) -> Any:
     rank = (np.searchsorted(u[order], u[order], side="right")) / len(u)
     known = known.assign(excess=(rank - known["position"]).round(3))
     band = simultaneous_band(len(u))
-    traces = ribbon(band.at, band.lower - band.at, band.upper - band.at, FAINT, "95 % of calibrated predictions")
+    traces = ribbon(band.at, band.lower - band.at, band.upper - band.at, FAINT, "95 % if calibrated")
     for family, (colour, symbol) in of_family(known["family"].sort_index(), families).items():
         rows = known[known["family"].astype(str) == family]
         if rows.empty:
@@ -132,6 +132,6 @@ def pit(table: pd.DataFrame, families: Sequence[str] | None = None) -> Any:
         )
     return figure(
         traces,
-        axis("position of the score in its predicted distribution (%)", tickformat=".0%", range=[0, 1]),
-        axis("share of scores below, minus the expected share (%)", tickformat="+.0%"),
+        axis("position in the predicted distribution (%)", tickformat=".0%", range=[0, 1]),
+        axis("observed minus expected share (%)", tickformat="+.0%"),
     )

@@ -73,7 +73,7 @@ def loadings(fit: Result, *, tree: Any = None) -> Any:
         traces.append(trace | {"hovertemplate": f"<b>%{{y}}</b><br>{name} %{{x:.2f}}<extra></extra>"})
     return figure(
         traces,
-        axis("loading (logits for each unit of capability, 90 % interval)"),
+        axis("loading (logits per unit of capability, 90 % interval)"),
         axis("", categoryorder="array", categoryarray=[shown(name) for name in table["benchmark"]]),
         height=150 + 22 * len(table),
     )

@@ -42,17 +42,18 @@ def residuals(table: pd.DataFrame, limit: int = 120) -> Any:
     grid = grid.loc[[name for name in grid.index if name in set(worst)]].T[::-1]
     z = grid.to_numpy(float)
     scale, unit = (100.0, "points") if are_fractions(known) else (1.0, "deviations" if mixed else "unit of score")
+    labelled = grid.shape[1] <= _LABELLED
     end = float(np.nanquantile(np.abs(z), 0.98)) * scale or 1.0
     trace = {
         "type": "heatmap",
         "z": [[None if np.isnan(v) else round(float(v) * scale, 3) for v in row] for row in z],
         "x": [shown(name) for name in grid.columns], "y": [shown(name) for name in grid.index],
-        "meta": {"x": "lm", "y": "benchmark"}, "colorscale": DIVERGING, "zmin": -end, "zmax": end, "xgap": 1, "ygap": 1,
+        "meta": {"x": "lm", "y": "benchmark"}, "colorscale": DIVERGING, "zmin": -end, "zmax": end,
+        "xgap": int(labelled), "ygap": 1,  # gaps would hide the narrow cells of many models
         "colorbar": {**COLOURBAR, "title": {"text": unit}},
         "hovertemplate": "<b>%{x}</b>, %{y}<br>observed − predicted: %{z:+.1f} " + unit + "<extra></extra>",  # noqa: RUF001
     }  # fmt: skip
     x, y = ({"automargin": True, "ticks": "", "type": "category"} for _ in range(2))
-    labelled = grid.shape[1] <= _LABELLED
     x |= {"tickangle": -60, "showticklabels": labelled, "dtick": 1, "title": {"text": "" if labelled else "models"}}
     return figure([trace], x, y, height=max(240, (190 if labelled else 90) + 22 * len(grid)))
 

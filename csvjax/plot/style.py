@@ -108,7 +108,14 @@ def of_family(families: Iterable[object], order: Iterable[str] | None = None) ->
 
 def axis(title: str, **more: Any) -> dict[str, Any]:
     """An axis in the style of csvjax."""
-    return {"title": {"text": title}, "automargin": True, "zeroline": False, "ticks": "outside", **_LINES, **more}
+    return {
+        "title": {"text": title, "font": {"size": 13}},
+        "automargin": True,
+        "zeroline": False,
+        "ticks": "outside",
+        **_LINES,
+        **more,
+    }
 
 
 def score_axis(title: str, values: Iterable[float | None], unit: str = "", **more: Any) -> dict[str, Any]:

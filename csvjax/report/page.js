@@ -22,6 +22,11 @@ const csvjax = {
   // Figures show names as HTML does, so they were escaped; this is the same rule.
   const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const bare = (text) => text.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
+  const narrow = () => window.innerWidth <= 640; // as in the style sheet
+  const short = (name) => (bare(name).length > 24 ? plain(`${bare(name).slice(0, 12)}…${bare(name).slice(-10)}`) : name);
+  const wrapped = (title, length) => title.split(" ").reduce((text, word) => (
+    text.split("<br>").at(-1).length + word.length > length ? `${text}<br>${word}` : `${text} ${word}`
+  ));
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const data = JSON.parse(await csvjax.unpack("data"));
   csvjax.data = data;
@@ -55,7 +60,7 @@ const csvjax = {
   function marked(traces, panel) {
     const over = [];
     const base = traces.map((trace) => {
-      if (trace.type === "heatmap" && window.innerWidth < 500) return { ...trace, showscale: false };
+      if (trace.type === "heatmap" && narrow()) return { ...trace, showscale: false };
       if (!trace.customdata || trace.type !== "scatter") return trace;
       const places = trace.customdata.flatMap((names, i) => (isChosen(names, panel) ? [i] : []));
       if (places.length) over.push(pick(trace, places));
@@ -75,7 +80,7 @@ const csvjax = {
     }
     return boxes;
   }
-  function layoutOf(figure) {
+  function layoutOf(figure, width) {
     const layout = { ...figure.layout, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", dragmode: false };
     layout.font = { family: css("--sans"), size: 12, color: css("--text") };
     layout.hoverlabel = { bgcolor: css("--card"), bordercolor: css("--line"), font: { color: css("--text") }, align: "left" };
@@ -83,7 +88,14 @@ const csvjax = {
       const heat = layout[name].type === "category";
       layout[name] = { ...layout[name], fixedrange: true, gridcolor: css("--grid"), linecolor: css("--line"), tickcolor: css("--line"), showgrid: !heat };
     }
-    if (window.innerWidth < 500) layout.annotations = []; // no room for a note inside of the figure
+    const title = layout.xaxis?.title; // a long one would be cut
+    if (title?.text && !layout.xaxis2) layout.xaxis.title = { ...title, text: wrapped(title.text, narrow() ? 20 : width / 12) };
+    if (narrow()) {
+      layout.annotations = []; // no room for a note inside of the figure
+      // Long names would leave no room for the figure.
+      const rows = [...new Set(figure.data.flatMap(({ y }) => y ?? []))].filter((name) => typeof name === "string");
+      if (rows.length) layout.yaxis = { ...layout.yaxis, tickvals: rows, ticktext: rows.map(short) };
+    }
     layout.shapes = [...(figure.layout.shapes ?? []), ...frames(figure.data)];
     return layout;
   }
@@ -96,8 +108,11 @@ const csvjax = {
     host.querySelector("details").hidden = plot.hidden = !variant;
     if (!variant) return;
     const [figure] = variant;
+    const entries = figure.data.filter(({ name, showlegend }) => name && showlegend !== false).length;
     if (figure.layout.height) plot.style.height = `${figure.layout.height}px`;
-    Plotly.react(plot, marked(figure.data, panel), layoutOf(figure), { displayModeBar: false, responsive: true });
+    else if (narrow()) plot.style.height = `${300 + 19 * entries}px`; // the legend has a line for each entry
+    else plot.style.height = "";
+    Plotly.react(plot, marked(figure.data, panel), layoutOf(figure, plot.clientWidth), { displayModeBar: false, responsive: true });
     if (!panel.listens) {
       panel.listens = true;
       plot.on("plotly_click", ({ points }) => {

@@ -13,11 +13,10 @@ from csvjax.plot.curves import scale_of
 from csvjax.report.read import Run
 from csvjax.report.words import amount, law_label, laws_of, split_label
 from csvjax.result.result import Result
-from csvjax.result.tables import promise
+from csvjax.result.tables import chain_notes, promise
 
 __all__ = ["Answer", "verdict"]
 
-_RHAT = 1.01
 _FEW = 8  # models
 _FAR = 10.0  # times the largest fitted model
 _COLUMNS = {"flops": "training compute", "params": "the number of parameters", "tokens": "the number of tokens"}
@@ -132,12 +131,8 @@ def _doubts(run: Run) -> list[str]:
     fit = run.fit
     if not fit.status.ok:
         found.append(f"The fit itself: {fit.status}.")
-    if run.convergence is not None and len(run.convergence):
-        worst = run.convergence.loc[run.convergence["quantity"] != "parameters", "rhat"].max()
-        if worst > _RHAT:
-            found.append(
-                f"The chains do not agree (largest r-hat {worst:.3f}, good is at most {_RHAT}); use more draws."
-            )
+    if run.convergence is not None:
+        found += chain_notes(run.convergence)
     if fit.outliers:
         found.append(
             f"These models are left out because the law cannot explain their scores: {names.some(fit.outliers)}."

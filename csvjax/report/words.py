@@ -22,6 +22,7 @@ __all__ = [
     "percent",
     "r2_means_something",
     "split_label",
+    "tile",
     "tiles",
 ]
 
@@ -89,7 +90,8 @@ def split_label(name: str) -> str:
     return name
 
 
-def _tile(name: str, value: float | str | None) -> Tile:
+def tile(name: str, value: float | str | None) -> Tile:
+    """The main result `name` of a run, in words."""
     label, meaning = name.replace("_", " "), ""
     if isinstance(value, str):
         return Tile(label, value, meaning)
@@ -125,7 +127,7 @@ def tiles(run: Run) -> list[Tile]:
     """The main results, without missing numbers and without R2 of few scores."""
     enough = r2_means_something(run.metrics)
     return [
-        _tile(name, value)
+        tile(name, value)
         for name, value in run.figures.items()
         if (isinstance(value, str) or (value is not None and math.isfinite(value)))
         and (enough or name not in ("r2_gain", "worst_task_gain"))

@@ -1,1 +1,1 @@
-"""What a fit returns: draws with labels, salience, tables, files, and whether to trust it."""
+"""The result of a fit: labelled draws, salience, tables, files, and the check whether to trust it."""

@@ -19,8 +19,13 @@ __all__ = ["LawDraws", "capability_names", "convergence", "law_draws", "to_tree"
 
 
 class LawDraws(NamedTuple):
-    """Draws [chain, draw, ...] of parameters (`sites`), logits, capabilities and loadings (`aligned`); log_likelihood
-    [chain, draw, lm, benchmark] of the scores seen, NaN elsewhere. What is as large as a table is in float32.
+    """Draws of everything that a fit labels.
+
+    Attributes:
+        sites: the parameters of the law, each [chain, draw, ...].
+        aligned: capabilities and loadings, along the same axes in every draw.
+        logit: logits of the scores, in float32.
+        log_likelihood: log-likelihoods of the fitted scores, in nats and float32; NaN for the other scores.
     """
 
     sites: dict[str, np.ndarray]
@@ -30,13 +35,13 @@ class LawDraws(NamedTuple):
 
 
 def capability_names(count: int) -> list[str]:
-    """The first capability raises every score; the others set benchmarks against each other."""
+    """Names of the capabilities: the first one raises every score, and each other one contrasts benchmarks."""
     return ["general", *(f"contrast {k}" for k in range(1, count))]
 
 
 @float64
 def law_draws(fit: Result) -> LawDraws:
-    """One draw of capabilities, logits and likelihoods for each draw of the parameters; a mode's is repeated."""
+    """One draw of capabilities, logits and likelihoods for each draw of the parameters; a single mode is repeated."""
     shape = fit.x.shape[:2] if fit.x.shape[0] * fit.x.shape[1] > 1 else (1, len(fit.cells.logit))
     drawn = jax.tree.map(lambda a: a[: shape[0] * shape[1]], fit.cells)
     log_p = log_scores(fit.law.tail, fit.evidence, drawn).astype(np.float32)
@@ -46,7 +51,7 @@ def law_draws(fit: Result) -> LawDraws:
 
 
 def convergence(fit: Result, draws: LawDraws) -> pd.DataFrame:
-    """Whether the chains agree: see `csvjax.infer.identification.diagnostics_table`. Empty without several chains."""
+    """R-hat and effective sample sizes (`csvjax.infer.identification.diagnostics_table`); empty for one chain."""
     if len(fit.x) < 2:
         return pd.DataFrame(columns=["quantity", "count", "rhat", "bulk_ess", "tail_ess"])
     return diagnostics_table(draws.aligned, draws.logit, parameters=fit.x)
@@ -55,15 +60,20 @@ def convergence(fit: Result, draws: LawDraws) -> pd.DataFrame:
 def to_tree(fit: Result, draws: LawDraws) -> xr.DataTree:
     """The fit in the groups that ArviZ expects, with names for coordinates.
 
-    posterior: theta [lm, capability], loading [benchmark, capability] and gain [covariate, capability], aligned
-    (`csvjax.infer.identification.align`); intercept, spread, floor, ceiling, n_items [benchmark]; family_spread
-    and run_spread, along the aligned axes; family_habit and run_habit; loss_slope (per unit), loss_unit (nats per
-    byte), tau and weight [feature] with one or two capabilities, own_slope, own_loss_unit, own_tau and own_weight
-    [benchmark, feature], where there are losses.
-    log_likelihood: score [cell] of the cells seen, in nats, of a density of fractions (0 and
-    1: of their probability) or of standardised scores; observed_data: score [cell].
-    constant_data: seen [lm, benchmark]. sample_stats: lp [chain, draw] and what the sampler tells. A cell has the
-    coordinates cell_lm and cell_benchmark, a model lm_family, a benchmark benchmark_unit.
+    posterior:
+        theta [lm, capability], loading [benchmark, capability] and gain [covariate, capability], aligned by
+        `csvjax.infer.identification.align`; family_spread and run_spread [capability], along the same axes;
+        intercept, spread, floor, ceiling and n_items [benchmark]; family_habit and run_habit.
+        With losses also own_slope, own_loss_unit and own_tau [benchmark] and own_weight [benchmark, feature]; with
+        one or two capabilities loss_slope (per unit), loss_unit (nats per byte), tau [capability] and weight
+        [capability, feature].
+    log_likelihood: score [cell] for the fitted scores, in nats: the log density of a fraction (of 0 and 1 the log
+        probability) or of a standardised score.
+    observed_data: score [cell].
+    constant_data: seen [lm, benchmark].
+    sample_stats: lp [chain, draw] and the statistics of the sampler.
+
+    A cell has the coordinates cell_lm and cell_benchmark, a model lm_family, a benchmark benchmark_unit.
     """
     chains, count = draws.aligned.capability.shape[:2]
     assert fit.dataset.scores is not None
@@ -114,7 +124,7 @@ def _posterior(draws: LawDraws) -> dict[str, tuple[tuple[str, ...], np.ndarray]]
         dims["gain"] = (sites["gain"] @ turn, ("covariate", "capability"))
     for name in ("family", "run"):
         if f"{name}_spread" in sites:
-            # Effects with covariance diag(s^2), turned: the standard deviation along each axis.
+            # The effects have covariance diag(s^2); this is their standard deviation along each aligned axis.
             variance = np.einsum("cdk,cdkj->cdj", sites[f"{name}_spread"] ** 2, turn**2)
             dims[f"{name}_spread"] = np.sqrt(variance), ("capability",)
         if f"{name}_habit" in sites:
@@ -134,7 +144,7 @@ def _posterior(draws: LawDraws) -> dict[str, tuple[tuple[str, ...], np.ndarray]]
 
 
 def _sample_stats(fit: Result, chains: int, count: int) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
-    """What the method tells of every draw, by the names that ArviZ gives it."""
+    """Statistics of the sampler for every draw, under the names that ArviZ uses."""
     found = {"diverging": "diverging", "steps": "n_steps"}
     kept = {new: fit.diagnostics[old] for old, new in found.items() if old in fit.diagnostics}
     if "diverging" in fit.diagnostics:

@@ -1,4 +1,4 @@
-"""A fit that csvjax made in a folder: labelled draws for any reader of Zarr, and arrays that csvjax goes on from."""
+"""Saves a fit in a folder and loads it: labelled draws for any reader of Zarr, and the arrays that csvjax needs."""
 
 from __future__ import annotations
 
@@ -31,15 +31,19 @@ __all__ = ["load", "load_convergence", "load_status", "load_tree", "save_fit"]
 
 _FORMAT = "csvjax fit 4"
 _KNOWN = ("features", "scale", "reference_loss", "reference_design")
-_INFINITE = "Infinity"  # JSON has no word for it
+_INFINITE = "Infinity"  # JSON has no number for it
 
 
 def save_fit(fit: Result, folder: str | os.PathLike[str]) -> None:
     """Write a fit, its draws and its dataset into `folder`, for `load`.
 
-    `posterior.zarr`: `csvjax.result.draws.to_tree`, for `xarray.open_datatree(path, engine="zarr")` and ArviZ.
-    `convergence.csv`: whether the chains agree. `salience.parquet`: `Result.salience`, where there are losses.
-    `fit.npz`, `fit.json`: arrays; law and status. `data`: the dataset. Nothing is pickled.
+    posterior.zarr       labelled draws (`csvjax.result.draws.to_tree`), for `xarray.open_datatree` and ArviZ
+    convergence.csv      r-hat and effective sample sizes of the chains
+    salience.parquet     `Result.salience`, if there are losses
+    fit.npz, fit.json    the arrays; the law and the status
+    data                 the dataset
+
+    Nothing is pickled.
     """
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
@@ -75,17 +79,20 @@ def _named(prefix: str, fields: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def _check(folder: Path) -> None:
-    """Raises: InputError if there is no fit that csvjax made in `folder`."""
+    """Raises: InputError if `folder` has no fit of csvjax."""
     if not (folder / "fit.json").is_file():
-        raise InputError(
-            f"expected the folder of a fit that csvjax made, found no fit.json in {folder}; make one with csvjax fit"
-        )
+        raise InputError(f"expected the folder of a fit, found no fit.json in {folder}; make one with csvjax fit")
 
 
 def load(folder: str | os.PathLike[str]) -> Result:
-    """The fit that `save_fit` wrote.
+    """Load a fit that `Result.save` or `csvjax fit` wrote.
 
-    Raises: InputError for a folder without a fit that csvjax made, and for files that are damaged.
+    Args:
+        folder: the folder of the fit or of the run.
+
+    Returns: the fit, as a `Result`.
+
+    Raises: InputError for a folder without a fit, and for damaged files.
     """
     place = Path(folder)
     known = _known(place)
@@ -100,7 +107,7 @@ def load(folder: str | os.PathLike[str]) -> Result:
         reference = own["reference_loss"], own["reference_design"]
     except (OSError, BadZipFile, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"expected a fit that csvjax wrote in {place}, found files that cannot be read as one; fit again"
+            f"expected the files of a fit in {place}, found some that cannot be read; run the fit again"
         ) from error
     dataset = load_dataset(place / "data", losses=units is not None)
     columns = find_columns(dataset.lms, law.covariates)
@@ -113,13 +120,15 @@ def load(folder: str | os.PathLike[str]) -> Result:
 def load_tree(folder: Path) -> xr.DataTree:
     """The labelled draws of the fit in `folder`.
 
-    Raises: InputError if they are not there, or damaged.
+    Raises: InputError if the draws are missing or damaged.
     """
     _check(folder)
     try:
         return xr.open_datatree(folder / "posterior.zarr", engine="zarr")
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"expected draws in {folder / 'posterior.zarr'}, found none to be read; fit again") from error
+        raise InputError(
+            f"expected draws in {folder / 'posterior.zarr'}, found none that can be read; run the fit again"
+        ) from error
 
 
 def load_convergence(folder: Path) -> pd.DataFrame:
@@ -128,7 +137,9 @@ def load_convergence(folder: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(folder / "convergence.csv")
     except (OSError, ValueError) as error:
-        raise InputError(f"expected the table convergence.csv in {folder}, found none to be read; fit again") from error
+        raise InputError(
+            f"expected the table convergence.csv in {folder}, found none that can be read; run the fit again"
+        ) from error
 
 
 def load_status(folder: Path) -> Status:
@@ -137,15 +148,17 @@ def load_status(folder: Path) -> Status:
 
 
 def _known(place: Path) -> dict[str, Any]:
-    """What fit.json says."""
+    """The contents of fit.json, after a check of its format."""
     _check(place)
     try:
         known = json.loads((place / "fit.json").read_text(encoding="utf-8"))
         found = known.get("format")
     except (OSError, ValueError, AttributeError) as error:
-        raise InputError(f"expected settings in {place / 'fit.json'}, found none to be read; fit again") from error
+        raise InputError(
+            f"expected settings in {place / 'fit.json'}, found none that can be read; run the fit again"
+        ) from error
     if found != _FORMAT:
-        raise InputError(f"expected {place / 'fit.json'} to say {_FORMAT!r}, found {found!r}; fit again")
+        raise InputError(f"expected the format {_FORMAT!r} in {place / 'fit.json'}, found {found!r}; run the fit again")
     return dict(known)
 
 

@@ -1,9 +1,9 @@
-"""Whether a fit describes the scores that it was made from.
+"""Checks whether a fit describes the scores that it was fitted to.
 
-A mode may be wrong and the search may say "converged" all the same. So each benchmark's fitted mean scores are compared
-with what a plain fit of the same rows reaches (a least-squares line of the logits on the first covariate or the mean
-loss, or the mean of the scores, whichever is better): a fit that is clearly worse than that is not one. And the mean
-over models of what the fit would have observed must hold the mean that was observed.
+A search may end in a wrong mode and still report that it converged. So two checks follow each fit. The fitted mean
+scores of each benchmark are compared with a plain fit of the same rows: the better of a least-squares line (logits on
+the first covariate, or on the mean loss) and the mean score. A fit that is clearly worse fails. Then the observed mean
+score of each benchmark must be plausible among the mean scores that the fit predicts for the same models.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from csvjax.result.result import Result, finite_draws
 __all__ = ["check_fit", "plain_error"]
 
 _WORSE = 1.5  # times the error of the plain fit
-_SLIGHT = 0.02  # root mean squared error that is never complained of: a fraction of items, or of a deviation
-_TAIL = 0.0005  # share of the predictive means on one side of the observed one
+_SLIGHT = 0.02  # an error this small is always accepted: a fraction of the items, or of a standard deviation
+_TAIL = 0.0005  # smallest accepted share of predicted means on one side of the observed mean
 _DRAWS = 200
-_RHAT, _ESS = 1.02, 200  # of the logits of all cells; of hundreds of well-mixed ones the largest r-hat is some 1.01
+_RHAT, _ESS = 1.02, 200  # for the logits of all cells; the largest r-hat of hundreds of well-mixed ones is about 1.01
 
 
 @float64
 def check_fit(result: Result) -> Status:
-    """The status of the fit, with the benchmarks that it does not describe."""
+    """The status of the fit after both checks; a bad status names the benchmarks that the fit does not describe."""
     if not result.status.ok:
         return result.status
     if (chains := _check_chains(result)) is not None and not chains.ok:
@@ -59,18 +59,18 @@ def check_fit(result: Result) -> Status:
         return Status(
             False,
             f"not converged: on its own rows the fit is worse than a plain least-squares line for {', '.join(worse)}; "
-            f"give more starts, tell the floor, or use NUTS",
+            f"use more starting points, give the chance level as the floor, or use NUTS",
         )
     if off:
         return Status(
             False,
-            f"the fitted scores miss the observed mean of {', '.join(off)}; check floors, ceilings and units of these",
+            f"the fitted scores miss the observed mean of {', '.join(off)}; check their floors, ceilings and units",
         )
     return result.status if chains is None else chains
 
 
 def _check_chains(result: Result) -> Status | None:
-    """Whether several chains agree on what is predicted of every cell; None where there are no chains."""
+    """Whether the chains agree on the prediction of every cell; None if there are not several chains."""
     if len(result.x) < 2:
         return None
     logit = result.cells.logit.reshape(*result.x.shape[:2], -1)
@@ -79,15 +79,20 @@ def _check_chains(result: Result) -> Status | None:
         return Status(
             False,
             f"the chains do not agree on the scores that they predict: largest r-hat {worst:.3f}, which should be at "
-            f"most {_RHAT}, and {fewest:.0f} effective draws, which should be {_ESS}; draw longer (--draws, --warmup)",
+            f"most {_RHAT}, and {fewest:.0f} effective draws, which should be at least {_ESS}; run longer "
+            f"chains (--draws, --warmup)",
         )
     told = f"{result.status}; of the predicted scores largest r-hat {worst:.3f}, at least {fewest:.0f} effective draws"
     return Status(True, told)
 
 
 def plain_error(y: Float[np.ndarray, " lm"], index: Float[np.ndarray, " lm"], bounded: bool = True) -> float:
-    """Root mean squared error on the rows themselves: of the mean, or of a line of the logits (of the scores themselves
-    where they have no bounds), whichever is less.
+    """Root mean squared error of a plain fit on its own rows: the smaller error of the mean and of a straight line.
+
+    Args:
+        y: scores.
+        index: the covariate of the line; NaN where unknown, where the mean is used.
+        bounded: whether the line is fitted to logits; scores without bounds are used as they are.
     """
     errors = [y - y.mean()]
     known = np.isfinite(index)
@@ -100,7 +105,7 @@ def plain_error(y: Float[np.ndarray, " lm"], index: Float[np.ndarray, " lm"], bo
 
 
 def _index(result: Result) -> Float[np.ndarray, " lm"]:
-    """The first covariate, or the mean loss; NaN where neither is known."""
+    """The first covariate, or the mean loss if there is no covariate; NaN where it is unknown."""
     e = result.evidence
     if e.covariate.shape[1]:
         return np.asarray(e.covariate)[:, 0]

@@ -1,4 +1,4 @@
-"""Results as a notebook shows them: a few sentences and a table, in which names are only names."""
+"""HTML of fits and predictions for notebooks: a title and a table, with escaped names."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 __all__ = ["prediction_html", "result_html"]
 
 _ROWS = 20
-_METHODS = {"laplace": "Laplace", "nuts": "NUTS", "map": "the mode alone", "svi": "SVI"}
+_METHODS = {"laplace": "Laplace", "nuts": "NUTS", "map": "MAP (the mode only)", "svi": "SVI"}
 
 
 def result_html(fit: Result) -> str:
-    """How a fit ended, what it was made of, and what was assumed; nothing that has to be drawn."""
+    """The status of a fit, its law and data, and what was assumed. This needs no new draws."""
     seen = np.asarray(fit.evidence.seen)
     law, fitted = fit.law, f"{int(seen.sum())} scores of {int(seen.any(axis=1).sum())} models"
     rows = {
         "status": str(fit.status),
         "method": _METHODS.get(fit.method, fit.method),
         "fitted": f"{fitted} on {len(fit.benchmarks)} benchmarks",
-        "capabilities": str(law.capabilities) if law.capabilities else "none shared: each benchmark stands alone",
+        "capabilities": str(law.capabilities) if law.capabilities else "none shared: each benchmark has its own",
         "covariates": ", ".join(fit.known.columns.names) or "none",
         "effects": ", ".join(law.effects) or "none",
         "losses": "none" if fit.dataset.losses is None else f"{len(fit.dataset.losses.units)} units of text",

@@ -1,4 +1,4 @@
-"""What every fit returns, whatever the method: one result from which predictions, tables and files are made."""
+"""The result of a fit, the same for every method. Predictions, tables and files are made from it."""
 
 from __future__ import annotations
 
@@ -28,19 +28,26 @@ if TYPE_CHECKING:
 
     from csvjax.result.draws import LawDraws
 
-__all__ = ["Result", "finite_draws", "told_outliers"]
+__all__ = ["Result", "finite_draws", "outlier_note"]
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """Draws of the parameters, and all that they were found from.
+    """A fit: draws of the parameters, with the law, the data and the status.
 
-    dataset: every model, those held out too, with all scores. evidence: what the fit saw of them. known: scales, groups
-    of tokens, and what was assumed of floors. x [chain, draw, n]: draws, one if the method gives a mode alone. method:
-    its name. status: how the fit ended, as a sentence. diagnostics: those of the method. left_out: scores of outliers,
-    which were given and not fitted.
+    Attributes:
+        law: the law that was fitted.
+        dataset: all models with all scores, also those that were held out.
+        evidence: what the fit used of the dataset.
+        known: scales, groups of tokens, and what was assumed of floors.
+        method: name of the inference method.
+        x: draws of the parameters; one draw if the method finds only a mode.
+        status: how the fit ended, as a sentence.
+        diagnostics: diagnostics of the method, by name.
+        left_out: scores of outliers, which were given but not fitted.
+        seed: seed of all random numbers.
     """
 
     law: Law
@@ -74,7 +81,7 @@ class Result:
 
     @property
     def assumed(self) -> tuple[str, ...]:
-        """A sentence for everything that was assumed of the benchmarks."""
+        """A sentence for each assumption about the benchmarks."""
         return self.known.bounds.told
 
     @property
@@ -84,19 +91,20 @@ class Result:
 
     @property
     def families(self) -> tuple[str, ...]:
-        """Their names, sorted."""
+        """Names of the families, sorted."""
         return tuple(map(str, np.unique(self.dataset.lms["family"].to_numpy(str))))
 
     def draws(self, least: int = 400) -> Float[np.ndarray, "draw n"]:
-        """Draws of the parameters, repeated where there are fewer than `least`: each gives another draw of the rest."""
+        """Draws of the parameters, repeated if there are fewer than `least`; each gets new draws of everything else."""
         x = self.x.reshape(-1, self.x.shape[-1])
         return x if len(x) >= least else np.resize(x, (least, x.shape[1]))
 
     @cached_property
     @float64
     def cells(self) -> Predictive:
-        """A draw of everything for each of `draws()`, given the scores that were seen; what is as large as a table in
-        float32. Draws without a solution gave way to others.
+        """Capabilities, logits and scores of all models, a draw for each of `draws()`, given the fitted scores.
+
+        Arrays with a number for each score are float32. Draws that are not finite are replaced (`finite_draws`).
         """
         key, parts = jax.random.key(self.seed), []
         for piece in draw_pieces(self.density, self.law.tail, self.evidence, self.draws(), key):
@@ -120,28 +128,29 @@ class Result:
         return to_tree(self, self.labelled)
 
     def salience(self, level: float = 0.9) -> pd.DataFrame:
-        """How many logits each benchmark loses when the loss on one unit of text rises by a nat, all else alike.
+        """The salience of every unit of text for every benchmark, in logits per nat.
 
             sum over k of loading[b, k] loss_slope[k] s[k, u] / unit[k]  +  own_slope[b] own_s[b, u] / own_unit[b]
 
-        A unit has its group's share, divided by bytes within the group. Positive: lower loss here, higher score. The
-        quantity does not depend on how capabilities are turned.
+        This is how many logits a benchmark loses if the loss on the unit rises by one nat and nothing else changes. A
+        positive number means that a lower loss on this unit goes with a higher score. The salience of a group is
+        divided among its units in proportion to their bytes. Rotations of the capabilities do not change it.
 
         Args:
             level: probability of the interval.
 
-        Returns: a row for each benchmark and unit: benchmark, token, document, domain, start, bytes, base_weight, mean,
-        lower, upper (logits per nat) and share: of the benchmark's total mean, as base_weight is of the bytes.
+        Returns: a row for each benchmark and unit with the columns benchmark, token, document, domain, start, bytes,
+        base_weight (share of the bytes), mean, lower and upper (logits per nat), and share (of the benchmark's total).
 
         Raises: InputError for a fit without losses.
         """
         losses, units = self.dataset.losses, self.known.units
         if losses is None or units is None:
-            raise InputError("expected a fit with losses, found one without; salience is a weight of losses")
+            raise InputError("expected a fit with losses, found one without; add losses to the data, and fit again")
         grouped = _salience(self)
         ends = np.quantile(grouped, [0.5 - level / 2, 0.5 + level / 2], axis=0)
         base = losses.base_weight
-        # nats of the unit, not nats per byte: a unit of s bytes weighs a group's salience by its share of the bytes.
+        # The salience of a group is per nat/byte of its mean loss; this makes it per nat of one unit of the group.
         share = base / np.where(units.weight > 0, units.weight, 1.0)[units.label]
         size = losses.units["bytes"].to_numpy(float)
         parts = []
@@ -161,7 +170,7 @@ class Result:
         return pd.concat(parts, ignore_index=True)
 
     def with_status(self, status: Status) -> Result:
-        """The same with another status; draws that were made already are kept."""
+        """The same fit with another status; draws that already exist are kept."""
         new = replace(self, status=status)
         if "cells" in self.__dict__:
             new.__dict__["cells"] = self.cells
@@ -180,24 +189,25 @@ def _salience(result: Result) -> Float[np.ndarray, "draw benchmark group"]:
     return finite_draws(found, found)
 
 
-def told_outliers(lms: Sequence[str]) -> str:
-    """What a user has to know of models that were left out."""
+def outlier_note(lms: Sequence[str]) -> str:
+    """The sentence about models that were left out of a fit."""
     return (
         f"left out of the fit: {names.some(lms)}, whose scores the law cannot explain (a broken evaluation, for "
-        f"example); look at their evaluation, or keep them (--keep-outliers, Law(outliers=0))"
+        f"example); check their evaluation, or keep them (--keep-outliers, Law(outliers=0))"
     )
 
 
 def finite_draws(drawn: T, by: Float[np.ndarray, "draw ..."]) -> T:
-    """Arrays [draw, ...] in which draws that have no number in `by` gave way to others: far from the mode the latent
-    field may have no solution.
+    """Arrays [draw, ...] in which every draw that is not finite in `by` is replaced by another draw.
 
-    Raises: InputError where no draw is left.
+    Far from the mode, the latent field may have no solution.
+
+    Raises: InputError if no draw is finite.
     """
     ok = np.isfinite(by).reshape(len(by), -1).all(axis=1)
     if ok.all():
         return drawn
     if not ok.any():
-        raise InputError("expected draws with finite scores, found none; the fit did not end well: use tighter priors")
+        raise InputError("expected draws with finite scores, found none; the fit failed, so use tighter priors")
     at = np.where(ok, np.arange(len(ok)), np.resize(np.flatnonzero(ok), len(ok)))
     return jax.tree.map(lambda a: a[at], drawn)

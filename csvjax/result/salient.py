@@ -1,4 +1,4 @@
-"""What losses say of single models: their mean loss, and the loss that a fit weighs by its salience."""
+"""The mean loss of each model, and its loss weighted by the salience of a fit."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ __all__ = ["salient_loss", "with_losses"]
 
 
 def salient_loss(fit: Result) -> Float[np.ndarray, "lm benchmark"]:
-    """sum over u of share[b, u] loss[m, u] / bytes[u], nats per byte; NaN for a model without losses.
+    """The loss of each model weighted by the salience of each benchmark, in nats per byte.
 
-    share: posterior mean of `Result.salience`, which sums to one. All of it is NaN for a fit without losses.
+        sum over u of share[b, u] loss[m, u] / bytes[u]
+
+    share is the posterior mean in `Result.salience`, which sums to 1. The result is NaN for a model without losses, and
+    for a fit without losses.
     """
     losses, lms = fit.dataset.losses, len(fit.dataset.lms)
     if losses is None:
@@ -24,7 +27,7 @@ def salient_loss(fit: Result) -> Float[np.ndarray, "lm benchmark"]:
 
 
 def with_losses(fit: Result, cells: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `csvjax.prediction.summary` of the fit's own models, with the columns mean_loss and salient_loss."""
+    """Add the columns mean_loss and salient_loss to predictions of the models of a fit."""
     lm = fit.dataset.lms.index.get_indexer(pd.Index(cells["lm"]))
     benchmark = pd.Index(fit.benchmarks).get_indexer(pd.Index(cells["benchmark"]))
     losses = fit.dataset.losses

@@ -1,4 +1,4 @@
-"""What a fit has to show: a verdict first, then who is how able, and what each benchmark asks for."""
+"""Tables and sentences about a fit: the verdict, the capabilities of models, the loadings of benchmarks."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from csvjax.infer.result import Status
 
 __all__ = [
     "capability_table",
+    "chain_notes",
     "concentrated",
     "coverage_interval",
     "loading_table",
@@ -21,65 +22,92 @@ __all__ = [
     "verdict",
 ]
 
-_RHAT = 1.01
-_LEVEL, _ENOUGH = 0.9, 0.75  # promised coverage; what must be excluded before intervals are said to keep the promise
+_RHAT, _PREDICTED_RHAT = 1.01, 1.02  # of capabilities and loadings; of predicted scores, as in `guard`
+_LEVEL, _ENOUGH = 0.9, 0.75  # nominal coverage; coverage this low must be ruled out before intervals are called right
 _PROBABILITY, _NAMED = 0.95, 0.1
 _SHARES, _CORRELATIONS, _SIMULATED = 500, 40, 2000
 
 
 def verdict(status: Status, convergence: pd.DataFrame, held: pd.DataFrame) -> str:
-    """One sentence: whether to trust the fit, and whether its intervals held what they promise.
+    """Whether to trust the fit, and whether its intervals contain as many held-out scores as they should.
 
-    held: held-out scores with lm, benchmark, observed, lower90 and upper90. Scores of one benchmark, or of one model,
-    miss together, so the share inside is judged by the clusters that leave it less certain.
+    Args:
+        status: how the fit ended.
+        convergence: the table of `csvjax.result.draws.convergence`.
+        held: held-out scores with lm, benchmark, observed, lower90 and upper90.
+
+    Returns: a few sentences.
     """
-    worst = convergence.loc[convergence["quantity"] != "parameters", "rhat"].max() if len(convergence) else np.nan
-    if not status.ok:
-        first = f"do not trust this fit: {status}"
-    elif worst > _RHAT:
-        first = (
-            f"do not trust this fit: its chains do not agree on what is shown (largest r-hat {worst:.3f}, which should "
-            f"be at most {_RHAT})"
+    trust = "" if status.ok else "do not trust this fit: "
+    return " ".join([f"{trust}{status}.", *chain_notes(convergence), promise(held)])
+
+
+def chain_notes(convergence: pd.DataFrame) -> list[str]:
+    """Sentences about what the chains do not agree on, predicted scores or capabilities and loadings; often none.
+
+    Parameters are left out: contrasts may have another sign in each chain, and capabilities and loadings are aligned.
+    """
+    if not len(convergence):
+        return []
+    rhat = convergence.set_index("quantity")["rhat"]
+    predicted, rest = rhat.get("logit", np.nan), rhat.drop(["parameters", "logit"], errors="ignore").max()
+    longer = "run longer chains (--draws, --warmup)"
+    found = []
+    if predicted > _PREDICTED_RHAT:
+        found.append(
+            f"Do not trust the predictions: the chains do not agree on them (largest r-hat {predicted:.3f}, which "
+            f"should be at most {_PREDICTED_RHAT}); {longer}."
         )
-    else:
-        first = str(status)
-    return f"{first}. {promise(held)}"
+    if rest > _RHAT:
+        found.append(
+            f"Read capabilities and loadings with care: the chains do not agree well on them (largest r-hat "
+            f"{rest:.3f}, which should be at most {_RHAT}); for exact values {longer}."
+        )
+    return found
 
 
 def promise(held: pd.DataFrame) -> str:
-    """Whether the 90 % intervals of held-out scores hold what they promise, in one or two sentences."""
+    """Whether 90 % of the held-out scores lie in their 90 % intervals, in one or two sentences.
+
+    Scores of one benchmark, or of one model, tend to miss together. So the share is judged with both kinds of clusters,
+    and the wider interval counts.
+    """
     known = held[held["observed"].notna()] if len(held) else held
     if not len(known):
-        return "No held-out score is known, so that nothing says whether the intervals keep their promise."
+        return "No held-out score is known, so it is unknown whether the intervals are right."
     inside = (known["observed"] >= known["lower90"]) & (known["observed"] <= known["upper90"])
     found = f"{inside.sum()} of {len(known)} held-out scores ({inside.mean():.0%}) lie in their 90 % intervals"
     low, high = max((coverage_interval(inside, known[by]) for by in ("benchmark", "lm")), key=lambda i: i[1] - i[0])
-    plain = binomtest(int(inside.sum()), len(inside)).proportion_ci(_PROBABILITY)  # as if all were independent
+    plain = binomtest(int(inside.sum()), len(inside)).proportion_ci(_PROBABILITY)  # as if all scores were independent
     where = concentrated(~inside, known["benchmark"])
     if high < _LEVEL:
         said = f"{found}: the intervals are too narrow."
     elif low > _LEVEL:
-        said = f"{found}: the intervals are wider than they need be."
+        said = f"{found}: the intervals are wider than necessary."
     elif low >= _ENOUGH and plain.low <= _LEVEL <= plain.high:
         said = f"{found}, as they should{' on average' if where else ''} (in the long run {low:.0%} to {high:.0%})."
     else:
         said = (
-            f"{found}. These are too few independent scores to say whether the intervals keep their promise: in the "
-            f"long run {low:.0%} to {high:.0%} may lie inside."
+            f"{found}. These are too few independent scores to say whether the intervals are right: in the long run, "
+            f"{low:.0%} to {high:.0%} may lie inside."
         )
     if not where:
         return said
     listed = ", ".join(f"{name} ({out} of {count} outside)" for name, out, count in where)
-    return f"{said} The misses concentrate in few benchmarks, whose intervals are too narrow: {listed}."
+    return f"{said} The intervals are too narrow for these benchmarks: {listed}."
 
 
 def coverage_interval(inside: pd.Series, cluster: pd.Series) -> tuple[float, float]:
-    """95 % interval of the share of scores that lie inside, where scores of one cluster may depend on each other.
+    """95 % interval of the share of scores inside their intervals; scores of one cluster may depend on each other.
 
         inside of cluster g ~ BetaBinomial(n[g], share, correlation),   correlation ~ Beta(1, 2)
 
     The upper limit has the prior 1 / (1 - share) and the lower one 1 / share: with one score in each cluster they are
-    the exact limits of Clopper and Pearson 1934 (Biometrika 26, 404). inside, cluster [score].
+    the exact limits of Clopper and Pearson 1934 (Biometrika 26, 404).
+
+    Args:
+        inside: whether each score lies inside its interval [score].
+        cluster: the cluster of each score [score].
     """
     counts = inside.groupby(cluster.to_numpy()).agg(["sum", "size"])
     alike, times = np.unique(counts.to_numpy(float), axis=0, return_counts=True)
@@ -98,17 +126,21 @@ def coverage_interval(inside: pd.Series, cluster: pd.Series) -> tuple[float, flo
 
 
 def concentrated(missed: pd.Series, benchmark: pd.Series) -> list[tuple[str, int, int]]:
-    """Benchmarks in which the misses concentrate: (name, misses, scores), the most telling first; often none.
+    """Benchmarks that have more misses than chance explains: (name, misses, scores), the clearest first; often none.
 
-    The scatter of the shares missed, sum over b of (m[b] - n[b] m / n)^2 / n[b], is held against misses that fall on
-    the scores at random (a multivariate hypergeometric distribution, by simulation). Where that has a probability below
-    5 %, benchmarks are named that have so many misses by chance with less than 10 %. missed, benchmark [score].
+    The statistic sum over b of (m[b] - n[b] m / n)^2 / n[b] is compared with its distribution if the misses fell on the
+    scores at random (multivariate hypergeometric, by simulation). If so large a value has a probability below 5 %, the
+    benchmarks are named whose number of misses has a probability below 10 %.
+
+    Args:
+        missed: whether each score lies outside its interval [score].
+        benchmark: the benchmark of each score [score].
     """
     counts = missed.groupby(benchmark.to_numpy()).agg(["sum", "size"])
     m, n = counts["sum"].to_numpy(int), counts["size"].to_numpy(int)
     if len(n) < 2 or not 0 < m.sum() < n.sum():
         return []
-    # A fixed seed: the same table gets the same verdict each time.
+    # The seed is fixed, so that the same table always gets the same verdict.
     drawn = np.random.default_rng(0).multivariate_hypergeometric(n, m.sum(), _SIMULATED, method="marginals")
     expected = n * m.sum() / n.sum()
     found, by_chance = (np.sum((x - expected) ** 2 / n, axis=-1) for x in (m, drawn))
@@ -120,10 +152,10 @@ def concentrated(missed: pd.Series, benchmark: pd.Series) -> list[tuple[str, int
 
 
 def capability_table(tree: xr.DataTree) -> pd.DataFrame:
-    """A row for each model: lm, family and, of each capability, mean, lower90 and upper90; the most able first.
+    """A row for each model with lm, family and the mean, lower90 and upper90 of each capability; the most able first.
 
-    The unit of a capability is the standard deviation of what compute and family leave open. No rows where benchmarks
-    share no capability.
+    The unit of a capability is the standard deviation of what compute and family do not explain. The table is empty if
+    benchmarks share no capability.
     """
     posterior = tree["posterior"].to_dataset()
     if "theta" not in posterior:
@@ -135,9 +167,10 @@ def capability_table(tree: xr.DataTree) -> pd.DataFrame:
 
 
 def loading_table(tree: xr.DataTree) -> pd.DataFrame:
-    """A row for each benchmark: loadings in logits per unit of capability (mean, lower90, upper90), and the means of
-    intercept and residual spread (logits), floor, ceiling and number of items. Scores without bounds have a unit, and
-    standard deviations in place of logits.
+    """A row for each benchmark with its loadings and the means of its other parameters.
+
+    Loadings have mean, lower90 and upper90, in logits per unit of capability. Intercept and residual spread are in
+    logits. Benchmarks without floor and ceiling have a column `unit`, and standard deviations in place of logits.
     """
     posterior = tree["posterior"].to_dataset()
     frame = pd.DataFrame({"benchmark": posterior["benchmark"].values})
@@ -160,12 +193,9 @@ def _with_intervals(frame: pd.DataFrame, draws: xr.DataArray, row: str) -> pd.Da
     return frame
 
 
-def salience_table(salience: pd.DataFrame, most: int = 5) -> pd.DataFrame:
-    """The units of text with the largest salience of each benchmark: rows of `Result.salience`, the largest first.
-
-    A unit is as large as the logits that a benchmark loses when the loss on it rises by a nat.
-    """
+def salience_table(salience: pd.DataFrame, limit: int = 5) -> pd.DataFrame:
+    """For each benchmark the `limit` units of text with the largest salience: rows of `Result.salience`."""
     ranked = salience.sort_values("mean", ascending=False, kind="stable")
-    first = ranked.groupby("benchmark", sort=False).head(most)
+    first = ranked.groupby("benchmark", sort=False).head(limit)
     order = {name: i for i, name in enumerate(dict.fromkeys(salience["benchmark"]))}
     return first.sort_values("benchmark", key=lambda names: names.map(order), kind="stable").reset_index(drop=True)

@@ -49,6 +49,11 @@ CONTRAST = """() => {
   }
   return found.sort((a, b) => a[0] - b[0]).slice(0, 5);
 }"""
+CUT = """() => [...document.querySelectorAll(".plot .xtitle, .plot .ytitle, .plot .legendtext")].flatMap((text) => {
+  const a = text.getBoundingClientRect(), b = text.closest(".plot").getBoundingClientRect();
+  const inside = a.left > b.left - 1 && a.right < b.right + 1 && a.top > b.top - 1 && a.bottom < b.bottom + 1;
+  return inside ? [] : [text.textContent];
+})"""
 INTERACTION = """async ([id, value]) => {
   const select = document.getElementById(id), begun = performance.now();
   select.value = value;
@@ -142,6 +147,21 @@ def test_a_model_or_a_benchmark_is_followed_by_every_panel(opened: Opened) -> No
     assert {name for name in before if one_model[name] == other[name]} == {"capabilities", "priors"}
 
 
+def test_every_figure_has_its_data_as_a_table(opened: Opened) -> None:
+    opened.draw_all()
+    opened.choose("lm", "m12")
+    for summary in opened.page.query_selector_all("details.data summary"):
+        summary.click()
+    count = "all => Object.fromEntries(all.map(p => [p.id, p.querySelectorAll('details tbody tr').length]))"
+    rows = opened.page.eval_on_selector_all(".panel", count)
+    assert list(rows) == PANELS
+    assert all(rows.values()), rows
+    marked = opened.page.eval_on_selector_all(
+        ".panel", "all => all.filter(p => p.querySelector('tr.on')).map(p => p.id)"
+    )
+    assert {"compute", "predicted", "capabilities"} <= set(marked)
+
+
 def test_the_curve_comes_first_and_the_target_is_marked(opened: Opened) -> None:
     assert opened.page.eval_on_selector(".panel", "panel => panel.id") == "compute"
     opened.page.locator("#compute summary").click()
@@ -223,7 +243,7 @@ def test_the_keyboard_reaches_everything(opened: Opened) -> None:
 
 
 def test_every_width_in_light_and_dark(browser: Any, fitted: Path, tmp_path: Path) -> None:
-    for width in (360, 820, 1280):
+    for width in (360, 640, 820, 1280):
         found = Opened(browser, fitted, width, 9000)  # so high that everything is in view
         for scheme in ("light", "dark"):
             found.page.emulate_media(color_scheme=scheme)
@@ -234,6 +254,7 @@ def test_every_width_in_light_and_dark(browser: Any, fitted: Path, tmp_path: Pat
             assert found.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
             widest = "Math.max(...[...document.querySelectorAll('.plot svg')].map(svg => svg.clientWidth))"
             assert 250 < found.page.evaluate(widest) <= width
+            assert found.page.evaluate(CUT) == []
             low = found.page.evaluate(CONTRAST)
             assert low[0][0] >= 4.5, low
             taken = found.page.screenshot(path=tmp_path / f"{width}-{scheme}.png")

@@ -61,17 +61,17 @@ def test_other_folders_are_told(saved: Path, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"found no fit\.json"):
             read(tmp_path)
     (tmp_path / "fit.json").write_text('{"format": "csvjax fit 0"}')
-    with pytest.raises(InputError, match="found 'csvjax fit 0'; fit again"):
+    with pytest.raises(InputError, match="found 'csvjax fit 0'; run the fit again"):
         load(tmp_path)
     (tmp_path / "fit.json").write_text("[1")
-    with pytest.raises(InputError, match="found none to be read"):
+    with pytest.raises(InputError, match="found none that can be read"):
         load(tmp_path)
     (tmp_path / "fit.json").write_bytes((saved / "fit.json").read_bytes())
-    with pytest.raises(InputError, match="cannot be read as one"):
+    with pytest.raises(InputError, match="found some that cannot be read"):
         load(tmp_path)
     for read in (load_tree, load_convergence):
-        with pytest.raises(InputError, match="found none to be read"):
+        with pytest.raises(InputError, match="found none that can be read"):
             read(tmp_path)
     (tmp_path / "fit.npz").write_bytes((saved / "fit.npz").read_bytes()[:1000])
-    with pytest.raises(InputError, match="cannot be read as one"):
+    with pytest.raises(InputError, match="found some that cannot be read"):
         load(tmp_path)

@@ -206,7 +206,7 @@ def test_scores_that_are_all_alike_are_told_and_predicted(dataset: Dataset) -> N
     data = replace(dataset, scores=replace(dataset.scores, score=same))
     seen = EVERY.copy()
     seen[-1, 1] = False
-    with pytest.warns(csvjax.errors.FitWarning, match="all scores of 'b' are alike"):
+    with pytest.warns(csvjax.errors.FitWarning, match="all scores of 'b' are equal"):
         found = csvjax.fit(data, Law(1), method=Laplace(draws=200), seen=seen)
     row = csvjax.predict(found).table().iloc[0]
     assert row["lower90"] <= 0.5 <= row["upper90"]
@@ -217,7 +217,7 @@ def test_scores_that_are_all_alike_are_told_and_predicted(dataset: Dataset) -> N
     ("models", "benchmarks", "expected", "why"),
     [
         (10, 20, "Nuts", "few enough for NUTS"),
-        (60, 20, "Laplace", "more than the 300"),
+        (60, 20, "Laplace", "NUTS is slow for more than 300 scores"),
         (10, 60, "Svi", "60 benchmarks have too many parameters"),
     ],
 )

@@ -25,7 +25,7 @@ def test_draws_of_0_45_for_scores_of_0_23_are_not_converged(fit: Result) -> None
     assert not status.ok
     assert str(status).startswith("not converged: on its own rows the fit is worse than a plain least-squares line")
     assert "easy" in str(status)
-    assert "tell the floor" in str(status)
+    assert "give the chance level" in str(status)
     # The error is named beside that of the plain fit, which is exact here.
     assert "against 0.000)" in str(status)
 

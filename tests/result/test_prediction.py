@@ -99,7 +99,7 @@ def test_a_draw_without_a_solution_gives_way_to_another(fit: Result) -> None:
     kept = np.arange(len(before.mean)) != 5
     np.testing.assert_array_equal(found.score[kept], before.score[kept])
     assert (found.score[5] == before.score[kept]).all(axis=(1, 2)).any()
-    with pytest.raises(InputError, match="found none; the fit did not end well"):
+    with pytest.raises(InputError, match="found none; the fit failed"):
         draw_fitted(replace(fit, x=np.full_like(x, np.nan)))
 
 
