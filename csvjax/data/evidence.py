@@ -20,7 +20,7 @@ from jaxtyping import Float
 from csvjax.data.raw_table import RawTable, counts_rows
 from csvjax.data.registry import about_link, known
 
-__all__ = ["Companion", "Judged", "about", "judge", "known_benchmark"]
+__all__ = ["Companion", "Judged", "about", "is_summary", "judge", "known_benchmark"]
 
 _STDERR = re.compile(
     r"^(?P<base>.+?)[\s_\-.,:|]*[(\[]?(stderr|std_?err|std\.? error|standard error|s\.?e\.?m?\.?|±)[)\]]?"
@@ -29,6 +29,7 @@ _STDERR = re.compile(
 )
 _LEADING = re.compile(r"^(stderr|std_?err|se)[\s_\-.:|]+(?P<base>.+)$", re.IGNORECASE)
 _INTERVAL = r"ci|ci95|lower|upper|low|high|lo|hi|p5|p95"
+_RANK = "it is a rank"
 _OTHER = (
     (re.compile(r"^(.+?)[\s_\-.]+(n_?items|num_?items|n_?samples|num_?samples)$", re.IGNORECASE), "items"),
     (re.compile(r"^(.+?)[\s_\-.]+(std|stdev|sd|var|variance)$", re.IGNORECASE), "it is the spread of {}"),
@@ -44,6 +45,7 @@ class _Words(NamedTuple):
     of_benchmarks: frozenset[str]
     averages: frozenset[str]
     beside_averages: frozenset[str]
+    summaries: frozenset[str]
     units: frozenset[str]
     reasons: dict[str, frozenset[str]]
 
@@ -53,6 +55,11 @@ def _words() -> _Words:
     table = tomllib.loads((Path(__file__).parent / "columns.toml").read_text(encoding="utf-8"))
     reasons = {reason: frozenset(words) for reason, words in table.pop("reasons").items()}
     return _Words(reasons=reasons, **{name: frozenset(words) for name, words in table.items()})
+
+
+def is_summary(name: str) -> bool:
+    """Whether a row with this name sums up the other rows, such as "Average"."""
+    return name.casefold().rstrip(".:") in _words().summaries
 
 
 @dataclass(frozen=True)
@@ -180,10 +187,12 @@ def about(name: str, fractions: bool = False) -> str | None:
     unit = re.search(r"\(([^()]*)\)\s*$", name)
     if unit and unit[1].strip().casefold() in told.units and not known_benchmark(name[: unit.start()]):
         return f"its unit is {unit[1].strip()}"
+    if len(words) > 1 and words[-1] in told.reasons[_RANK]:
+        return _RANK  # "MMLU rank" is no MMLU
     if known_benchmark(name) or (told.of_benchmarks.intersection(words) and not told.strong.intersection(words)):
         return None
     if "❤" in name or "♥" in name:
-        return "it counts likes"
+        return "it counts likes, votes or downloads"
     telling = [word for word in words if word not in told.fillers]
     others = sum(any(word in vocabulary for vocabulary in told.reasons.values()) for word in telling)
     for reason, vocabulary in told.reasons.items():
@@ -241,8 +250,12 @@ def _relative(raw: RawTable, kept: list[str]) -> dict[str, str]:
     rest = [column for column in kept if column not in found]
     if 3 <= len(rest) <= 60:
         for column in named or rest:
-            if column in rest and _is_mean(values[column], [values[other] for other in rest if other != column]):
+            others = [values[other] for other in rest if other != column]
+            if column in rest and _is_mean(values[column], others):
                 found[column] = "it is the average of the other columns"
+                break
+            if {"total", "sum"}.intersection(_split(column)) and _is_mean(values[column] / len(others), others):
+                found[column] = "it is the sum of the other columns"
                 break
     rest = [column for column in kept if column not in found]
     whole = [c for c in rest if _is_whole(values[c]) and not known_benchmark(c)]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from csvjax.data.objects import flat
 from csvjax.data.raw_table import Cells, RawTable, make_table
 from csvjax.errors import InputError
 
@@ -130,6 +131,7 @@ def from_records(
     path: Path | str, records: Sequence[Mapping[str, Any]], place: str = "record", said: Sequence[str] = ()
 ) -> RawTable:
     """The table of a list of records, such as the lines of a JSONL file: a column for each key that any record has."""
+    records = [flat(record) if any(isinstance(v, Mapping) for v in record.values()) else record for record in records]
     header = list(dict.fromkeys(str(key) for record in records for key in record))
     cells, kept, ignored = [], [], []
     for key in header:
