@@ -57,7 +57,7 @@ def _table(path: Path, data: bytes) -> RawTable:
     from csvjax.data import readers
 
     if data[:4] == b"PAR1":
-        return records.read_parquet(path, data)
+        return readers.of_frame(path, records.load_parquet(path, data))
     if data[:6] == b"ARROW1":
         return records.read_arrow(path, data)
     if data[:4] == b"PK\x03\x04" and workbook.is_workbook(data):

@@ -22,16 +22,16 @@ __all__ = [
     "is_frame",
     "load_json",
     "load_json_lines",
+    "load_parquet",
     "load_yaml",
     "read_arrow",
-    "read_parquet",
 ]
 
 _NESTED = "it holds lists or groups, not numbers"
 
 
-def read_parquet(path: Path | str, data: bytes) -> RawTable:
-    """The table of a parquet file.
+def load_parquet(path: Path | str, data: bytes) -> pd.DataFrame:
+    """The frame of a parquet file.
 
     Raises: InputError for a damaged file, and for one that a later csvjax wrote.
     """
@@ -41,14 +41,13 @@ def read_parquet(path: Path | str, data: bytes) -> RawTable:
 
     try:
         check_version(path, pyarrow.parquet.read_schema(io.BytesIO(data)).metadata)
-        frame = pd.read_parquet(io.BytesIO(data))
+        return pd.read_parquet(io.BytesIO(data))
     except InputError:
         raise
     except Exception as error:  # pyarrow raises several unrelated kinds
         raise InputError(
             f"{path}: expected a whole parquet file, found one that cannot be read; write it again"
         ) from error
-    return from_frame(path, frame)
 
 
 def read_arrow(path: Path | str, data: bytes) -> RawTable:

@@ -12,6 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from csvjax import names
 from csvjax.data import objects, records
 from csvjax.data.raw_table import RawTable
@@ -25,6 +27,7 @@ from csvjax.data.readers import (
     inspect_ai,
     leaderboard,
     lighteval,
+    lighteval_details,
     lm_harness,
     lm_samples,
     open_lm,
@@ -35,7 +38,7 @@ from csvjax.data.readers.inspect_ai import header, is_log
 from csvjax.data.readers.schema import Row, to_table
 from csvjax.errors import InputError
 
-__all__ = ["header", "is_log", "of_json", "of_table", "read_folder"]
+__all__ = ["header", "is_log", "of_frame", "of_json", "of_table", "read_folder"]
 
 _OF_JSON = (
     lighteval,  # before the harness, because it has the same form
@@ -50,6 +53,7 @@ _OF_JSON = (
 )
 _OF_TABLES = (leaderboard, opencompass, epoch, wandb)
 _FILE_LIMIT = 20_000
+_SAMPLES = ("samples_", "details_")  # beginnings of the names of files with single answers
 
 
 def of_json(path: Path, loaded: Any) -> RawTable:
@@ -81,6 +85,13 @@ def of_json(path: Path, loaded: Any) -> RawTable:
         f"{path}: expected {known}, or a list of records with one for each model, found {what}; "
         f"write the scores as a table, for example CSV"
     )
+
+
+def of_frame(path: Path, frame: pd.DataFrame) -> RawTable:
+    """The table in the frame of a parquet file: the results of a known program, or the frame itself."""
+    if lighteval_details.matches(path, frame):
+        return to_table(path, lighteval_details.rows(path, frame), f"read as {lighteval_details.NAME}")
+    return records.from_frame(path, frame)
 
 
 def of_table(raw: RawTable) -> RawTable:
@@ -118,6 +129,11 @@ def read_folder(folder: Path) -> RawTable | None:
         if reader is not None:
             rows += reader.rows(path, loaded)
             programs.append(reader.NAME)
+    for path in sorted(folder.rglob(lighteval_details.FILES)):
+        frame = records.load_parquet(path, path.read_bytes())
+        if lighteval_details.matches(path, frame):
+            rows += lighteval_details.rows(path, frame)
+            programs.append(lighteval_details.NAME)
     rows, said = _last_runs(_with_samples(rows))
     if not rows:
         return None
@@ -134,8 +150,8 @@ def _load(path: Path) -> Any:
 
 def _with_samples(rows: Sequence[Row]) -> list[Row]:
     """The rows, in which a score that is in both results and samples counts once, with the samples' number of items."""
-    of_samples = {_key(row): row for row in rows if row.get("source", "").startswith("samples_")}
-    told = {_key(row) for row in rows if not row.get("source", "").startswith("samples_")}
+    of_samples = {_key(row): row for row in rows if row.get("source", "").startswith(_SAMPLES)}
+    told = {_key(row) for row in rows if not row.get("source", "").startswith(_SAMPLES)}
     found = []
     for row in rows:
         samples = of_samples.get(_key(row))
