@@ -77,7 +77,7 @@ def parse(cells: Sequence[str], decimal: Decimal | None = None) -> Numbers:
         values = np.array([float(cell) for cell in cells], dtype=float)
     except (ValueError, OverflowError):
         return _parse_each(cells, decimal)
-    if any("_" in cell for cell in cells):
+    if "_" in "".join(cells):
         return _parse_each(cells, decimal)
     dotted = [cell for cell in cells[:1000] if "." in cell]
     if dotted and all(_DOTTED_THOUSANDS.fullmatch(cell) for cell in dotted):

@@ -133,7 +133,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "t.pkl": (b"\x80\x04\x95", "is a Python pickle"),
     "torn.csv.gz": (gzip.compress(CSV.encode())[:-9], "a whole gzip file"),
     "twice.gz": (gzip.compress(gzip.compress(b"x")), "found another gzip file"),
-    "bomb.gz": (gzip.compress(b"0" * ((256 << 20) + 10), 1), "at most 256 MiB in the gzip file"),
+    "bomb.gz": (gzip.compress(b"0" * ((256 << 20) + 10), 1), "at most 128 MiB in the gzip file"),
     "zero.csv": (b"Model,x\na,\x00\n", "found a zero byte at 10"),
     "torn.xlsx": (workbook([["Model"], ["a"]])[:300], "is a zip archive"),
     "t.json": (b'{"a": 1', "line 1: expected JSON"),
@@ -215,3 +215,10 @@ def test_a_doubtful_number_is_one_question(tmp_path: Path) -> None:
     for mark, other in (("0.5", "0.6"), ("0,5", "0,6")):
         path.write_text(f"Model;Params (M);x\na;350;{mark}\nb;1{'.' if ',' in mark else ','}300;{other}\n")
         assert list(read_scores(path)[1]["params"]) == [350e6, 1300e6]
+
+
+def test_more_rows_than_any_table_of_scores_has_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(gzip.compress(b"model,x\n" + b"a,0.5\n" * 2_100_000, 1))
+    with pytest.raises(InputError, match="at most 2,000,000 rows of scores, found 2,100,001"):
+        read_raw(path)
