@@ -240,8 +240,7 @@ def mutate(files: Files, rng: random.Random) -> Files:
         if name.endswith(".json") and rng.random() < 0.7:
             try:
                 json.loads(data)
-                change = rng.choice(_OF_JSON)
-                data = change(data, rng)
+                data = rng.choice(_OF_JSON)(data, rng)
                 continue
             except (ValueError, RecursionError, IndexError, UnicodeDecodeError):
                 pass

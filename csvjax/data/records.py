@@ -76,15 +76,15 @@ def from_frame(path: Path | str, frame: Any) -> RawTable:
 
     Raises: InputError for a frame without rows or with a column name twice.
     """
+    nested: list[str] = []
     if not isinstance(frame, pd.DataFrame):
-        import pyarrow
-
-        frame = pyarrow.table(frame).to_pandas()
+        frame, nested = _of_arrow(frame)
     if not isinstance(frame.index, pd.RangeIndex):
         frame = frame.copy(deep=False)
         index = frame.index.to_flat_index().map(str) if frame.index.nlevels > 1 else frame.index
         frame.insert(0, frame.index.name or "", index, allow_duplicates=True)
-    header, cells, ignored = [], [], []
+    header, cells = [], []
+    ignored = [(name.strip(), _NESTED) for name in nested]
     for c, name in enumerate(frame.columns):
         column = frame.iloc[:, c]
         found = None if isinstance(column, pd.DataFrame) else _column(column)
@@ -94,6 +94,21 @@ def from_frame(path: Path | str, frame: Any) -> RawTable:
             header.append(str(name).strip())
             cells.append(found)
     return _without_blank_rows(path, header, cells, len(frame), "row", ignored)
+
+
+def _of_arrow(frame: Any) -> tuple[pd.DataFrame, list[str]]:
+    """A frame that exports Arrow data as a frame of pandas, and the columns of lists and groups, which it lacks."""
+    import pyarrow as pa
+
+    table = pa.table(frame)
+    nested = [column.name for column in table.schema if pa.types.is_nested(column.type)]
+    table = table.drop_columns(nested)
+    for at, column in enumerate(table.schema):  # of these types pandas or pyarrow know no numbers or text
+        if pa.types.is_string_view(column.type):
+            table = table.set_column(at, column.name, table.column(at).cast(pa.large_string()))
+        elif pa.types.is_decimal(column.type):
+            table = table.set_column(at, column.name, table.column(at).cast(pa.float64()))
+    return table.to_pandas(), nested
 
 
 def _column(column: pd.Series) -> Cells | None:

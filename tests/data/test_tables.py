@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.feather
 import pytest
 
+import csvjax
 from csvjax.data.raw import read_raw
 from csvjax.data.read_scores import read_scores
 from csvjax.errors import InputError
@@ -144,6 +145,31 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "ragged.md": (b"| a | b |\n|---|---|\n| 1 |\n", "line 3: expected 2 cells as in the header, found 1"),
     "none.html": (b"<html><table></table></html>", "expected one table, found none"),
 }
+
+
+def test_frames_of_polars_are_tables_whatever_their_types() -> None:
+    pl = pytest.importorskip("polars")
+    frame = pl.DataFrame(
+        {
+            "model": ["a", "b", "c"],
+            "family": pl.Series(["x", "y", None], dtype=pl.Categorical),
+            "Params (B)": [1, 7, None],
+            "mmlu": [50.1, None, 60.2],
+            "arc": pl.Series(["40.5", "45.1", "50.3"]).cast(pl.Decimal(10, 2)),
+            "open": [True, False, None],
+            "tags": [["x"], [], ["y"]],
+            "about": [{"a": 1}, {"a": 2}, {"a": 3}],
+        }
+    )
+    for source in (frame, frame.to_arrow(), frame.to_pandas()):
+        scores, lms = read_scores(source)
+        assert scores.benchmarks == ("mmlu", "arc")
+        np.testing.assert_allclose(scores.score, [[0.501, 0.405], [np.nan, 0.451], [0.602, 0.503]])
+        assert list(lms["family"]) == ["x", "y", "c"]
+        np.testing.assert_array_equal(lms["params"], [1e9, 7e9, np.nan])
+    np.testing.assert_array_equal(csvjax.read_losses(frame[:2], columns=["Params (B)"]).loss, [[1], [7]])
+    with pytest.raises(InputError, match="found LazyFrame; give one of them"):
+        read_scores(frame.lazy())
 
 
 @pytest.mark.parametrize("name", REFUSED)
