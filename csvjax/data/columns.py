@@ -81,6 +81,7 @@ _SPELLINGS: dict[str, tuple[str, ...]] = {
         "eval name",
         "test",
         "dataset",
+        "variable",
     ),
     "score": ("score", "value", "result", "metric value", "accuracy", "performance"),
     "metric": ("metric", "metric name", "measure"),
@@ -306,11 +307,11 @@ def covariates(
     known: dict[str, str] = {}
     if (family := columns["family"]) is not None:
         known = one_each(raw, lms, family, raw.labels(family), "lm")
-    frame = pd.DataFrame({"family": pd.Series([known.get(name, name) for name in index], index, dtype=str)})
+    frame = pd.DataFrame({"family": pd.Series([known.get(name, name) for name in index.tolist()], index, dtype=str)})
     for role in ("params", "tokens", "flops"):
         column = columns[role]
         amounts = {} if column is None else _amount(raw, lms, column, _unit(raw, column, role, units.get(role)))
-        frame[role] = np.array([amounts.get(name, np.nan) for name in index], dtype=float)
+        frame[role] = np.array([amounts.get(name, np.nan) for name in index.tolist()], dtype=float)
     frame["flops"] = frame["flops"].fillna(6 * frame["params"] * frame["tokens"])
     return frame
 

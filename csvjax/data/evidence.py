@@ -27,13 +27,17 @@ _STDERR = re.compile(
     r"(?P<rest>,[\w\-]+)?$",
     re.IGNORECASE,
 )
+_ERROR = re.compile(r"(stderr|std_?err|(standard|std)[ _.]*error|±)", re.IGNORECASE)
 _LEADING = re.compile(r"^(stderr|std_?err|se)[\s_\-.:|]+(?P<base>.+)$", re.IGNORECASE)
 _INTERVAL = r"ci|ci95|lower|upper|low|high|lo|hi|p5|p95"
-_RANK = "it is a rank"
+_RANK, _RATING = "it is a rank", "it is a rating"
 _OTHER = (
-    (re.compile(r"^(.+?)[\s_\-.]+(n_?items|num_?items|n_?samples|num_?samples)$", re.IGNORECASE), "items"),
+    (re.compile(r"^(.+?)[\s_\-.]+(n_?items|num_?items|n_?samples|num_?samples|n)$", re.IGNORECASE), "items"),
     (re.compile(r"^(.+?)[\s_\-.]+(std|stdev|sd|var|variance)$", re.IGNORECASE), "it is the spread of {}"),
-    (re.compile(rf"^(.+?)[\s_\-.]+({_INTERVAL})$", re.IGNORECASE), "it is an end of an interval of {}"),
+    (
+        re.compile(rf"^(.+?)([\s_\-.]+(ci|ci95|95|pct|conf|interval))*[\s_\-.]+({_INTERVAL})$", re.IGNORECASE),
+        "it is an end of an interval of {}",
+    ),
 )
 
 
@@ -58,8 +62,8 @@ def _words() -> _Words:
 
 
 def is_summary(name: str) -> bool:
-    """Whether a row with this name sums up the other rows, such as "Average"."""
-    return name.casefold().rstrip(".:") in _words().summaries
+    """Whether a row with this name is no model: it sums up other rows ("Average") or is "Random" or "Human"."""
+    return len(name) < 20 and name.casefold().rstrip(".:") in _words().summaries
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ def judge(
                 ignored.append((column, _of_text(raw, column)))
         elif (base := _base_of_stderr(column, bases)) is not None:
             stderr.append(Companion(column, base))
-        elif _STDERR.match(column) and named is None and _is_error_name(column):
+        elif named is None and (_ERROR.fullmatch(column) or (_STDERR.match(column) and _is_error_name(column))):
             ignored.append((column, "it is a standard error, but not of another column"))
         elif (companion := _other_companion(column, bases)) is not None:
             base, what = companion
@@ -187,8 +191,10 @@ def about(name: str, fractions: bool = False) -> str | None:
     unit = re.search(r"\(([^()]*)\)\s*$", name)
     if unit and unit[1].strip().casefold() in told.units and not known_benchmark(name[: unit.start()]):
         return f"its unit is {unit[1].strip()}"
-    if len(words) > 1 and words[-1] in told.reasons[_RANK]:
-        return _RANK  # "MMLU rank" is no MMLU
+    if len(words) > 1 and words[-1] in told.reasons[_RANK] | told.strong:  # "MMLU rank" is no MMLU, nor "MMLU loss"
+        last = next(reason for reason, vocabulary in told.reasons.items() if words[-1] in vocabulary)
+        if not fractions or last != _RATING:
+            return last
     if known_benchmark(name) or (told.of_benchmarks.intersection(words) and not told.strong.intersection(words)):
         return None
     if "❤" in name or "♥" in name:
@@ -198,7 +204,7 @@ def about(name: str, fractions: bool = False) -> str | None:
     for reason, vocabulary in told.reasons.items():
         hits = [word for word in telling if word in vocabulary]
         strong = [word for word in hits if word in told.strong and word in (words[0], words[-1])]
-        if fractions and (others < len(telling) or reason == "it is a rating"):
+        if fractions and (others < len(telling) or reason == _RATING):
             continue
         if strong or (hits and 2 * others >= len(telling)):
             return reason

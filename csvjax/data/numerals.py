@@ -40,7 +40,7 @@ BLANK = frozenset(
 )
 _STARTS_AS_NUMBER = re.compile(r"[+\-\u2212]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?\s*($|%|±|\(|\+/-)", re.IGNORECASE)
 _SPACES = re.compile(r"(?<=\d)[\u0020\u00a0\u2009\u202f'\u2019](?=\d{3}(?!\d))")
-_BEHIND = re.compile(r"(?<=[\d%.])\s*(\(?\s*(±|\+/-|\+-)\s*\d[\d.,]*\s*%?\s*\)?|[*†‡§]+)$")
+_BEHIND = re.compile(r"(?<=[\d%.])\s*(\(?\s*(±|\+/-|\+-)\s*\d[\d.,]*\s*%?\s*\)?|[*†‡§↑↓▲▼]+)$")
 _EXPONENT = r"(?:e[+-]?\d+)?"
 _POINT = re.compile(rf"[+-]?(?:[1-9]\d{{0,2}}(?:,\d{{3}})+|\d+|(?=\.\d))(?:\.\d*)?{_EXPONENT}", re.IGNORECASE)
 _COMMA = re.compile(rf"[+-]?(?:[1-9]\d{{0,2}}(?:\.\d{{3}})+|\d+|(?=,\d))(?:,\d*)?{_EXPONENT}", re.IGNORECASE)

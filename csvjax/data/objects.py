@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from csvjax import names
 from csvjax.data.registry import known
+from csvjax.errors import InputError
 
 __all__ = ["flat", "is_split", "of_objects", "of_split"]
 
@@ -19,6 +22,10 @@ _BESIDE = {
 _NO_SCORES = frozenset(
     {"config", "configs", "settings", "hyperparameters", "hparams", "args", "arguments", "metadata", "meta", "usage"}
     | {"generation", "generation_config", "versions", "environment", "system", "optimizer", "sampling", "timing"}
+)
+_WHOLE = ("models", "results", "scores", "leaderboard", "data")
+_METRIC = re.compile(
+    r"(acc|accuracy|acc_norm|em|exact_match|f1|mc[12]|pass@\d+|score|value|mean|stderr|n)\b|.*std_?err", re.I
 )
 _DEPTH = 6  # levels of objects that become columns
 
@@ -61,16 +68,27 @@ def of_split(loaded: Mapping[Any, Any]) -> Records:
     return rows
 
 
-def of_objects(loaded: Mapping[Any, Mapping[Any, Any]]) -> tuple[Records, Sequence[str]]:
+def of_objects(path: object, loaded: Mapping[Any, Mapping[Any, Any]]) -> tuple[Records, Sequence[str]]:
     """The records of an object of objects, one for each model or, as pandas writes it, one for each column; and notes.
 
     The keys of the outer object are columns if the inner keys number the rows, or if more of the outer keys than of the
-    inner ones are known benchmarks.
+    inner ones are known benchmarks. An object of objects in "models", "results" and the like is taken for the whole.
+
+    Raises: InputError for metrics of benchmarks without the name of a model.
     """
+    for name in _WHOLE:
+        value = loaded.get(name)
+        if isinstance(value, Mapping) and value and all(isinstance(part, Mapping) for part in value.values()):
+            return of_objects(path, value)
     inner = list(dict.fromkeys(str(key) for value in loaded.values() for key in value))
     numbered = bool(inner) and all(key.isdigit() for key in inner)
     if not numbered and _benchmarks(inner) >= _benchmarks(loaded):
         return [{"lm": str(name), **{str(k): v for k, v in value.items()}} for name, value in loaded.items()], ()
+    if not numbered and all(_METRIC.match(key) for key in inner):
+        raise InputError(
+            f"{path}: expected an object for each model, found one for each benchmark with the metrics "
+            f"{names.some(inner)}; write the name of the model above them"
+        )
     rows: Records = [{str(name): value.get(key) for name, value in loaded.items()} for key in inner]
     if not numbered:
         rows = [{"lm": key, **row} for key, row in zip(inner, rows, strict=True)]

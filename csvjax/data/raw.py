@@ -82,6 +82,8 @@ def _table(path: Path, data: bytes) -> RawTable:
                 f"results_*.json, which --output_path writes"
             )
         return readers.of_table(markup.read_markdown(path, text))
+    if path.suffix == ".md":
+        raise InputError(f"{path} is Markdown without a table, expected {_EXPECTED}; give a file with a table")
     return readers.of_table(read_delimited(path, text))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ __all__ = [
     "read_arrow",
 ]
 
+_MANY = 1000
 _NESTED = "it holds lists or groups, not numbers"
 
 
@@ -145,21 +145,21 @@ def from_records(
     path: Path | str, records: Sequence[Mapping[str, Any]], place: str = "record", said: Sequence[str] = ()
 ) -> RawTable:
     """The table of a list of records, such as the lines of a JSONL file: a column for each key that any record has."""
-    records = [flat(record) if any(isinstance(v, Mapping) for v in record.values()) else record for record in records]
+    records = [flat(record) if dict in map(type, record.values()) else record for record in records]
     header = list(dict.fromkeys(str(key) for record in records for key in record))
     cells, kept, ignored = [], [], []
     for key in header:
         values = [record.get(key) for record in records]
-        if any(isinstance(value, (list, dict)) for value in values):
+        if {list, dict} & set(map(type, values)):
             ignored.append((key.strip(), _NESTED))
             continue
         kept.append(key.strip())
-        cells.append([_as_text(value) for value in values])
+        cells.append([_as_text(value) if type(value) is not str else value.strip() for value in values])
     return make_table(path, kept, cells, range(1, len(records) + 1), place, ignored, said)
 
 
 def _as_text(value: object) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if value is None or value != value:
         return ""
     return repr(value) if isinstance(value, float) else str(value).strip()
 
@@ -204,7 +204,16 @@ def load_json_lines(path: Path | str, text: str) -> list[Any]:
 
     Raises: InputError for a line that is no JSON.
     """
-    return [load_json(f"{path}, line {at}", line) for at, line in enumerate(text.splitlines(), 1) if line.strip()]
+    lines = text.splitlines()
+    told = [line for line in lines if not line.isspace() and line]
+    if len(told) > _MANY:  # one call for all lines, unless an error must name its line
+        try:
+            found = load_json(path, f"[{','.join(told)}]")
+        except InputError:
+            found = []
+        if len(found) == len(told):
+            return list(found)
+    return [load_json(f"{path}, line {at}", line) for at, line in enumerate(lines, 1) if line.strip()]
 
 
 def load_yaml(path: Path | str, text: str) -> Any:

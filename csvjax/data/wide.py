@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from csvjax import names
+from csvjax.data.bounds import chance_of
 from csvjax.data.columns import LONG, covariates, find_columns, lm_names, spelled_as, unit_word, without_copies
 from csvjax.data.evidence import Companion, is_summary, judge, known_benchmark
 from csvjax.data.items import items_from_stderr
@@ -18,6 +19,8 @@ from csvjax.data.score_units import Unit, as_fractions, find_units, named_unboun
 from csvjax.errors import ArgumentError, Remedy
 
 __all__ = ["covariate_notes", "read_wide", "turned"]
+
+_FAR = 5  # no evaluation gives a fifth of the score of guessing
 
 
 def read_wide(raw: RawTable, rules: ReadingRules) -> Found:
@@ -73,13 +76,14 @@ def read_wide(raw: RawTable, rules: ReadingRules) -> Found:
 
 
 def _without_summaries(raw: RawTable, column: str) -> RawTable:
-    """The table without rows such as "Average", which sum up the others; a note names them."""
+    """The table without rows such as "Average" or "Random", which are no models; a note names them."""
     lms = raw.text(column)
-    kept = [row for row, name in enumerate(lms) if not is_summary(name)]
-    if len(kept) in (0, len(lms)):
+    found = {name for name in set(lms) if is_summary(name)}
+    kept = [row for row, name in enumerate(lms) if name not in found] if found else []
+    if not kept:
         return raw
-    left = names.some([name for name in lms if is_summary(name)])
-    return replace(raw.rows(kept), said=(*raw.said, f"rows that sum up others are left out: {left}"))
+    left = names.some(sorted(found))
+    return replace(raw.rows(kept), said=(*raw.said, f"rows that are no models are left out: {left}"))
 
 
 def _behind(raw: RawTable, benchmarks: Sequence[str]) -> list[str]:
@@ -122,11 +126,30 @@ def _numbers(raw: RawTable, column: str, named: bool) -> np.ndarray:
 
 def _fractions(raw: RawTable, column: str, unit: Unit, named: bool) -> np.ndarray:
     """A column of scores as fractions; `named` is True if the user chose the column."""
-    score, wrong = as_fractions(_numbers(raw, column, named), unit)
+    values = _numbers(raw, column, named)
+    if unit.worth == 0.01 and not unit.told:
+        _no_fractions(raw, column, values)
+    score, wrong = as_fractions(values, unit)
     for row in np.flatnonzero(wrong):
         expected, remedies = refusal(unit)
         raw.fail(int(row), column, expected, *remedies, *(_choose(named) or ("leave the benchmark out",)))
     return score
+
+
+def _no_fractions(raw: RawTable, column: str, values: np.ndarray) -> None:
+    """Refuse a cell up to 1 that is a fraction among percentages: others have a sign, or it lies far below chance."""
+    small = (values > 0) & (values <= 1)
+    chance = chance_of(column) or 0.0
+    for row in map(int, np.flatnonzero(small)):
+        unlike = raw.parsed(column).percent and "%" not in raw.text(column)[row]
+        if unlike or values[row] / 100 < chance / _FAR:
+            raw.fail(
+                row,
+                column,
+                "a percentage, as in the other rows (is it a fraction?)",
+                "write it as the others",
+                Remedy("give the unit of the column with {}", "score_unit", f"{{{column!r}: 'percent'}}"),
+            )
 
 
 def _errors(raw: RawTable, companion: Companion, unit: Unit) -> np.ndarray:

@@ -102,6 +102,25 @@ FILES: dict[str, tuple[str, str, list[str], dict[str, list[float]]]] = {
         ),
         {"arc": [0.301, 0.45, 0.5], "piqa": [0.6, 0.655, 0.7]},
     ),
+    "losses, errors and ends of intervals": (
+        "table.csv",
+        "model,mmlu,mmlu_ci_low,mmlu_ci_high,mmlu_brier,standard_error,win\n"
+        "a,0.4,0.38,0.42,0.6,0.01,0.1\nb,0.5,0.48,0.52,0.5,0.01,0.2\nRandom,0.25,0.2,0.3,0.9,0.01,\n",
+        ["a", "b"],
+        {"mmlu": [0.4, 0.5], "win": [0.1, 0.2]},
+    ),
+    "arrows behind scores": (
+        *("table.csv", "model,mmlu,arc\na,45.1 ↑,50\nb,54.0 ↓,58\n", ["a", "b"]),
+        {"mmlu": [0.451, 0.54], "arc": [0.5, 0.58]},
+    ),
+    "models in an object": (
+        *("t.yaml", "models:\n  a: {mmlu: 0.5, arc: 0.4}\n  b: {mmlu: 0.6, arc: 0.5}\n", ["a", "b"]),
+        {"mmlu": [0.5, 0.6], "arc": [0.4, 0.5]},
+    ),
+    "melted": (
+        *("t.csv", "model,variable,value\na,x,0.4\na,y,0.5\nb,x,0.5\nb,y,0.6\n", ["a", "b"]),
+        {"x": [0.4, 0.5], "y": [0.5, 0.6]},
+    ),
     "a title and a mean": (
         *("table.csv", "Results of May,,\nModel,MMLU,ARC\nA,45,50\nB,54,58\nMean,49.5,54\n", ["A", "B"]),
         {"MMLU": [0.45, 0.54], "ARC": [0.5, 0.58]},
@@ -147,7 +166,7 @@ def test_what_is_left_out_is_told(tmp_path: Path) -> None:
 
     assert "ignored MMLU rank: it is a rank" in told("ranks and a total")
     assert "what stands behind a number, such as ± or *, is left out in 'arc', 'piqa'" in told("uncertainties in cells")
-    assert "rows that sum up others are left out: 'Mean'" in told("a title and a mean")
+    assert "rows that are no models are left out: 'Mean'" in told("a title and a mean")
     assert "the first line is a title" in told("a title and a mean")
     assert "ignored config: it holds lists or groups" in told("objects in objects")
     assert "ignored MT-Bench: its scores are no fractions" in told("a board on GitHub")

@@ -75,7 +75,7 @@ def of_json(path: Path, loaded: Any) -> RawTable:
                 path, [dict(zip(loaded, row, strict=True)) for row in zip(*loaded.values(), strict=True)]
             )
     if isinstance(loaded, dict) and loaded and all(isinstance(value, dict) for value in loaded.values()):
-        found, said = objects.of_objects(loaded)
+        found, said = objects.of_objects(path, loaded)
         return records.from_records(path, found, said=said)
     known = ", ".join(reader.NAME for reader in _OF_JSON)
     what = f"a JSON {type(loaded).__name__}" + (
