@@ -10,8 +10,11 @@ exception that is no `CsvjaxError`, every warning, and every error that does not
 
 Claim: no traceback in 2,000 mutations, and none takes longer than some seconds, bombs included.
 
-Last line: mutations, tracebacks, worst_s (seconds of the slowest one), slowest, peak_mib (memory of the whole process,
-some 300 MiB of it libraries), refused, read.
+Measured on 2026-11-28 (two busy cores): 2,007 mutations, no traceback; 1,631 were refused with a sentence. Alone, a
+million scores in a long table take 2.8 CPU seconds and 470 MiB, and the slowest case, a million lines of JSON, 9.4 and 675 MiB.
+
+Last line: mutations, tracebacks, worst_s (CPU seconds of the slowest one), slowest, read_s (CPU seconds for a million
+scores), peak_mib (memory of the whole process, some 300 MiB of it libraries), refused, read.
 """
 
 from __future__ import annotations
@@ -269,15 +272,15 @@ def try_one(files: Files, folder: Path) -> tuple[str, str]:
 
 
 def _read_seconds(folder: Path) -> float:
-    """Seconds for a long table of a million scores: 5,000 models and 200 benchmarks with standard errors."""
+    """CPU seconds for a long table of a million scores: 5,000 models and 200 benchmarks with standard errors."""
     path, rng = folder / "million.csv", random.Random(0)
     with path.open("w") as file:
         file.write("model,benchmark,metric,score,stderr\n")
         for m in range(_ROWS // 200):
             file.writelines(f"org/m{m},b{b},acc,{rng.uniform(0.1, 0.9):.4f},0.0123\n" for b in range(200))
-    begun = time.perf_counter()
+    begun = time.process_time()
     read_tables([path], ReadingRules())
-    return time.perf_counter() - begun
+    return time.process_time() - begun
 
 
 def main(out: Path = Path("runs/mutations"), quick: bool = False, count: int = 2000, seed: int = 0) -> None:
@@ -301,9 +304,9 @@ def main(out: Path = Path("runs/mutations"), quick: bool = False, count: int = 2
         warnings.simplefilter("error")  # a warning of a library tells a user nothing that can be acted on
         for number, (how, kind, files) in enumerate(cases):
             with tempfile.TemporaryDirectory() as made:
-                begun = time.perf_counter()
+                begun = time.process_time()
                 outcome, told = try_one(files, Path(made))
-                took = time.perf_counter() - begun
+                took = time.process_time() - begun
             tally[outcome] += 1
             if took > worst:
                 worst, slowest = took, f"{number} ({how} {kind})"

@@ -204,16 +204,17 @@ def load_json_lines(path: Path | str, text: str) -> list[Any]:
 
     Raises: InputError for a line that is no JSON.
     """
-    lines = text.splitlines()
-    told = [line for line in lines if not line.isspace() and line]
-    if len(told) > _MANY:  # one call for all lines, unless an error must name its line
+    told = [line for line in text.splitlines() if line.strip()]
+    if (count := len(told)) > _MANY:  # one call for all lines, unless an error must name its line
+        whole = f"[{','.join(told)}]"
+        told.clear()  # a million lines need much memory
         try:
-            found = load_json(path, f"[{','.join(told)}]")
+            found = load_json(path, whole)
         except InputError:
             found = []
-        if len(found) == len(told):
+        if len(found) == count:
             return list(found)
-    return [load_json(f"{path}, line {at}", line) for at, line in enumerate(lines, 1) if line.strip()]
+    return [load_json(f"{path}, line {at}", line) for at, line in enumerate(text.splitlines(), 1) if line.strip()]
 
 
 def load_yaml(path: Path | str, text: str) -> Any:
