@@ -6,9 +6,11 @@ Public names are imported when they are first used, so that `import csvjax` is f
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # typing.TYPE_CHECKING without the time that its import takes
 if TYPE_CHECKING:
+    from typing import Any
+
     from csvjax import plot
     from csvjax.data.dataset import Dataset, align
     from csvjax.data.losses import LossTable

@@ -12,7 +12,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from csvjax import names
-from csvjax.data.scales import out_of_range
+from csvjax.data.scales import Scale, out_of_range, written
 from csvjax.errors import InputError
 from csvjax.law.covariates import AMOUNTS
 from csvjax.law.evidence import beside_family, evidence_of, names_of_groups
@@ -115,7 +115,8 @@ class Reach:
 
     Attributes:
         benchmark: name of the benchmark.
-        score: the score to reach, a fraction.
+        score: the score to reach, a fraction or a number in the unit of the benchmark.
+        scale: the scale of the scores.
         family: family of the model; None for a new family.
         flops: compute in FLOP [draw]; 0 if the score is reached at `smallest` already, inf if not at `largest`.
         smallest: smallest compute of the search, in FLOP.
@@ -125,6 +126,7 @@ class Reach:
 
     benchmark: str
     score: float
+    scale: Scale
     family: str | None
     flops: Float[np.ndarray, " draw"]
     smallest: float
@@ -153,8 +155,15 @@ class Reach:
         near = 1 + 1e-9
         return 0.0 if lower <= self.smallest * near else lower, np.inf if upper >= self.largest / near else upper
 
+    @property
+    def _written(self) -> str:
+        if self.scale.bounded:
+            return f"{self.score:g}"
+        number, unit = written(self.score), self.scale.unit
+        return f"a perplexity of {number}" if unit == "perplexity" else f"{number} {unit}".rstrip()
+
     def __str__(self) -> str:
-        model, target = f"a model of {self.family or 'a new family'}", f"{self.score:g} on {self.benchmark}"
+        model, target = f"a model of {self.family or 'a new family'}", f"{self._written} on {self.benchmark}"
         if self.never > 0.5:
             return (
                 f"{model} does not reach {target} with up to {self.largest:.2g} FLOP in {self.never:.0%} of the draws; "
@@ -214,7 +223,7 @@ def reach(
     mean = _curve(fit, lms, seed)[:, :, at]
     sign = 1.0 if scale.better == "higher" else -1.0
     crossing = _crossing(np.log(grid), sign * mean, sign * score)
-    return Reach(benchmark, score, family, crossing, smallest, largest, kind)
+    return Reach(benchmark, score, scale, family, crossing, smallest, largest, kind)
 
 
 @float64

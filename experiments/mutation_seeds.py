@@ -94,6 +94,12 @@ _EPOCH = (
 _OPEN_LM = {"name": "x", "eval_metrics": {"icl": {"arc_easy": 0.34, "boolq": 0.49}}}
 _OPEN_LM_MODEL = {"name": "m", "dataset_name": "c4", "hyperparameters": {"tokens": 2000, "params": 400}}
 _WANDB = "_step,_runtime,train/loss,eval/x_acc\n1,1,3.1,\n2,2,2.9,0.31\n3,3,2.8,0.35\n"
+_CHART = "Step,a - x/acc,a - x/acc__MIN,a - x/acc__MAX\n0,0.25,0.25,0.25\n9,0.4,0.4,0.4\n"
+_SPANS = (
+    "<table><tr><th rowspan=2>Model<th colspan=2>MMLU</tr><tr><th>0-shot<th>5-shot</tr>"
+    "<tr><td>a<td rowspan=2>30.1<td>33</tr><tr><td>b<td>50</tr></table>"
+)
+_AMOUNTS = "Results,,\nModel,Size,x\na,7B,30.1 ± 1.2\nb,~1.5 B,40.2*\nc,350M,-\nMean,,35\n"
 _SAMPLES = [
     {
         "doc_id": i,
@@ -182,5 +188,17 @@ def seeds() -> dict[str, Files]:
         "epoch": {"gpqa_diamond.csv": _EPOCH.encode()},
         "open_lm": {"evals/evaluation_m_heavy.json": _json(_OPEN_LM), "models/m.json": _json(_OPEN_LM_MODEL)},
         "wandb": {"run.csv": _WANDB.encode()},
+        "wandb chart": {"chart.csv": _CHART.encode()},
+        "nested": {"t.json": _json([{"model": {"name": f"m{i}"}, "scores": {"x": {"acc": i / 9}}} for i in range(6)])},
+        "objects": {"t.json": _json({"mmlu": {"a": 0.5, "b": 0.6}, "arc": {"a": 0.4, "b": 0.5}})},
+        "columns beside rows": {"t.json": _json({"columns": ["model", "x"], "data": [["a", 0.5], ["b", 0.6]]})},
+        "spans": {"t.html": _SPANS.encode()},
+        "amounts": {"t.csv": _AMOUNTS.encode()},
+        "details": {
+            "details/org/m/D/details_x|y|0_2024-05-01T10-00-00.parquet": _written(
+                pd.DataFrame({"metrics": [{"acc": 1.0}, {"acc": 0.0}]}), "to_parquet"
+            ),
+            "details/org/n/D/none.txt": b"-",
+        },
         "samples": {"org__m/samples_x.jsonl": b"\n".join(map(_json, _SAMPLES)), "org__m/none.txt": b"-"},
     }

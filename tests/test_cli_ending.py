@@ -44,6 +44,24 @@ DEAF = """
 """
 
 
+# Ctrl-C while the command line itself is still being imported.
+EARLY = """
+import os, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, *rest):
+        if name == {module!r}:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+from csvjax.cli import main
+
+sys.argv[1:] = ["fetch"]
+main()
+"""
+
+
 # A test that runs in the background of a shell ignores Ctrl-C, and so would its children; exec keeps no handler.
 LISTENING = """
 import os, signal, sys
@@ -105,6 +123,13 @@ def test_a_signal_ends_a_fit_inside_compiled_code(
     assert took < 2
     assert (process.returncode, stderr) == (code, f"{says}\n")
     assert [path.name for path in tmp_path.iterdir()] == ["scores.csv"]
+
+
+@pytest.mark.parametrize("module", ["typer", "csvjax.cli.fit", "csvjax.data.public"])
+def test_ctrl_c_while_a_command_starts_has_no_traceback(module: str) -> None:
+    with started("-c", EARLY.format(module=module)) as process:
+        _, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stderr) == (130, "interrupted\n")
 
 
 def test_ctrl_c_in_a_terminal_ends_workers_too(tmp_path: Path) -> None:

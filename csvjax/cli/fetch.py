@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +11,8 @@ from csvjax.cli import show
 from csvjax.cli.output import with_json
 
 __all__ = ["fetch"]
+
+_FILES = 20  # more files are shown as their folder
 
 
 @with_json
@@ -22,6 +25,8 @@ def fetch(
     ] = None,
 ) -> dict[str, Any]:
     """Download a public table of scores, and print the paths of its files, its source and its licence.
+
+    A table of many files is a folder, which csvjax check and csvjax fit read as a whole.
 
     If the environment variable CSVJAX_DATA names a folder that has the files, they are used and not downloaded.
     The SHA-256 of every file is checked.
@@ -36,7 +41,7 @@ def fetch(
         show.table("public tables", ("name", "licence", "contents"), rows)
         return {"tables": tables}
     table, files = public.fetch(name)
-    for path in files:
+    for path in files if len(files) <= _FILES else [os.path.commonpath(files)]:
         typer.echo(path)
     typer.echo(
         f"{table.about}; from github.com/{table.repository} at {table.commit[:12]}, licence {table.licence}", err=True

@@ -146,6 +146,8 @@ def _option_of(remedy: Remedy) -> str | None:
         return f"--score-unit {shlex.quote(f'{column}=percent')}"
     if name not in {field.name for field in fields(Source)}:
         return None
+    if name == "ignore":
+        return f"--ignore {shlex.quote(ast.literal_eval(remedy.example)[0])}"
     return f"{flag(name)} {_VALUES.get(name, 'NUMBER' if name.endswith('_unit') else 'NAME')}"
 
 
@@ -163,6 +165,7 @@ def rules_of(source: Source) -> ReadingRules:
         columns={role: getattr(source, f"{role}_column") for role in roles},
         units={role: getattr(source, f"{role}_unit") for role in ("params", "tokens", "flops")},
         benchmarks=listed(source.benchmarks) or None,
+        ignore=listed(source.ignore),
         score_unit=score_units(listed(source.score_unit)),
         n_items=by_name(source.items, "--items", OR_UNKNOWN),
         floors=by_name(source.floors, "--floor", OR_UNKNOWN),

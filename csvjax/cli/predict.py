@@ -207,8 +207,10 @@ def _read_like_the_fit(fit: Result, run: Path, path: Path) -> Dataset:
     from csvjax import names
     from csvjax.cli.inputs import read_score_table, with_columns
     from csvjax.cli.source import Source
+    from csvjax.cli.values import listed
     from csvjax.data.columns import spelled_as
     from csvjax.data.raw import read_raw
+    from csvjax.data.rules import names_from
 
     raw = read_raw(path)
     wanted = None
@@ -222,6 +224,8 @@ def _read_like_the_fit(fit: Result, run: Path, path: Path) -> Dataset:
     known = {field.name for field in fields(Source)}
     given = {name: value for name, value in _config(run).get("options", {}).items() if name in known}
     said = {name: value for name, value in given.items() if name.endswith(("_column", "_unit")) or name in _READ_ALIKE}
+    ignored = names_from(listed(given.get("ignore")), raw.columns)
+    said["ignore"] = [name for name in ignored if name in raw.columns]
     said |= {name: Path(said[name]) for name in ("registry", "models") if name in said}
     benchmark = spelled_as(raw, "benchmark")
     there = wanted if wanted is not None or benchmark is None else sorted(set(raw.text(benchmark)))

@@ -123,22 +123,19 @@ def metrics_table(metrics: pd.DataFrame) -> None:
     table("held-out models, mean over benchmarks", headings, list(zip(names, *columns, strict=True)))
 
 
-def _digits(value: float) -> str:
-    """A number as text: three decimals for a fraction, at least four digits for a larger number."""
-    if 0 < abs(value) < 0.0005:
-        return f"{value:.2g}"
-    if abs(value) < 10 or value != value:
-        return f"{value:.3f}"
-    return f"{value:.1f}" if abs(value) < 1e5 else f"{value:.3g}"
-
-
 def prediction_table(found: pd.DataFrame, title: str) -> None:
-    """Print predictions with both kinds of interval; of a long table only the first rows."""
+    """Print predictions with both kinds of interval and the unit of scores that are no fractions.
+
+    Of a long table only the first rows are printed.
+    """
+    from csvjax.data.scales import labelled, written
+
     first = found.head(_MAX_ROWS)
-    text = {name: first[name].map(_digits) for name in _SHOWN}
+    text = {name: first[name].map(written) for name in _SHOWN}
+    units = first["unit"] if "unit" in first else [""] * len(first)
     columns = (
         first["lm"],
-        first["benchmark"],
+        list(map(labelled, first["benchmark"], units)),
         text["mean"],
         text["mean_lower90"] + " to " + text["mean_upper90"],
         text["lower90"] + " to " + text["upper90"],

@@ -15,7 +15,7 @@ __all__ = ["BENCHMARKS", "DATA", "DATA_PANEL", "OUTPUT_PANEL", "Source", "flag",
 
 DATA = ("data", "losses", "scores", "common")
 """The fields of `Source` that name files."""
-BENCHMARKS = ("benchmarks", "items", "floors", "ceilings", "metric")
+BENCHMARKS = ("benchmarks", "ignore", "items", "floors", "ceilings", "metric")
 """The fields of `Source` that choose benchmarks or describe them."""
 
 DATA_PANEL, OUTPUT_PANEL = "Data", "Output"
@@ -74,6 +74,15 @@ class Source:
         _option(
             "--benchmarks",
             "Use only these benchmarks. Can be repeated. Example: MMLU,GSM8K.",
+            "A,B,...",
+            DATA_PANEL,
+        ),
+    ] = None
+    ignore: Annotated[
+        list[str] | None,
+        _option(
+            "--ignore",
+            "Do not read these columns, or these benchmarks of a long table. Can be repeated. Example: Size,Votes.",
             "A,B,...",
             DATA_PANEL,
         ),

@@ -12,6 +12,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from csvjax import names
+from csvjax.data.numerals import BLANK
 from csvjax.data.raw_table import RawTable
 from csvjax.errors import ArgumentError, Remedy
 
@@ -45,10 +46,30 @@ _SPELLINGS: dict[str, tuple[str, ...]] = {
         "model id",
         "hf model",
         "model path",
+        "modell",
+        "modelo",
+        "modèle",
     ),
     "family": ("family", "model family"),
-    "params": ("params", "parameters", "model size", "n params", "num params", "n parameters"),
-    "tokens": ("tokens", "pretraining data size", "training tokens", "pretraining tokens", "data size", "n tokens"),
+    "params": (
+        "params",
+        "parameters",
+        "model size",
+        "n params",
+        "num params",
+        "n parameters",
+        "parameter",
+        "model params",
+    ),
+    "tokens": (
+        "tokens",
+        "pretraining data size",
+        "training tokens",
+        "pretraining tokens",
+        "data size",
+        "n tokens",
+        "trainings tokens",
+    ),
     "flops": ("flops", "compute", "training flops", "pretraining flops", "training compute"),
     "benchmark": (
         "benchmark",
@@ -60,6 +81,7 @@ _SPELLINGS: dict[str, tuple[str, ...]] = {
         "eval name",
         "test",
         "dataset",
+        "variable",
     ),
     "score": ("score", "value", "result", "metric value", "accuracy", "performance"),
     "metric": ("metric", "metric name", "measure"),
@@ -74,13 +96,25 @@ _SPELLINGS: dict[str, tuple[str, ...]] = {
 }
 LONG = frozenset(_SPELLINGS) - {"lm", "family", "params", "tokens", "flops"}
 """Roles of columns that only a long table has, in which each row is one score."""
+_WITH_UNITS = {
+    "params": ("size",),
+    "tokens": ("training data", "pretraining data"),
+}
+"""Spellings that count only if the cells have units, such as 7B."""
 _UNIT = re.compile(r"\(([^()]*)\)$")
-_PREFIX = {"k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
+_PREFIX = {"k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12, "bn": 1e9, "mio": 1e6, "mrd": 1e9, "bio": 1e12}
+for _word, _worth in (("thousand", 1e3), ("million", 1e6), ("billion", 1e9), ("trillion", 1e12)):
+    _PREFIX |= {_word: _worth, f"{_word}s": _worth}
+_AMOUNT = re.compile(
+    rf"[~≈]?\s*(?P<number>\d+([.,]\d+)?)\s*(?P<unit>{'|'.join(sorted(_PREFIX, key=len, reverse=True))})\.?"
+    r"(\s+(params|parameters|tokens))?",
+    re.IGNORECASE,
+)
 
 
 def plain(column: str) -> str:
     """A column name in lower case, without its unit: `#Params (B)` becomes `params`, `n_params` becomes `n params`."""
-    return " ".join(re.sub(r"[\s_\-]+|#", " ", _UNIT.sub("", column.casefold())).split())
+    return " ".join(re.sub(r"[\s_\-.]+|#", " ", _UNIT.sub("", column.casefold())).split())
 
 
 def spelled_as(raw: RawTable, role: str, taken: Iterable[str] = ()) -> str | None:
@@ -96,7 +130,16 @@ def spelled_as(raw: RawTable, role: str, taken: Iterable[str] = ()) -> str | Non
             raise ArgumentError(f"{raw.path}: expected one column of {role}, found {names.some(found)}", remedy)
         if found:
             return found[0]
+    for column in free:
+        if plain(column) in _WITH_UNITS.get(role, ()) and _has_units(raw.text(column)):
+            return column
     return None
+
+
+def _has_units(cells: Sequence[str]) -> bool:
+    """Whether most cells that are not blank are amounts with a unit, such as 7B."""
+    known = [cell for cell in cells if cell.casefold() not in BLANK]
+    return 2 * sum(_AMOUNT.fullmatch(cell) is not None for cell in known) > len(known)
 
 
 def find_columns(raw: RawTable, given: Mapping[str, str | None], taken: Iterable[str] = ()) -> dict[str, str | None]:
@@ -202,7 +245,7 @@ def _unit(raw: RawTable, column: str, role: str, given: float | None) -> float:
     match = _UNIT.search(column)
     if match is None:
         return 1.0
-    written = match.group(1).strip().casefold()
+    written = match.group(1).strip().casefold().rstrip(".")
     try:
         return _PREFIX[written] if written in _PREFIX else positive_unit(float(written), f"{role}_unit")
     except ValueError:
@@ -220,7 +263,10 @@ def unit_word(column: str, given: float | None) -> str:
 
 def _amount(raw: RawTable, lms: Sequence[str], column: str, unit: float) -> dict[str, float]:
     """The amount of each model in units of 1, all above 0."""
-    values = raw.numbers(column)
+    if raw.parsed(column).wrong is not None and _has_units(raw.text(column)):
+        values, unit = _with_units(raw, column), 1.0
+    else:
+        values = raw.numbers(column, Remedy("leave the column out with {}", "ignore", f"[{column!r}]"))
     for row in np.flatnonzero(values <= 0):
         raw.fail(int(row), column, "a number above 0", "leave the cell blank if it is unknown")
     with np.errstate(over="ignore"):
@@ -228,6 +274,25 @@ def _amount(raw: RawTable, lms: Sequence[str], column: str, unit: float) -> dict
     for row in np.flatnonzero(np.isinf(scaled)):
         raw.fail(int(row), column, "a finite number", "leave the cell blank if it is unknown")
     return one_number_each(raw, lms, column, scaled, "lm")
+
+
+def _with_units(raw: RawTable, column: str) -> Float[np.ndarray, " row"]:
+    """The amounts of a column whose cells have units, such as 7B; NaN for blank cells."""
+    found = np.full(len(raw), np.nan)
+    for row, cell in enumerate(raw.text(column)):
+        if cell.casefold() in BLANK:
+            continue
+        match = _AMOUNT.fullmatch(cell)
+        if match is None:
+            raw.fail(
+                row,
+                column,
+                "an amount with a unit such as 7B, as in the other rows",
+                "write the total as such an amount, or leave the cell blank if it is unknown",
+                Remedy("leave the column out with {}", "ignore", f"[{column!r}]"),
+            )
+        found[row] = float(match["number"].replace(",", ".")) * _PREFIX[match["unit"].casefold()]
+    return found
 
 
 def covariates(
@@ -242,11 +307,11 @@ def covariates(
     known: dict[str, str] = {}
     if (family := columns["family"]) is not None:
         known = one_each(raw, lms, family, raw.labels(family), "lm")
-    frame = pd.DataFrame({"family": pd.Series([known.get(name, name) for name in index], index, dtype=str)})
+    frame = pd.DataFrame({"family": pd.Series([known.get(name, name) for name in index.tolist()], index, dtype=str)})
     for role in ("params", "tokens", "flops"):
         column = columns[role]
         amounts = {} if column is None else _amount(raw, lms, column, _unit(raw, column, role, units.get(role)))
-        frame[role] = np.array([amounts.get(name, np.nan) for name in index], dtype=float)
+        frame[role] = np.array([amounts.get(name, np.nan) for name in index.tolist()], dtype=float)
     frame["flops"] = frame["flops"].fillna(6 * frame["params"] * frame["tokens"])
     return frame
 

@@ -6,16 +6,23 @@ import csv
 import io
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from csvjax.data import numerals
 from csvjax.data.raw_table import RawTable, make_table
 from csvjax.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["read_delimited"]
 
 _MARKS = ",;\t|"
 _SAMPLE = 400_000  # characters on which separators are compared; the whole text must then follow the choice
 _JUDGED = 2_000  # rows whose cells are looked at
+_MOST_ROWS = 2_000_000
 _LARGE = 2_000_000  # for texts with more characters the fast reader is tried first
 _EXCEL = re.compile(r'\s*"?sep=(.)"?\s*', re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?[\d.,\s]*\d[\d.,]*(e[+-]?\d+)?\s*%?", re.IGNORECASE)
@@ -27,8 +34,13 @@ def read_delimited(path: Path | str, text: str) -> RawTable:
     The best separator is the one with which all rows have as many cells as the header, and most cells are numbers,
     blanks or words without another separator. A first line such as `sep=;`, as in Excel, gives the separator.
 
-    Raises: InputError for rows of different lengths, and for quotes that are not closed.
+    Raises: InputError for rows of different lengths, for quotes that are not closed, and for too many rows.
     """
+    if (count := text.count("\n")) > _MOST_ROWS:
+        raise InputError(
+            f"{path}: expected at most {_MOST_ROWS:,} rows of scores, found {count:,}; write a row for each model and "
+            f"benchmark, or several files"
+        )
     first, line_break, rest = text.partition("\n")
     skipped = 0
     if (told := _EXCEL.fullmatch(first.rstrip("\r"))) is not None and line_break:
@@ -117,11 +129,17 @@ def _fast(path: Path | str, text: str, separator: str, skipped: int) -> RawTable
         return None
     if table.num_columns != len(header) or table.num_rows != text.count("\n") + (not text.endswith("\n")):
         return None
-    columns = [pc.utf8_trim_whitespace(column).to_pylist() for column in table.columns]
+    columns = [_texts(pc.utf8_trim_whitespace(column).combine_chunks()) for column in table.columns]
     if "" in columns[0] and any(not any(row) for row in zip(*columns, strict=True)):
         return None
     lines = range(2 + skipped, table.num_rows + 1 + skipped)
     return make_table(path, [column[0] for column in columns], [column[1:] for column in columns], lines)
+
+
+def _texts(column: pa.StringArray) -> list[str]:
+    """The cells as text, in which equal cells are one object, so that a table of many rows needs little memory."""
+    coded = column.dictionary_encode()
+    return np.array(coded.dictionary.to_pylist(), dtype=object)[coded.indices.to_numpy()].tolist()
 
 
 def _lines(text: str, separator: str, skipped: int) -> list[int]:

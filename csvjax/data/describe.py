@@ -12,6 +12,7 @@ import numpy as np
 from csvjax.data.registry import Benchmark
 from csvjax.data.registry import known as known_of
 from csvjax.data.rules import Found
+from csvjax.data.scales import written
 from csvjax.data.scores import ScoreTable
 
 __all__ = ["BenchmarkNote", "CovariateNote", "Description", "describe"]
@@ -149,9 +150,8 @@ def _line(note: BenchmarkNote) -> str:
     source = f" [{note.source}]" if note.source else ""
     if not note.bounded:
         floor, items = "no floor or ceiling", "predicted in this unit"
-    digits = 3 if note.bounded else 4
-    ends = f"{note.lowest:.{digits}g} to {note.highest:.{digits}g}"
-    scores = f"{_count(note.known, 'score')} from {ends}" if note.known else "no scores"
+    low, high = (f"{end:.3g}" if note.bounded else written(end) for end in (note.lowest, note.highest))
+    scores = f"{_count(note.known, 'score')} from {low} to {high}" if note.known else "no scores"
     return f"{note.name}{source}: {note.unit}, {scores}, {floor}, {items}"
 
 

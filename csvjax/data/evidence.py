@@ -20,19 +20,24 @@ from jaxtyping import Float
 from csvjax.data.raw_table import RawTable, counts_rows
 from csvjax.data.registry import about_link, known
 
-__all__ = ["Companion", "Judged", "about", "judge", "known_benchmark"]
+__all__ = ["Companion", "Judged", "about", "is_summary", "judge", "known_benchmark"]
 
 _STDERR = re.compile(
     r"^(?P<base>.+?)[\s_\-.,:|]*[(\[]?(stderr|std_?err|std\.? error|standard error|s\.?e\.?m?\.?|±)[)\]]?"
     r"(?P<rest>,[\w\-]+)?$",
     re.IGNORECASE,
 )
+_ERROR = re.compile(r"(stderr|std_?err|(standard|std)[ _.]*error|±)", re.IGNORECASE)
 _LEADING = re.compile(r"^(stderr|std_?err|se)[\s_\-.:|]+(?P<base>.+)$", re.IGNORECASE)
 _INTERVAL = r"ci|ci95|lower|upper|low|high|lo|hi|p5|p95"
+_RANK, _RATING = "it is a rank", "it is a rating"
 _OTHER = (
-    (re.compile(r"^(.+?)[\s_\-.]+(n_?items|num_?items|n_?samples|num_?samples)$", re.IGNORECASE), "items"),
+    (re.compile(r"^(.+?)[\s_\-.]+(n_?items|num_?items|n_?samples|num_?samples|n)$", re.IGNORECASE), "items"),
     (re.compile(r"^(.+?)[\s_\-.]+(std|stdev|sd|var|variance)$", re.IGNORECASE), "it is the spread of {}"),
-    (re.compile(rf"^(.+?)[\s_\-.]+({_INTERVAL})$", re.IGNORECASE), "it is an end of an interval of {}"),
+    (
+        re.compile(rf"^(.+?)([\s_\-.]+(ci|ci95|95|pct|conf|interval))*[\s_\-.]+({_INTERVAL})$", re.IGNORECASE),
+        "it is an end of an interval of {}",
+    ),
 )
 
 
@@ -44,6 +49,7 @@ class _Words(NamedTuple):
     of_benchmarks: frozenset[str]
     averages: frozenset[str]
     beside_averages: frozenset[str]
+    summaries: frozenset[str]
     units: frozenset[str]
     reasons: dict[str, frozenset[str]]
 
@@ -53,6 +59,11 @@ def _words() -> _Words:
     table = tomllib.loads((Path(__file__).parent / "columns.toml").read_text(encoding="utf-8"))
     reasons = {reason: frozenset(words) for reason, words in table.pop("reasons").items()}
     return _Words(reasons=reasons, **{name: frozenset(words) for name, words in table.items()})
+
+
+def is_summary(name: str) -> bool:
+    """Whether a row with this name is no model: it sums up other rows ("Average") or is "Random" or "Human"."""
+    return len(name) < 20 and name.casefold().rstrip(".:") in _words().summaries
 
 
 @dataclass(frozen=True)
@@ -105,7 +116,7 @@ def judge(
                 ignored.append((column, _of_text(raw, column)))
         elif (base := _base_of_stderr(column, bases)) is not None:
             stderr.append(Companion(column, base))
-        elif _STDERR.match(column) and named is None and _is_error_name(column):
+        elif named is None and (_ERROR.fullmatch(column) or (_STDERR.match(column) and _is_error_name(column))):
             ignored.append((column, "it is a standard error, but not of another column"))
         elif (companion := _other_companion(column, bases)) is not None:
             base, what = companion
@@ -180,16 +191,20 @@ def about(name: str, fractions: bool = False) -> str | None:
     unit = re.search(r"\(([^()]*)\)\s*$", name)
     if unit and unit[1].strip().casefold() in told.units and not known_benchmark(name[: unit.start()]):
         return f"its unit is {unit[1].strip()}"
+    if len(words) > 1 and words[-1] in told.reasons[_RANK] | told.strong:  # "MMLU rank" is no MMLU, nor "MMLU loss"
+        last = next(reason for reason, vocabulary in told.reasons.items() if words[-1] in vocabulary)
+        if not fractions or last != _RATING:
+            return last
     if known_benchmark(name) or (told.of_benchmarks.intersection(words) and not told.strong.intersection(words)):
         return None
     if "❤" in name or "♥" in name:
-        return "it counts likes"
+        return "it counts likes, votes or downloads"
     telling = [word for word in words if word not in told.fillers]
     others = sum(any(word in vocabulary for vocabulary in told.reasons.values()) for word in telling)
     for reason, vocabulary in told.reasons.items():
         hits = [word for word in telling if word in vocabulary]
         strong = [word for word in hits if word in told.strong and word in (words[0], words[-1])]
-        if fractions and (others < len(telling) or reason == "it is a rating"):
+        if fractions and (others < len(telling) or reason == _RATING):
             continue
         if strong or (hits and 2 * others >= len(telling)):
             return reason
@@ -241,8 +256,12 @@ def _relative(raw: RawTable, kept: list[str]) -> dict[str, str]:
     rest = [column for column in kept if column not in found]
     if 3 <= len(rest) <= 60:
         for column in named or rest:
-            if column in rest and _is_mean(values[column], [values[other] for other in rest if other != column]):
+            others = [values[other] for other in rest if other != column]
+            if column in rest and _is_mean(values[column], others):
                 found[column] = "it is the average of the other columns"
+                break
+            if {"total", "sum"}.intersection(_split(column)) and _is_mean(values[column] / len(others), others):
+                found[column] = "it is the sum of the other columns"
                 break
     rest = [column for column in kept if column not in found]
     whole = [c for c in rest if _is_whole(values[c]) and not known_benchmark(c)]

@@ -11,7 +11,7 @@ from csvjax.errors import InputError
 
 __all__ = ["decode", "is_packed", "refuse_binary", "unpack"]
 
-UNPACKED_LIMIT = 256 << 20  # bytes of an unpacked file
+UNPACKED_LIMIT = 128 << 20  # bytes of an unpacked file
 
 _BINARY = {
     b"BZh": ("a bzip2 file", "unpack it with bunzip2"),

@@ -168,7 +168,9 @@ def _chosen(
 def _metrics(raw: RawTable, roles: dict[str, str]) -> list[str] | None:
     if "metric" not in roles:
         return None
-    found = [cell.removesuffix(",none") for cell in raw.text(roles["metric"])]
+    cells = raw.text(roles["metric"])
+    plain = {cell: cell.removesuffix(",none") for cell in dict.fromkeys(cells)}
+    found = [plain[cell] for cell in cells]
     if "filter" in roles:
         found = [f"{name},{word}" if word not in ("", "none") else name
                  for name, word in zip(found, raw.text(roles["filter"]), strict=True)]  # fmt: skip
@@ -209,7 +211,7 @@ def _with_metrics(
             f"({others}), use names such as {next(iter(left.values()))!r}"
         )
     source = {**taken, **dict.fromkeys(left.values(), "other")}
-    return [left.get((name, word), name) for name, word in zip(of, metric, strict=True)], source
+    return [left.get((name, word), name) for name, word in zip(of, metric, strict=True)] if left else of, source
 
 
 def _with_shots(raw: RawTable, roles: dict[str, str], of: list[str]) -> list[str]:

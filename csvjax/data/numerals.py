@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-__all__ = ["BLANK", "Decimal", "Numbers", "looks_numeric", "parse", "vote"]
+__all__ = ["BLANK", "Decimal", "Numbers", "looks_numeric", "number_only", "parse", "vote"]
 
 Decimal = Literal[".", ","]
 
@@ -35,10 +35,12 @@ BLANK = frozenset(
         ".",
         "#n/a",
     }
+    | {"k. a.", "k.a.", "keine angabe", "n/r", "not reported"}
     | {"<na>", "nat", "tbd", "missing", "unknown", "not available", "#div/0!", "#value!", "#ref!"}
 )
 _STARTS_AS_NUMBER = re.compile(r"[+\-\u2212]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?\s*($|%|±|\(|\+/-)", re.IGNORECASE)
 _SPACES = re.compile(r"(?<=\d)[\u0020\u00a0\u2009\u202f'\u2019](?=\d{3}(?!\d))")
+_BEHIND = re.compile(r"(?<=[\d%.])\s*(\(?\s*(±|\+/-|\+-)\s*\d[\d.,]*\s*%?\s*\)?|[*†‡§↑↓▲▼]+)$")
 _EXPONENT = r"(?:e[+-]?\d+)?"
 _POINT = re.compile(rf"[+-]?(?:[1-9]\d{{0,2}}(?:,\d{{3}})+|\d+|(?=\.\d))(?:\.\d*)?{_EXPONENT}", re.IGNORECASE)
 _COMMA = re.compile(rf"[+-]?(?:[1-9]\d{{0,2}}(?:\.\d{{3}})+|\d+|(?=,\d))(?:,\d*)?{_EXPONENT}", re.IGNORECASE)
@@ -55,12 +57,14 @@ class Numbers:
         wrong: the first row that is no number, or None.
         doubtful: a cell that means one number with a decimal point and another one with a decimal comma, or None;
             `values` are then those with a decimal point.
+        behind: whether some cells have an uncertainty (`30.1 ± 1.3`) or a mark (`30.1*`) behind the number.
     """
 
     values: Float[np.ndarray, " row"]
     percent: bool = False
     wrong: int | None = None
     doubtful: str | None = None
+    behind: bool = False
 
 
 def parse(cells: Sequence[str], decimal: Decimal | None = None) -> Numbers:
@@ -73,7 +77,7 @@ def parse(cells: Sequence[str], decimal: Decimal | None = None) -> Numbers:
         values = np.array([float(cell) for cell in cells], dtype=float)
     except (ValueError, OverflowError):
         return _parse_each(cells, decimal)
-    if any("_" in cell for cell in cells):
+    if "_" in "".join(cells):
         return _parse_each(cells, decimal)
     dotted = [cell for cell in cells[:1000] if "." in cell]
     if dotted and all(_DOTTED_THOUSANDS.fullmatch(cell) for cell in dotted):
@@ -81,8 +85,14 @@ def parse(cells: Sequence[str], decimal: Decimal | None = None) -> Numbers:
     return Numbers(values)
 
 
+def number_only(cell: str) -> str:
+    """A cell without an uncertainty or a mark behind its number: `30.1` of `30.1 ± 1.3` and of `30.1*`."""
+    return cell if cell[-1:].isdigit() and cell.isascii() and "+" not in cell[1:] else _BEHIND.sub("", cell)
+
+
 def _clean(cell: str) -> tuple[str, bool]:
     """The cell with a plain minus, without percent sign and spaces; and whether it had a percent sign."""
+    cell = number_only(cell)
     text = _SPACES.sub("", cell.replace("\u2212", "-")) if not cell.isascii() or " " in cell or "'" in cell else cell
     if text.endswith("%"):
         return text[:-1].rstrip(), True
@@ -97,7 +107,7 @@ def _value(text: str, decimal: Decimal) -> float | None:
 
 def _parse_each(cells: Sequence[str], decimal: Decimal | None) -> Numbers:
     known: dict[str, tuple[float | None, float | None]] = {}
-    percent, marked, whole, comma_seen = False, None, False, False
+    percent, marked, whole, comma_seen, behind = False, None, False, False, False
     for cell in dict.fromkeys(cells):
         if cell.casefold() in BLANK:
             known[cell] = (math.nan, math.nan)
@@ -111,6 +121,7 @@ def _parse_each(cells: Sequence[str], decimal: Decimal | None) -> Numbers:
         elif text.isdigit() and len(text) >= 3:
             whole = True
         comma_seen |= "," in text
+        behind |= number_only(cell) != cell
     point, comma = (all(pair[at] is not None for pair in known.values()) for at in (0, 1))
     doubtful = None
     if point and comma and marked is not None and decimal is None:
@@ -121,7 +132,9 @@ def _parse_each(cells: Sequence[str], decimal: Decimal | None) -> Numbers:
         at = 0 if point or not comma else 1
     values = [known[cell][at] for cell in cells]
     wrong = next((row for row, value in enumerate(values) if value is None), None)
-    return Numbers(np.array([math.nan if v is None else v for v in values], dtype=float), percent, wrong, doubtful)
+    return Numbers(
+        np.array([math.nan if v is None else v for v in values], dtype=float), percent, wrong, doubtful, behind
+    )
 
 
 def vote(cells: Sequence[str]) -> Decimal | None:

@@ -32,6 +32,7 @@ class PublicTable:
         about: what the table holds.
         folder: the folder of its files within CSVJAX_DATA and within the cache.
         files: SHA-256 in hexadecimal of each file, by its path in the repository.
+        root: folder of the repository whose subfolders are kept; without it all files lie in one folder.
     """
 
     name: str
@@ -41,6 +42,11 @@ class PublicTable:
     about: str
     folder: str
     files: Mapping[str, str]
+    root: str = ""
+
+    def place(self, path: str) -> PurePosixPath:
+        """Where the file with this path in the repository lies within the folder of the table."""
+        return PurePosixPath(path).relative_to(self.root) if self.root else PurePosixPath(PurePosixPath(path).name)
 
 
 @cache
@@ -68,7 +74,7 @@ def fetch(name: str) -> tuple[PublicTable, list[Path]]:
 
 def _file(table: PublicTable, path: str, digest: str) -> Path:
     own = os.environ.get(_FOLDER)
-    place = Path(own or "FOLDER") / table.folder / PurePosixPath(path).name
+    place = Path(own or "FOLDER") / table.folder / table.place(path)
     if own and place.is_file():
         if hashlib.sha256(place.read_bytes()).hexdigest() != digest:
             raise InputError(
@@ -80,7 +86,7 @@ def _file(table: PublicTable, path: str, digest: str) -> Path:
 
     pooch.get_logger().setLevel(logging.ERROR)
     url = _URL.format(repository=table.repository, commit=table.commit, path=path)
-    cached = pooch.os_cache("csvjax") / "tables" / table.folder
+    cached = (pooch.os_cache("csvjax") / "tables" / table.folder / table.place(path)).parent
     try:
         return Path(pooch.retrieve(url, f"sha256:{digest}", place.name, cached))
     except OSError as error:  # errors of the network (requests) and of the file system

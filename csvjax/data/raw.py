@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from csvjax.errors import InputError
 
 __all__ = ["read_raw"]
 
+_PRINTED = re.compile(r"\|\s*(Tasks|Groups)\s*\|\s*Version\s*\|\s*Filter\s*\|")
 _EXPECTED = "a CSV, TSV or parquet file"
 
 
@@ -38,7 +40,9 @@ def read_raw(source: str | os.PathLike[str] | Any) -> RawTable:
     if path.is_dir():
         if (found := readers.read_folder(path)) is not None:
             return found
-        raise InputError(f"{path} is a folder, expected {_EXPECTED}; give the path of the file")
+        count = sum(1 for file in path.iterdir() if file.suffix in (".csv", ".tsv", ".parquet", ".xlsx"))
+        tables = f" with {count} tables and no results of a program that csvjax knows" if count else ""
+        raise InputError(f"{path} is a folder{tables}, expected {_EXPECTED}; give the paths of the files")
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -53,7 +57,7 @@ def _table(path: Path, data: bytes) -> RawTable:
     from csvjax.data import readers
 
     if data[:4] == b"PAR1":
-        return records.read_parquet(path, data)
+        return readers.of_frame(path, records.load_parquet(path, data))
     if data[:6] == b"ARROW1":
         return records.read_arrow(path, data)
     if data[:4] == b"PK\x03\x04" and workbook.is_workbook(data):
@@ -67,10 +71,19 @@ def _table(path: Path, data: bytes) -> RawTable:
     start = text[:2000].lstrip()
     if start.startswith(("{", "[")) and not {".csv", ".tsv"} & set(path.suffixes):
         return _json(path, text)
+    if "\\begin{tabular" in text:
+        raise InputError(f"{path} is a table in LaTeX, expected {_EXPECTED}; write its cells as CSV")
     if start.startswith("<") and "<table" in text[:1_000_000].casefold():
         return markup.read_html(path, text)
     if "|" in start and markup.has_markdown_table(text):
+        if _PRINTED.search(start):
+            raise InputError(
+                f"{path} is the table that lm-evaluation-harness prints, which does not name the model; give its "
+                f"results_*.json, which --output_path writes"
+            )
         return readers.of_table(markup.read_markdown(path, text))
+    if path.suffix == ".md":
+        raise InputError(f"{path} is Markdown without a table, expected {_EXPECTED}; give a file with a table")
     return readers.of_table(read_delimited(path, text))
 
 

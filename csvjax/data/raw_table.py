@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -71,6 +71,18 @@ class RawTable:
             for cells in self.cells
         )
         return replace(self, cells=kept, where=[self.where[row] for row in chosen], _parsed={})
+
+    def without(self, columns: Collection[str], reason: str) -> RawTable:
+        """The table without these columns, which are ignored for this reason."""
+        left = tuple((name, reason) for name in columns)
+        kept = [at for at, name in enumerate(self.columns) if name not in columns]
+        return replace(
+            self,
+            columns=tuple(self.columns[at] for at in kept),
+            cells=tuple(self.cells[at] for at in kept),
+            ignored=self.ignored + left,
+            _parsed={},
+        )
 
     def position(self, column: str) -> int:
         """The position of a column.
@@ -169,6 +181,8 @@ def make_table(
 ) -> RawTable:
     """The table of these columns. A column without a name that is blank or only numbers the rows is left out.
 
+    First lines with a single cell are titles and are left out, if the table has three columns or more.
+
     Raises: InputError for a table without rows, and for two columns of the same name.
     """
     if not len(where):
@@ -176,6 +190,10 @@ def make_table(
         raise InputError(
             f"{path}: expected a header and at least one row, found {found}; check that this is the right file"
         )
+    if (titles := _titles(header, cells)) and len(where) > titles:
+        said = [*said, f"the first {titles} lines are titles" if titles > 1 else "the first line is a title"]
+        header, cells = [str(column[titles - 1]) for column in cells], [column[titles:] for column in cells]
+        where = where[titles:]
     dropped = list(ignored)
     kept = []
     for c, name in enumerate(header):
@@ -195,8 +213,17 @@ def make_table(
     for name, count in Counter(columns).items():
         if count > 1:
             what = f"{count} columns named {name!r}" if name else f"{count} columns without a name"
-            raise InputError(f"{path}: expected each column name once, found {what}; rename all but one")
+            join = "" if name else ", and write a header of several lines as one line"
+            raise InputError(f"{path}: expected each column name once, found {what}; rename all but one{join}")
     return RawTable(path, tuple(columns), tuple(cells[c] for c in kept), where, place, tuple(dropped), tuple(said))
+
+
+def _titles(header: Sequence[str], cells: Sequence[Cells]) -> int:
+    """The number of lines above the header, which have a cell in one column only."""
+    if len(header) < 3 or any(isinstance(column, np.ndarray) for column in cells):
+        return 0
+    lines = [header, *zip(*(column[:10] for column in cells), strict=True)]
+    return next((at for at, line in enumerate(lines) if sum(map(bool, line)) > 1), 0)
 
 
 def _is_unnamed(name: str) -> bool:

@@ -74,7 +74,7 @@ def write_losses(
 
 
 def read_losses(
-    path: str | os.PathLike[str], *, lm_column: str | None = None, columns: Sequence[str] | None = None
+    path: str | os.PathLike[str] | Any, *, lm_column: str | None = None, columns: Sequence[str] | None = None
 ) -> LossTable:
     """Read losses in nats from a Zarr group that csvjax wrote, or from a table (CSV, TSV, parquet, ...).
 
@@ -82,18 +82,18 @@ def read_losses(
     of one byte, so that all units have the same weight and `mean_loss` is the plain mean.
 
     Args:
-        path: the Zarr group or the table.
+        path: the Zarr group, the table, or a frame of pandas, polars or pyarrow.
         lm_column: column with the names of the models, for a table. Default: the first column.
         columns: the columns of losses, in this order, for a table. Default: all other columns.
 
     Raises: InputError for a path that cannot be read, missing or negative losses, text in place of numbers, columns
     that are not there, and `lm_column` or `columns` given for a Zarr group.
     """
-    path = Path(path)
-    if path.is_dir() or (path.suffix == ".zip" and path.is_file()):
+    place = Path(path) if isinstance(path, (str, os.PathLike)) else None
+    if place is not None and (place.is_dir() or (place.suffix == ".zip" and place.is_file())):
         if lm_column is not None or columns is not None:
-            raise InputError(f"lm_column and columns are for tables, but {path} is a Zarr group; leave them out")
-        return _read_group(path)
+            raise InputError(f"lm_column and columns are for tables, but {place} is a Zarr group; leave them out")
+        return _read_group(place)
     raw = read_raw(path)
     return _from_table(raw, raw.columns[0] if lm_column is None else lm_column, columns)
 

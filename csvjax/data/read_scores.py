@@ -52,6 +52,7 @@ def read_scores(
     tokens_unit: float | None = None,
     flops_unit: float | None = None,
     benchmarks: Sequence[str] | None = None,
+    ignore: Sequence[str] = (),
     score_unit: ScoreUnit = None,
     n_items: Mapping[str, int | float] | None = None,
     floors: Mapping[str, int | float] | None = None,
@@ -86,6 +87,7 @@ def read_scores(
         tokens_unit: unit of the column of tokens.
         flops_unit: unit of the column of compute.
         benchmarks: the benchmarks to read, in this order. Default: all benchmarks in the table.
+        ignore: columns, or benchmarks of a long table, that are not read.
         score_unit: unit of the scores, for all columns or as a dict by column: "percent", a number, or for scores
             without bounds a word of `csvjax.data.scales.SCALES` ("elo", "nats", "minutes", ...). Default: decided from
             the values.
@@ -113,6 +115,7 @@ def read_scores(
         columns=columns,
         units={"params": params_unit, "tokens": tokens_unit, "flops": flops_unit},
         benchmarks=benchmarks,
+        ignore=ignore,
         score_unit=score_unit,
         n_items=n_items,
         floors=floors,
@@ -133,7 +136,7 @@ def read_tables(sources: Sequence[Any], rules: ReadingRules) -> Reading:
     """
     if not sources:
         raise InputError("expected at least one table of scores, found none; give a file")
-    tables = [read_raw(source) for source in sources]
+    tables = _without([read_raw(source) for source in sources], rules)
     alone = len(tables) == 1 and not rules.registry
     if not alone:
         _check_unit_names(tables, rules)
@@ -167,6 +170,31 @@ def _read(raw: RawTable, rules: ReadingRules) -> Found:
     raw = raw if rules.decimal is None else replace(raw, decimal=rules.decimal, _parsed={})
     roles = long_columns(raw, rules)
     return read_wide(raw, rules) if roles is None else read_long(raw, roles, rules)
+
+
+def _without(tables: Sequence[RawTable], rules: ReadingRules) -> list[RawTable]:
+    """The tables without the columns, or the benchmarks of long tables, that the user wants to ignore.
+
+    Raises: InputError for a name that no table has.
+    """
+    if not rules.ignore:
+        return list(tables)
+    found, known = [], set()
+    for raw in tables:
+        roles = _columns_and_names(raw, rules)
+        of = roles[1] if roles[2] else set()
+        here = [name for name in rules.unread({*raw.columns, *of}) if name in {*raw.columns, *of}]
+        known |= {*raw.columns, *of}
+        if of:
+            column = long_columns(raw, replace(rules, columns=roles[0]))["benchmark"]  # type: ignore[index]
+            raw = raw.rows([row for row, name in enumerate(raw.text(column)) if name not in here])
+        found.append(raw.without(here, "you want to ignore it"))
+    for name in rules.unread(known):
+        if name not in known:
+            raise InputError(
+                f"expected to ignore columns of the tables, found {name!r}: {names.hint(name, sorted(known))}"
+            )
+    return found
 
 
 def _columns_and_names(raw: RawTable, rules: ReadingRules) -> tuple[dict[str, str | None], set[str], bool]:

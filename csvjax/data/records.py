@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from csvjax.data.objects import flat
 from csvjax.data.raw_table import Cells, RawTable, make_table
 from csvjax.errors import InputError
 
@@ -21,16 +21,17 @@ __all__ = [
     "is_frame",
     "load_json",
     "load_json_lines",
+    "load_parquet",
     "load_yaml",
     "read_arrow",
-    "read_parquet",
 ]
 
+_MANY = 1000
 _NESTED = "it holds lists or groups, not numbers"
 
 
-def read_parquet(path: Path | str, data: bytes) -> RawTable:
-    """The table of a parquet file.
+def load_parquet(path: Path | str, data: bytes) -> pd.DataFrame:
+    """The frame of a parquet file.
 
     Raises: InputError for a damaged file, and for one that a later csvjax wrote.
     """
@@ -40,14 +41,13 @@ def read_parquet(path: Path | str, data: bytes) -> RawTable:
 
     try:
         check_version(path, pyarrow.parquet.read_schema(io.BytesIO(data)).metadata)
-        frame = pd.read_parquet(io.BytesIO(data))
+        return pd.read_parquet(io.BytesIO(data))
     except InputError:
         raise
     except Exception as error:  # pyarrow raises several unrelated kinds
         raise InputError(
             f"{path}: expected a whole parquet file, found one that cannot be read; write it again"
         ) from error
-    return from_frame(path, frame)
 
 
 def read_arrow(path: Path | str, data: bytes) -> RawTable:
@@ -76,15 +76,15 @@ def from_frame(path: Path | str, frame: Any) -> RawTable:
 
     Raises: InputError for a frame without rows or with a column name twice.
     """
+    nested: list[str] = []
     if not isinstance(frame, pd.DataFrame):
-        import pyarrow
-
-        frame = pyarrow.table(frame).to_pandas()
+        frame, nested = _of_arrow(frame)
     if not isinstance(frame.index, pd.RangeIndex):
         frame = frame.copy(deep=False)
         index = frame.index.to_flat_index().map(str) if frame.index.nlevels > 1 else frame.index
         frame.insert(0, frame.index.name or "", index, allow_duplicates=True)
-    header, cells, ignored = [], [], []
+    header, cells = [], []
+    ignored = [(name.strip(), _NESTED) for name in nested]
     for c, name in enumerate(frame.columns):
         column = frame.iloc[:, c]
         found = None if isinstance(column, pd.DataFrame) else _column(column)
@@ -94,6 +94,21 @@ def from_frame(path: Path | str, frame: Any) -> RawTable:
             header.append(str(name).strip())
             cells.append(found)
     return _without_blank_rows(path, header, cells, len(frame), "row", ignored)
+
+
+def _of_arrow(frame: Any) -> tuple[pd.DataFrame, list[str]]:
+    """A frame that exports Arrow data as a frame of pandas, and the columns of lists and groups, which it lacks."""
+    import pyarrow as pa
+
+    table = pa.table(frame)
+    nested = [column.name for column in table.schema if pa.types.is_nested(column.type)]
+    table = table.drop_columns(nested)
+    for at, column in enumerate(table.schema):  # of these types pandas or pyarrow know no numbers or text
+        if pa.types.is_string_view(column.type):
+            table = table.set_column(at, column.name, table.column(at).cast(pa.large_string()))
+        elif pa.types.is_decimal(column.type):
+            table = table.set_column(at, column.name, table.column(at).cast(pa.float64()))
+    return table.to_pandas(), nested
 
 
 def _column(column: pd.Series) -> Cells | None:
@@ -130,20 +145,21 @@ def from_records(
     path: Path | str, records: Sequence[Mapping[str, Any]], place: str = "record", said: Sequence[str] = ()
 ) -> RawTable:
     """The table of a list of records, such as the lines of a JSONL file: a column for each key that any record has."""
+    records = [flat(record) if dict in map(type, record.values()) else record for record in records]
     header = list(dict.fromkeys(str(key) for record in records for key in record))
     cells, kept, ignored = [], [], []
     for key in header:
         values = [record.get(key) for record in records]
-        if any(isinstance(value, (list, dict)) for value in values):
+        if {list, dict} & set(map(type, values)):
             ignored.append((key.strip(), _NESTED))
             continue
         kept.append(key.strip())
-        cells.append([_as_text(value) for value in values])
+        cells.append([_as_text(value) if type(value) is not str else value.strip() for value in values])
     return make_table(path, kept, cells, range(1, len(records) + 1), place, ignored, said)
 
 
 def _as_text(value: object) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if value is None or value != value:
         return ""
     return repr(value) if isinstance(value, float) else str(value).strip()
 
@@ -188,6 +204,16 @@ def load_json_lines(path: Path | str, text: str) -> list[Any]:
 
     Raises: InputError for a line that is no JSON.
     """
+    told = [line for line in text.splitlines() if line.strip()]
+    if (count := len(told)) > _MANY:  # one call for all lines, unless an error must name its line
+        whole = f"[{','.join(told)}]"
+        told.clear()  # a million lines need much memory
+        try:
+            found = load_json(path, whole)
+        except InputError:
+            found = []
+        if len(found) == count:
+            return list(found)
     return [load_json(f"{path}, line {at}", line) for at, line in enumerate(text.splitlines(), 1) if line.strip()]
 
 

@@ -34,7 +34,8 @@ class ReadingRules:
             it by its usual spellings.
         units: unit of the columns params, tokens and flops.
         metric: the metric to read of each benchmark of a long table that has several.
-        joined: each text in `benchmarks` may hold several names, separated by commas, as on a command line.
+        ignore: columns, or benchmarks of a long table, that are not read.
+        joined: a text in `benchmarks` and `ignore` may be several names, separated by commas, as on a command line.
         every_metric: read all metrics of a long table.
         registry: the user's descriptions of benchmarks.
         models: the user's descriptions of models.
@@ -44,6 +45,7 @@ class ReadingRules:
     units: Mapping[str, float | None] = field(default_factory=dict)
     benchmarks: Sequence[str] | None = None
     score_unit: ScoreUnit = None
+    ignore: Sequence[str] = ()
     n_items: Mapping[str, int | float] | None = None
     floors: Mapping[str, int | float] | None = None
     ceilings: Mapping[str, int | float] | None = None
@@ -67,6 +69,10 @@ class ReadingRules:
         if self.benchmarks is None:
             return None
         return names_from(self.benchmarks, known) if self.joined else tuple(self.benchmarks)
+
+    def unread(self, known: Collection[str]) -> tuple[str, ...]:
+        """The names in `ignore`."""
+        return names_from(self.ignore, known) if self.joined else tuple(self.ignore)
 
     def roles(self) -> dict[str, str | None]:
         """The given column of each role that describes models; None where it was not given."""

@@ -8,7 +8,18 @@ import numpy as np
 
 from csvjax.errors import InputError
 
-__all__ = ["FRACTION", "LOGARITHM", "LOWER", "SCALES", "Link", "Scale", "find_scale", "out_of_range"]
+__all__ = [
+    "FRACTION",
+    "LOGARITHM",
+    "LOWER",
+    "SCALES",
+    "Link",
+    "Scale",
+    "find_scale",
+    "labelled",
+    "out_of_range",
+    "written",
+]
 
 Link = Literal["fraction", "identity", "log"]
 
@@ -96,3 +107,21 @@ def out_of_range(score: np.ndarray, scale: Scale) -> np.ndarray:
     if scale.bounded:
         return known & ~((score >= 0) & (score <= 1))
     return known & ~(np.isfinite(score) & ((score > 0) | (scale.link == "identity")))
+
+
+def written(score: float) -> str:
+    """A score as text: three decimals below 10, one below 100,000, and marks between thousands in larger numbers."""
+    size = abs(score)
+    if 0 < size < 0.0005:
+        return f"{score:.2g}"
+    if size < 10 or score != score:
+        return f"{score:.3f}"
+    if size < 1e5:
+        return f"{score:.1f}"
+    return f"{score:,.0f}" if size < 1e15 else f"{score:.3g}"
+
+
+def labelled(benchmark: str, word: str) -> str:
+    """The name of a benchmark, with its unit if its scores are no fractions; `word` is that of its scale."""
+    unit = word.partition(" (")[0]
+    return benchmark if unit in ("", FRACTION.word, "number") else f"{benchmark} [{unit}]"

@@ -37,6 +37,7 @@ _ROUNDING = 1e-9
 _LIKELY_PERCENT = 1.5  # larger values cannot be fractions with a slip
 _FRACTION_BEST = 0.2  # next to percentages, a column up to 1 whose best score is above this holds fractions
 _MARKS = 10.0  # best score of another usual scale
+_MIDDLING = 3.0  # half of the marks out of 10 are usually above this, and few percentages that are all below 10
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,8 @@ def _find(
             return Unit(1.0, "fraction")
         _ask(path, name, what, best, "may be fractions or small percentages")
     if others:
+        if best <= _MARKS and middle >= _MIDDLING and np.nanmin(values) >= 1 and not known(name):
+            _ask(path, name, what, best, "may be small percentages or marks out of 10")
         return Unit(0.01, "percent")
     if best <= _LIKELY_PERCENT or middle <= 1:
         return Unit(1.0, "fraction")  # fractions with a slip; the check of its cells finds the wrong cell

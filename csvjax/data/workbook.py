@@ -1,7 +1,8 @@
 """Reads the first sheet with content of an Excel workbook (.xlsx), with the standard library only.
 
-Cells are stored by row and column. A library that stores a full rectangle needs 550 GB if a stray cell is in the last
-row and column of a sheet. A limit on the size of each part protects the memory from zip bombs.
+Cells are stored by row and column, so a stray cell in the last row and column of a sheet costs nothing; python-calamine
+0.9 stores the full rectangle and aborts the process there. openpyxl 3.1 reads it, but has no limit on the size of a
+part, which protects the memory from zip bombs here.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.special import expit, logit
 
 from csvjax.infer.convergence import bulk_ess, rhat
@@ -42,31 +42,43 @@ def check_fit(result: Result) -> Status:
     drawn = draw_law(result.density, result.law.tail, e, x, jax.random.key(result.seed))
     mean, score = (standardised(e.standard, a) for a in finite_draws((drawn.mean, drawn.score), drawn.mean))
     index = _index(result)
-    worse, off = [], []
+    bounded = np.asarray(e.standard.bounded)
+    worse: list[tuple[int, str]] = []
+    off: list[tuple[int, str]] = []
     for b, name in enumerate(result.benchmarks):
         rows = np.asarray(e.seen)[:, b]
         y = np.asarray(e.score)[rows, b]
         if len(y) < 3:
             continue
         ours = float(np.sqrt(np.mean((mean[:, rows, b].mean(axis=0) - y) ** 2)))
-        plain = plain_error(y, index[rows], bool(e.standard.bounded[b]))
+        plain = plain_error(y, index[rows], bool(bounded[b]))
         if ours > _WORSE * plain + _SLIGHT:
-            worse.append(f"{name} ({ours:.3f} against {plain:.3f})")
+            unit = "" if bounded[b] else " times the spread of its scores"
+            worse.append((b, f"{name} ({ours:.3f} against {plain:.3f}{unit})"))
         below = float(np.mean(score[:, rows, b].mean(axis=1) < y.mean()))
         if min(below, 1 - below) < _TAIL and abs(score[:, rows, b].mean() - y.mean()) > _SLIGHT:
-            off.append(name)
+            off.append((b, name))
     if worse:
         return Status(
             False,
-            f"not converged: on its own rows the fit is worse than a plain least-squares line for {', '.join(worse)}; "
-            f"use more starting points, give the chance level as the floor, or use NUTS",
+            f"not converged: on its own rows the fit is worse than a plain least-squares line for {_named(worse)}; "
+            f"use more starting points{', give the chance level as the floor' if _any(bounded, worse) else ''}, or use NUTS",
         )
     if off:
         return Status(
             False,
-            f"the fitted scores miss the observed mean of {', '.join(off)}; check their floors, ceilings and units",
+            f"the fitted scores miss the observed mean of {_named(off)}; "
+            f"check their {'floors, ceilings and units' if _any(bounded, off) else 'units'}",
         )
     return result.status if chains is None else chains
+
+
+def _named(found: list[tuple[int, str]]) -> str:
+    return ", ".join(words for _, words in found)
+
+
+def _any(bounded: Bool[np.ndarray, " benchmark"], found: list[tuple[int, str]]) -> bool:
+    return any(bounded[b] for b, _ in found)
 
 
 def _check_chains(result: Result) -> Status | None:

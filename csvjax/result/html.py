@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from csvjax.data.scales import labelled, written
+
 if TYPE_CHECKING:
     from csvjax.result.result import Result
 
@@ -40,14 +42,16 @@ def result_html(fit: Result) -> str:
 
 def prediction_html(table: pd.DataFrame) -> str:
     """The first rows of predictions, with their 90 % intervals."""
-    interval = [f"{low:.3g} to {high:.3g}" for low, high in table[["lower90", "upper90"]].to_numpy(float)]
+    interval = [f"{written(low)} to {written(high)}" for low, high in table[["lower90", "upper90"]].to_numpy(float)]
     shown = pd.DataFrame(
         {
             "model": table["lm"].astype(str),
-            "benchmark": table["benchmark"].astype(str),
-            "predicted": table["mean"].map("{:.3g}".format),
+            "benchmark": [
+                labelled(str(name), word) for name, word in zip(table["benchmark"], table["unit"], strict=True)
+            ],
+            "predicted": table["mean"].map(written),
             "90 % interval": interval,
-            "observed": table["observed"].map(lambda v: "" if np.isnan(v) else f"{v:.3g}"),
+            "observed": table["observed"].map(lambda v: "" if np.isnan(v) else written(v)),
         }
     )
     more = f"<p>{len(shown) - _ROWS} more rows in <code>.table()</code></p>" if len(shown) > _ROWS else ""

@@ -49,7 +49,7 @@ def test_two_readings_are_doubtful_until_the_decimal_mark_is_known(
 
 
 @pytest.mark.parametrize(
-    ("cells", "wrong"), [(["0.5", "bad"], 1), (["0.5 ± 0.1"], 0), (["1_0"], 0), (["1,30,0"], 0), (["7B"], 0)]
+    ("cells", "wrong"), [(["0.5", "bad"], 1), (["0.5 (0.1)"], 0), (["1_0"], 0), (["1,30,0"], 0), (["7B"], 0)]
 )
 def test_what_is_no_number_is_named(cells: list[str], wrong: int) -> None:
     assert parse(cells).wrong == wrong
@@ -81,3 +81,24 @@ def test_any_text_is_read_or_named(cells: list[str]) -> None:
     found = parse(cells)
     assert len(found.values) == len(cells)
     assert found.wrong is None or 0 <= found.wrong < len(cells)
+
+
+@pytest.mark.parametrize(
+    ("cell", "value", "percent"),
+    [
+        ("30.1 ± 1.3", 30.1, False),
+        ("0.301±0.013", 0.301, False),
+        ("30.1% +/- 1.3%", 30.1, True),
+        ("30.1 (±1.3)", 30.1, False),
+        ("86.4*", 86.4, False),
+        ("86.4 †", 86.4, False),
+    ],
+)
+def test_what_stands_behind_a_number_is_left_out(cell: str, value: float, percent: bool) -> None:
+    found = parse([cell, "12.5"])
+    assert (found.values.tolist(), found.percent, found.wrong, found.behind) == ([value, 12.5], percent, None, True)
+
+
+def test_an_exponent_is_no_uncertainty() -> None:
+    found = parse(["1e+3", "2 000"])
+    assert (found.values.tolist(), found.behind) == ([1000.0, 2000.0], False)

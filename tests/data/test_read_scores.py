@@ -146,7 +146,7 @@ def test_floors_and_ceilings_that_are_not_known_are_nan(write: Any) -> None:
             {},
             r"line 2, column 'x': expected a number or a blank, found bad; .*benchmarks=",
         ),
-        ("Model,x\na,0.5 ± 0.1\n", {}, "line 2, column 'x': expected a number"),
+        ("Model,x\na,0.5 (0.1)\n", {}, "line 2, column 'x': expected a number"),
         ("Model,x\na,1_0\nb,0.1\n", {}, "line 2, column 'x': expected a number"),
         ("Model,x\na,0.5\nb,inf\n", {}, "line 3, column 'x': expected a finite number, found inf"),
         ("Model,x\na,0.5\nb,-0.1\n", {}, "line 3, column 'x': expected a score between 0 and 1, found -0.1"),

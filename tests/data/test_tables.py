@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.feather
 import pytest
 
+import csvjax
 from csvjax.data.raw import read_raw
 from csvjax.data.read_scores import read_scores
 from csvjax.errors import InputError
@@ -133,7 +134,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "t.pkl": (b"\x80\x04\x95", "is a Python pickle"),
     "torn.csv.gz": (gzip.compress(CSV.encode())[:-9], "a whole gzip file"),
     "twice.gz": (gzip.compress(gzip.compress(b"x")), "found another gzip file"),
-    "bomb.gz": (gzip.compress(b"0" * ((256 << 20) + 10), 1), "at most 256 MiB in the gzip file"),
+    "bomb.gz": (gzip.compress(b"0" * ((256 << 20) + 10), 1), "at most 128 MiB in the gzip file"),
     "zero.csv": (b"Model,x\na,\x00\n", "found a zero byte at 10"),
     "torn.xlsx": (workbook([["Model"], ["a"]])[:300], "is a zip archive"),
     "t.json": (b'{"a": 1', "line 1: expected JSON"),
@@ -144,6 +145,31 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "ragged.md": (b"| a | b |\n|---|---|\n| 1 |\n", "line 3: expected 2 cells as in the header, found 1"),
     "none.html": (b"<html><table></table></html>", "expected one table, found none"),
 }
+
+
+def test_frames_of_polars_are_tables_whatever_their_types() -> None:
+    pl = pytest.importorskip("polars")
+    frame = pl.DataFrame(
+        {
+            "model": ["a", "b", "c"],
+            "family": pl.Series(["x", "y", None], dtype=pl.Categorical),
+            "Params (B)": [1, 7, None],
+            "mmlu": [50.1, None, 60.2],
+            "arc": pl.Series(["40.5", "45.1", "50.3"]).cast(pl.Decimal(10, 2)),
+            "open": [True, False, None],
+            "tags": [["x"], [], ["y"]],
+            "about": [{"a": 1}, {"a": 2}, {"a": 3}],
+        }
+    )
+    for source in (frame, frame.to_arrow(), frame.to_pandas()):
+        scores, lms = read_scores(source)
+        assert scores.benchmarks == ("mmlu", "arc")
+        np.testing.assert_allclose(scores.score, [[0.501, 0.405], [np.nan, 0.451], [0.602, 0.503]])
+        assert list(lms["family"]) == ["x", "y", "c"]
+        np.testing.assert_array_equal(lms["params"], [1e9, 7e9, np.nan])
+    np.testing.assert_array_equal(csvjax.read_losses(frame[:2], columns=["Params (B)"]).loss, [[1], [7]])
+    with pytest.raises(InputError, match="found LazyFrame; give one of them"):
+        read_scores(frame.lazy())
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -215,3 +241,10 @@ def test_a_doubtful_number_is_one_question(tmp_path: Path) -> None:
     for mark, other in (("0.5", "0.6"), ("0,5", "0,6")):
         path.write_text(f"Model;Params (M);x\na;350;{mark}\nb;1{'.' if ',' in mark else ','}300;{other}\n")
         assert list(read_scores(path)[1]["params"]) == [350e6, 1300e6]
+
+
+def test_more_rows_than_any_table_of_scores_has_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(gzip.compress(b"model,x\n" + b"a,0.5\n" * 2_100_000, 1))
+    with pytest.raises(InputError, match="at most 2,000,000 rows of scores, found 2,100,001"):
+        read_raw(path)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +13,14 @@ import pytest
 
 import csvjax
 from csvjax.baselines.view import hide
+from csvjax.cli import show
 from csvjax.data.dataset import Dataset
-from csvjax.data.scales import SCALES
+from csvjax.data.scales import SCALES, written
 from csvjax.data.scores import ScoreTable
 from csvjax.errors import FitWarning, InputError
 from csvjax.law.links import in_units, standard_of, standardised
 from csvjax.prediction import draw_fitted
+from csvjax.result.guard import check_fit
 from csvjax.result.result import Result
 
 NAMES, COUNT = ("solved", "rating", "loss"), 24
@@ -160,3 +164,42 @@ def test_a_benchmark_without_a_score_to_fit_is_refused() -> None:
 def test_methods_that_know_fractions_refuse_them() -> None:
     with pytest.raises(InputError, match="found 'rating' in another unit"):
         hide(table(), np.ones(COUNT, bool), ["solved"])
+
+
+def test_what_a_person_reads_has_the_unit_and_no_power_of_ten(fit: Result, capsys: pytest.CaptureFixture[str]) -> None:
+    page = csvjax.predict(fit)._repr_html_()
+    assert "rating [Elo]" in page
+    assert "loss [perplexity]" in page
+    assert "e+0" not in page
+    show.prediction_table(csvjax.predict(fit).table(), "held out")
+    assert "rating [Elo]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("score", "text"),
+    [
+        (0.4271, "0.427"),
+        (1234.56, "1234.6"),
+        (1_234_567.0, "1,234,567"),
+        (2e-5, "2e-05"),
+        (-12.0, "-12.0"),
+        (3e17, "3e+17"),
+    ],
+)
+def test_a_score_is_written_as_a_number_that_people_read(score: float, text: str) -> None:
+    assert written(score) == text
+
+
+def test_the_sentence_on_compute_has_the_unit(fit: Result) -> None:
+    assert " 1150.0 Elo on rating" in str(csvjax.reach(fit, "rating", 1150.0))
+    assert " a perplexity of 9.000 on loss" in str(csvjax.reach(fit, "loss", 9.0))
+    assert " 0.5 on solved" in str(csvjax.reach(fit, "solved", 0.5))
+
+
+def test_a_warning_on_ratings_speaks_of_no_floor(fit: Result) -> None:
+    turned = np.asarray(fit.evidence.score).copy()
+    turned[:, 1] *= -1
+    said = str(check_fit(replace(fit, evidence=fit.evidence._replace(score=turned))))
+    assert re.search(
+        r"rating \([\d.]+ against [\d.]+ times the spread of its scores\).*; give more starts, or use", said
+    )

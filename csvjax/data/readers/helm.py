@@ -56,8 +56,9 @@ def _run(spec: Path, stats: Path) -> Iterator[Row]:
     told = _loaded(spec)
     name = field(spec, told, "name", str, "top of the file")
     model = field(spec, field(spec, told, "adapter_spec", dict, "top of the file"), "model", str, "adapter_spec")
-    words = [word for word in name.split(",") if not word.split(":")[-1].startswith(("model=", "model_deployment="))]
-    benchmark = ",".join(words).strip() or name
+    scenario, _, arguments = name.partition(":")
+    kept = [word for word in arguments.split(",") if not word.startswith(("model=", "model_deployment="))]
+    benchmark = f"{scenario}:{','.join(kept)}".rstrip(": ") or name
     loaded = _loaded(stats)
     if not isinstance(loaded, list):
         raise InputError(

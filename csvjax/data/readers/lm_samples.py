@@ -1,8 +1,9 @@
 """Reads samples of lm-evaluation-harness (`samples_TASK_DATE.jsonl`): one answer on each line, with its metrics.
 
-Each metric becomes a score with its number of items. If the file has log-likelihoods of the choices, the probability of
-the right choice among them becomes a score too, `p_right`: it improves while the accuracy is still at chance (Schaeffer
-et al. 2024, arXiv 2406.04391).
+Each metric becomes a score with its number of items. If the file has log-likelihoods of the choices, there are two more
+metrics: `p_right`, the probability of the right choice among all choices, which improves while the accuracy is still at
+chance (Schaeffer et al. 2024, arXiv 2406.04391); and `nll_right`, the loss on the right choice in nats, in which the
+law is linear (Bhagia et al. 2024, arXiv 2412.04403).
 """
 
 from __future__ import annotations
@@ -67,11 +68,13 @@ def rows(path: Path, loaded: Any) -> Iterator[Row]:
             if known:
                 score: Row = {**row, "score": float(np.mean(known)), "n_items": float(len(known))}
                 yield {**score, "metric": name if filtered in _PLAIN else f"{name},{filtered}"}
-    right = np.array([p for p in (_p_right(path, sample) for sample in loaded) if p is not None])
-    if len(right) > 1:
-        error = float(right.std(ddof=1) / math.sqrt(len(right)))
-        found: Row = {**row, "score": float(right.mean()), "metric": "p_right"}
-        yield {**found, "stderr": error} if error > 0 else found
+    found = [right for right in (_right(path, sample) for sample in loaded) if right is not None]
+    if len(found) > 1:
+        share = np.array([right[0] for right in found])
+        error = float(share.std(ddof=1) / math.sqrt(len(share)))
+        smooth: Row = {**row, "score": float(share.mean()), "metric": "p_right"}
+        yield {**smooth, "stderr": error} if error > 0 else smooth
+        yield {**row, "score": float(np.mean([right[1] for right in found])), "metric": "nll_right", "scale": "nats"}
 
 
 def _metrics(samples: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -84,8 +87,11 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float))
 
 
-def _p_right(path: Path, sample: Mapping[str, Any]) -> float | None:
-    """The probability of the right choice among all choices, by their likelihoods; None for another kind of task."""
+def _right(path: Path, sample: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The probability of the right choice among all choices, by their likelihoods, and its negative log-likelihood.
+
+    None for another kind of task.
+    """
     target, answers = sample.get("target"), sample["filtered_resps"]
     if isinstance(target, str) and target.isdecimal():
         target = int(target)
@@ -100,7 +106,7 @@ def _p_right(path: Path, sample: Mapping[str, Any]) -> float | None:
             f"{path}, doc_id {sample['doc_id']}: expected finite log-likelihoods, found others; run it again"
         )
     weight = np.exp(found - found.max())
-    return float(weight[target] / weight.sum())
+    return float(weight[target] / weight.sum()), float(-found[target])
 
 
 def _log_likelihood(answer: Any) -> float | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from csvjax.data.read_scores import Reading, read_tables
@@ -203,6 +204,62 @@ def test_samples_give_scores_items_and_the_probability_of_the_right_answer(tmp_p
     error = np.std(right, ddof=1) / math.sqrt(3)
     np.testing.assert_array_equal(found.scores.n_items, [3, round(np.mean(right) * (1 - np.mean(right)) / error**2)])
     assert read(path).scores.benchmarks == ("arc_easy",)
+
+
+def test_the_loss_on_the_right_answer_is_in_nats_and_read_if_asked_for(tmp_path: Path) -> None:
+    path = write(tmp_path / "org__m" / "samples_arc_easy_2024-05-01T10-00-00.123.jsonl", lines(SAMPLES))
+    for found in (read(path, metric="nll_right"), read(path, benchmarks=["arc_easy:nll_right"])):
+        assert found.scores.score.tolist() == [[pytest.approx((1 + 3 + 4) / 3)]]
+        assert found.scores.scales[0].word == "nats (lower is better)"
+        assert np.isnan(found.scores.n_items[0])
+
+
+@pytest.mark.parametrize("column", ["metrics", "metric"])
+def test_details_of_lighteval_name_model_and_task_by_their_place(tmp_path: Path, column: str) -> None:
+    answers = [{"acc": 1.0, "acc_norm": 0}, {"acc": 0.0, "acc_norm": 1}, {"acc": 1.0, "acc_norm": 1}]
+    for lm, chosen in (("org/m", answers), ("org/n", answers[:2])):
+        place = (
+            tmp_path
+            / "details"
+            / lm
+            / "2024-05-01T10-00-00.1"
+            / "details_lighteval|piqa|0_2024-05-01T10-00-00.1.parquet"
+        )
+        place.parent.mkdir(parents=True)
+        pd.DataFrame({"full_prompt": ["q"] * len(chosen), column: chosen}).to_parquet(place)
+        assert scores(read(place)) == {(lm, "piqa"): pytest.approx(np.mean([a["acc"] for a in chosen]))}
+    found = read(tmp_path)
+    assert scores(found) == {("org/m", "piqa"): pytest.approx(2 / 3), ("org/n", "piqa"): 0.5}
+    (tmp_path / "loose").mkdir()
+    loose = place.rename(tmp_path / "loose" / place.name)
+    with pytest.raises(InputError, match="does not name the model"):
+        read(loose)
+
+
+def test_the_last_of_several_runs_counts_and_is_told(tmp_path: Path) -> None:
+    for day, score in (("02", 0.5), ("01", 0.4)):
+        results = {"results": {"arc_easy": {"acc,none": score}}, "config": {"model_args": "pretrained=org/m"}}
+        write(tmp_path / "org__m" / f"results_2024-05-{day}T10-00-00.json", results)
+    found = read(tmp_path)
+    assert scores(found) == {("org/m", "arc_easy"): 0.5}
+    assert "the file whose name sorts last counts: 'org/m'" in " ".join(found.described.said)
+
+
+@pytest.mark.parametrize(
+    ("name", "benchmark"),
+    [
+        ("gsm:model={lm}", "gsm"),
+        ("mmlu:subject=anatomy,method=joint,model={lm}", "mmlu:subject=anatomy,method=joint"),
+        ("mmlu:model={lm},subject=anatomy", "mmlu:subject=anatomy"),
+    ],
+)
+def test_runs_of_helm_on_two_models_are_one_benchmark(tmp_path: Path, name: str, benchmark: str) -> None:
+    for lm, score in (("org_m", 0.4), ("org_n", 0.5)):
+        run = {"name": name.format(lm=lm), "adapter_spec": {"model": lm}}
+        stats = [{"name": {"name": "exact_match", "split": "test"}, "mean": score}]
+        write(tmp_path / lm / "run_spec.json", run)
+        write(tmp_path / lm / "stats.json", stats)
+    assert scores(read(tmp_path)) == {("org_m", benchmark): 0.4, ("org_n", benchmark): 0.5}
 
 
 def test_samples_tell_the_items_of_the_results_beside_them(tmp_path: Path) -> None:
