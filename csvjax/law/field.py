@@ -14,23 +14,25 @@ else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Float
 
 from csvjax.law.groups import Groups
 from csvjax.law.items import Cells, between, item_slopes, log_items, score_logit
 from csvjax.law.small import inverse
-from csvjax.law.solve import Prior, Solved, per_lm, solve
+from csvjax.law.solve import Prior, Solved, per_family, per_lm, solve
 
 __all__ = ["Drawn", "Field", "Prior", "draw_field", "log_marginal", "log_models", "log_residual"]
 
 _STEPS, _TOLERANCE = 50, 1e-4  # of Newton's method towards the mode, logits
 _NEAR = 1e-2  # an exact step longer than that does not come from the mode
+_CLOSE = 0.5  # logits; a step below that is followed by steps with the exact curvature
 
 
 class Field(NamedTuple):
@@ -96,7 +98,7 @@ class _Stepped(NamedTuple):
     at: _State
     alpha: Array  # Sigma^-1 (u - trend) there
     solved: Solved
-    least: Array  # the smallest `whole`, which must be positive
+    sound: Array  # [lm]: whether the curvature of its family is positive definite
 
 
 def _step(cells: Cells, prior: Prior, at: _State, exact: Array | bool = False) -> _Stepped:
@@ -107,32 +109,65 @@ def _step(cells: Cells, prior: Prior, at: _State, exact: Array | bool = False) -
     push = prior.spread * (local.gradient + local.information * (at.u - eta))
     e = (push + (local.curvature - local.slope) * at.e) / local.whole
     u = eta + prior.spread * e
-    return _Stepped(_State(u, e), local.gradient + local.information * (at.u - u), solved, jnp.min(local.whole))
+    # A curvature that is not positive definite has a pivot below 0, and its logarithm is no number.
+    sizes = [len(bucket.lm) for bucket in prior.groups.buckets]
+    parts = jnp.split(jnp.isfinite(solved.log_det), np.cumsum(sizes)[:-1])
+    sound = _spread_out(prior.groups, parts) & ~_any_of_family(prior.groups, jnp.min(local.whole, axis=1) <= 0)
+    return _Stepped(_State(u, e), local.gradient + local.information * (at.u - u), solved, sound)
+
+
+def _spread_out(groups: Groups, parts: Sequence[Array]) -> Array:
+    """[family] of each bucket -> [lm]."""
+    each = zip(parts, groups.buckets, strict=True)
+    return per_lm([jnp.broadcast_to(part[:, None, None], (*bucket.lm.shape, 1)) for part, bucket in each], groups)[:, 0]
+
+
+def _most_of_family(groups: Groups, value: Array) -> Array:
+    """The largest value of each model's family; values are at least 0."""
+    return _spread_out(groups, [jnp.max(part, axis=(1, 2)) for part in per_family(value[:, None], groups)])
+
+
+def _any_of_family(groups: Groups, holds: Array) -> Array:
+    return _most_of_family(groups, holds * 1.0) > 0
 
 
 def _mode(cells: Cells, prior: Prior) -> tuple[_State, Array]:
-    """The mode, and whether a Newton step with the exact curvature stays there, and that curvature is positive."""
+    """The mode, and whether [lm] a Newton step with the exact curvature stays there, and that curvature is positive.
+
+    Far from the mode the curvature is one that is positive everywhere, with which the last digits take many steps. Near
+    it a family takes the exact one, and goes back for good where that is not positive definite or leads further away.
+    """
 
     def size(new: _State, old: _State) -> Array:
-        return jnp.max(jnp.abs(jnp.where(cells.seen, new.u - old.u, 0.0)))
+        change = jnp.max(jnp.abs(jnp.where(cells.seen, new.u - old.u, 0.0)), axis=1)
+        return _most_of_family(prior.groups, change)
 
-    def go_on(carry: tuple[_State, Array, Array]) -> Array:
-        _, last, count = carry
-        return (last > _TOLERANCE) & (count < _STEPS)
+    def go_on(carry: tuple[_State, Array, Array, Array]) -> Array:
+        _, last, _, count = carry
+        return jnp.any(last > _TOLERANCE) & (count < _STEPS)
 
-    def near(carry: tuple[_State, Array, Array]) -> tuple[_State, Array, Array]:
-        at, _, count = carry
-        new = _step(cells, prior, at).at
-        new = _State(*(old + jnp.clip(after - old, -3.0, 3.0) for old, after in zip(at, new, strict=True)))
-        return new, size(new, at), count + 1
+    def near(carry: tuple[_State, Array, Array, Array]) -> tuple[_State, Array, Array, Array]:
+        at, last, trusted, count = carry
+        exact = trusted & (last < _CLOSE)
+        new, _, _, sound = _step(cells, prior, at, exact[:, None])
+        change = size(new, at)
+        back = exact & ~(sound & (change <= last))
+        moved = _State(
+            *(_kept(back, old, old + jnp.clip(to - old, -3.0, 3.0)) for old, to in zip(at, new, strict=True))
+        )
+        return moved, jnp.where(back, last, change), trusted & ~back, count + 1
 
     u = score_logit(cells, prior.trend)
-    begin = (_State(u, jnp.zeros_like(u)), jnp.asarray(jnp.inf, u.dtype), jnp.asarray(0))
+    far = jnp.full(len(u), jnp.inf, u.dtype)
+    begin = (_State(u, jnp.zeros_like(u)), far, jnp.ones(len(u), bool), jnp.asarray(0))
     at = jax.lax.while_loop(go_on, near, begin)[0]
-    better = _step(cells, prior, at, exact=True)
-    # A curvature that is not positive definite has a pivot below 0, and its logarithm is no number.
-    found = jnp.all(jnp.isfinite(better.solved.log_det)) & (better.least > 0) & (size(better.at, at) < _NEAR)
-    return jax.tree.map(lambda new, old: jnp.where(found, new, old), better.at, at), found
+    better, _, _, sound = _step(cells, prior, at, exact=True)
+    found = sound & (size(better, at) < _NEAR)
+    return _State(*(_kept(~found, old, new) for old, new in zip(at, better, strict=True))), found
+
+
+def _kept(where: Array, old: Array, new: Array) -> Array:
+    return jnp.where(where[:, None], old, new)
 
 
 def log_marginal(cells: Cells, prior: Prior) -> Field:
@@ -145,7 +180,7 @@ def log_marginal(cells: Cells, prior: Prior) -> Field:
     cells = cells._replace(**every)
     fixed = jax.lax.stop_gradient((cells, prior._replace(tail=0.0)))
     at, found = jax.lax.stop_gradient(_mode(fixed[0], fixed[1]._replace(tail=prior.tail)))
-    at, alpha, _, _ = _step(cells, prior, at, exact=found)
+    at, alpha, _, _ = _step(cells, prior, at, exact=found[:, None])
     local = _local(cells, prior, at, False)
     solved = solve(prior, *_pseudo(prior, at, local))
     # (u - trend)' Sigma^-1 (u - trend), less the part of the residual, which has a density of its own.

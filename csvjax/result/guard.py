@@ -62,7 +62,8 @@ def check_fit(result: Result) -> Status:
         return Status(
             False,
             f"not converged: on its own rows the fit is worse than a plain least-squares line for {_named(worse)}; "
-            f"use more starting points{', give the chance level as the floor' if _any(bounded, worse) else ''}, or use NUTS",
+            f"use more starting points{', give the chance level as the floor' if _any(bounded, worse) else ''}, "
+            f"or use NUTS",
         )
     if off:
         return Status(

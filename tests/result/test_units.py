@@ -201,5 +201,5 @@ def test_a_warning_on_ratings_speaks_of_no_floor(fit: Result) -> None:
     turned[:, 1] *= -1
     said = str(check_fit(replace(fit, evidence=fit.evidence._replace(score=turned))))
     assert re.search(
-        r"rating \([\d.]+ against [\d.]+ times the spread of its scores\).*; give more starts, or use", said
+        r"rating \([\d.]+ against [\d.]+ times the spread of its scores\).*; use more starting points, or use", said
     )
