@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from csvjax.cli import extraction, inputs
 from csvjax.cli import show as shown
 from csvjax.cli.output import with_json
 from csvjax.cli.source import switch
@@ -139,6 +140,7 @@ def extract_losses(
             _DEVICES,
         ),
     ] = None,
+    cluster: inputs.Cluster = None,
 ) -> dict[str, Any] | None:
     """Compute the loss of every token of a text under language models, in nats, and save the losses in a store.
 
@@ -155,8 +157,10 @@ def extract_losses(
             f"expected --lm, --text and --out, found no {' and no '.join(missing)}; see csvjax losses --help"
         )
     if distributed is not None:
+        if cluster is not None:
+            raise InputError("--distributed cannot be used with --cluster, which starts its own processes; use one")
         _join_processes(distributed)
-    from csvjax.losses.extract import LossOptions
+    from csvjax.losses.extract import LossOptions, plan
     from csvjax.losses.text import read_text
     from csvjax.names import some
 
@@ -171,7 +175,13 @@ def extract_losses(
         answer = {"estimates": _show_estimates(lms, documents, options)}
     else:
         assert out is not None
-        answer = _extract(lms, documents, out, options)
+        if cluster is None:
+            extraction.run_here(lms, documents, out, options)
+        else:
+            plan(lms, documents, options)  # what it refuses is known before a worker starts
+            models = [_split(source) for source in lm if source not in refused]
+            extraction.run_on_cluster(cluster, models, text, out, options)
+        answer = _show(out)
     if refused:
         raise InputError(
             f"expected {len(lm)} models, found {len(refused)} that cannot be read ({some(refused)}; the reasons are "
@@ -224,13 +234,16 @@ def _join_processes(distributed: str) -> None:
         ) from None
 
 
+def _split(source: str) -> tuple[str, str | None]:
+    """The checkpoint and the name of [NAME=]MODEL."""
+    name, separator, rest = source.partition("=")
+    return (source, None) if not separator or Path(source).exists() else (rest, name)
+
+
 def _open(source: str) -> Checkpoint:
     from csvjax.lms.checkpoint import open_checkpoint
 
-    name, separator, rest = source.partition("=")
-    if not separator or Path(source).exists():
-        return open_checkpoint(source)
-    return open_checkpoint(rest, name)
+    return open_checkpoint(*_split(source))
 
 
 def _show_estimates(lms: Sequence[Checkpoint], documents: Sequence[Any], options: LossOptions) -> list[dict[str, Any]]:
@@ -244,54 +257,11 @@ def _show_estimates(lms: Sequence[Checkpoint], documents: Sequence[Any], options
         found = estimate(job, options, speed)
         estimates.append({"lm": job.lm.name, **asdict(found)})
         size = f"{found.bytes / 1e9:.2f} GB"
-        row = (f"{found.scored:,}", f"{found.windows:,}", f"{found.read:,}", size, _duration(found.seconds))
+        row = (f"{found.scored:,}", f"{found.windows:,}", f"{found.read:,}", size, extraction.duration(found.seconds))
         rows.append((job.lm.name, *row))
     headings = ("model", "tokens", "windows", "tokens read", "memory", "time")
     shown.table("what a run from the first token would need", headings, rows)
     return estimates
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
-
-
-def _extract(lms: Sequence[Checkpoint], documents: Sequence[Any], out: Path, options: LossOptions) -> dict[str, Any]:
-    import time
-
-    from csvjax.losses.extract import extract
-
-    with shown.bar() as progress:
-        begun: dict[str, tuple[Any, float]] = {}
-        shown_at = 0.0
-
-        def say(line: str) -> None:
-            if progress.disable:
-                typer.echo(line, err=True)
-            else:  # above the bar
-                progress.console.print(line, highlight=False, markup=False)
-
-        def tell(lm: str, done: int, total: int) -> None:
-            if lm not in begun:
-                for task in progress.task_ids:
-                    progress.remove_task(task)
-                begun[lm] = progress.add_task(lm, total=total, note=""), time.perf_counter()
-                if not total:
-                    say(f"{lm}: 0 tokens to score")
-                return
-            task, start = begun[lm]
-            speed = done / (time.perf_counter() - start)
-            note = f"{speed:,.0f} tokens/s"
-            progress.update(task, completed=done, note=note)
-            nonlocal shown_at
-            if progress.disable and (done == total or time.perf_counter() - shown_at > 1):  # one line a second in a log
-                shown_at = time.perf_counter()
-                left = _duration((total - done) / speed)
-                typer.echo(f"{lm}: {done:,} of {total:,} tokens, {note}, {left} left", err=True)
-
-        extract(lms, documents, out, options, tell, say)
-    return _show(out)
 
 
 @losses.command("join")
