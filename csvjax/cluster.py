@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -28,6 +30,7 @@ Tell = Callable[..., None]
 """Called by a job with anything that can be pickled, to say how far it is."""
 
 _RETRIES = 3  # times that a job runs again whose process or machine was lost
+_KNOCK = 10.0  # seconds
 _WAIT = 0.3  # seconds between two looks at what the tasks say
 
 
@@ -193,8 +196,9 @@ def _needs(where: Where, has: dict[str, float]) -> dict[str, Any]:
 def _connected(where: Where) -> Iterator[Any]:
     """Ray, connected. A Ray that was connected before the block stays connected after it."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if where.cluster == "auto" and "RAY_AUTH_MODE" not in os.environ:
-        # Ray listens on all interfaces and runs what it is sent; this secret keeps everybody else out.
+    if where.cluster == "auto" and "RAY_AUTH_MODE" not in os.environ and "ray" not in sys.modules:
+        # Ray listens on all interfaces and runs what it is sent. A secret keeps everybody else out; it is read when Ray
+        # is imported.
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
     with installed("--cluster", "cluster"):
         import ray
@@ -207,14 +211,28 @@ def _connected(where: Where) -> Iterator[Any]:
             cpus = where.processes if where.processes > 1 else len(os.sched_getaffinity(0))
             ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
         else:
+            _knock(str(where.cluster))
             ray.init(address=where.cluster, **quiet)
-    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        if where.cluster == "auto":
+            raise InputError(f"expected to start Ray here, found an error ({reason}); leave out --cluster") from None
         raise InputError(
-            f"expected a running Ray at --cluster {where.cluster}, found none ({reason}); check the address, or use "
-            "--cluster auto to start one on this machine"
+            f"expected a running Ray at --cluster {where.cluster}, found none ({reason}); write HOST:PORT of a "
+            "cluster, or use --cluster auto to start one on this machine"
         ) from None
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Connect to HOST:PORT or ray://HOST:PORT and hang up, because Ray itself tries for minutes.
+
+    Raises: OSError if nobody answers; ValueError for another form.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError("no HOST:PORT")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK).close()

@@ -64,7 +64,7 @@ def extract_losses(
         _option(
             "--out",
             "Store for the losses. Run the same command again to resume, or with other models to add them. Example: "
-            "losses.zarr.",
+            "losses.zarr. An address works too: s3://bucket/losses.zarr.",
             "STORE",
         ),
     ] = None,
@@ -347,14 +347,16 @@ def show_store(
 def _show(store: Path) -> dict[str, Any]:
     from csvjax.losses.overview import look
     from csvjax.losses.store import ACCURACY
+    from csvjax.objects import address
 
     found = look(store)
+    place = address(store) or store
     rows = [
         (str(lm), str(domain), f"{tokens:,}", f"{done:.0%}", f"{nats:.4f}", f"{bits:.4f}")
         for lm, domain, tokens, done, nats, bits in found.means.itertuples(index=False)
     ]
     headings = ("model", "domain", "tokens", "done", "nats/token", "bits/byte")
-    shown.table(f"{store}: {len(found.models)} models, {found.tokens:,} tokens", headings, rows)
+    shown.table(f"{place}: {len(found.models)} models, {found.tokens:,} tokens", headings, rows)
     for lm, settings in found.models.items():
         if accuracy := ACCURACY.get(str(settings.get("dtype"))):
             typer.echo(f"{lm}: losses of {settings['dtype']} weights; possible error: {accuracy}")
@@ -363,4 +365,4 @@ def _show(store: Path) -> dict[str, Any]:
         for path in found.damaged[lm]:
             typer.echo(f"{lm}: the chunk {path} is damaged; run the same csvjax losses command again")
     kept = {"tokens": found.tokens, "means": found.means, "missing": found.missing, "damaged": found.damaged}
-    return {"store": store, "models": found.models, **kept}
+    return {"store": place, "models": found.models, **kept}

@@ -20,6 +20,7 @@ from csvjax.lms.families import FAMILIES, make_architecture
 from csvjax.lms.fill import Place, check, fill, placeless
 from csvjax.lms.tensors import SafeTensors, find_weights, fingerprint
 from csvjax.lms.transformer import Transformer
+from csvjax.objects import refuse_remote
 
 __all__ = ["Checkpoint", "locate", "open_checkpoint", "quietly"]
 
@@ -53,6 +54,7 @@ def locate(lm: str) -> Path:
 
     Raises: InputError if there is no such path and no such name.
     """
+    refuse_remote(lm, "a checkpoint")
     path = Path(lm).expanduser()
     if path.exists():
         return path

@@ -27,6 +27,7 @@ from csvjax.losses.plan import Job, LossOptions, bytes_needed, check, plan
 from csvjax.losses.schedule import Group, Score, chunk_losses, group_chunks
 from csvjax.losses.units import EncodedText, TextDocument
 from csvjax.names import some
+from csvjax.objects import address
 
 __all__ = ["Job", "LossOptions", "extract", "plan"]
 
@@ -66,7 +67,9 @@ def extract(
         check(lms, options)
         mesh = make_mesh(options.model)
         opened: dict[str, Future[Score]] = {}
-        if not path.exists():  # nothing is done yet, so read the first weights while the text is prepared
+        if (
+            address(path) is None and not path.exists()
+        ):  # nothing is done yet, so read the first weights while the text is prepared
             opened[lms[0].name] = reader.submit(_open, lms[0], options, mesh)
         text, jobs = plan(lms, documents, options)
         _compare(meeting, jobs, text, options)

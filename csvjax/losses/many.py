@@ -14,6 +14,7 @@ from csvjax.losses.extract import extract
 from csvjax.losses.plan import LossOptions
 from csvjax.losses.text import read_text
 from csvjax.names import some
+from csvjax.objects import address
 
 __all__ = ["Model", "extract_many"]
 
@@ -56,10 +57,9 @@ def extract_many(
 
     Raises: InputError that names the models with errors after all models are done.
     """
-    jobs = [
-        _Job(Model(_absolute(m.source), m.name), tuple(map(_absolute_text, text)), path.absolute(), options)
-        for m in models
-    ]
+    place = path if address(path) else path.absolute()
+    given = tuple(map(_absolute_text, text))
+    jobs = [_Job(Model(_absolute(m.source), m.name), given, place, options) for m in models]
 
     def hear(kind: str, *said: object) -> None:
         if kind == "tell":
@@ -101,7 +101,7 @@ def _work(job: _Job, tell: Tell) -> str:
 
 def _absolute(source: str) -> str:
     """A path that means the same in every folder; a name on the hub is as it was."""
-    path = Path(source).expanduser()
+    path = Path(source).expanduser()  # an address is no path that exists
     return str(path.absolute()) if path.exists() else source
 
 
