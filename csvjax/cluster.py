@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any, NamedTuple, TypeVar
@@ -141,7 +141,7 @@ def _task(job: Any, work: Callable[[Any, Tell], Any], board: Any, threads: int |
 def _on_ray(
     jobs: Sequence[J], work: Callable[[J, Tell], R], where: Where, tell: Tell
 ) -> Iterator[tuple[int, R | Lost]]:
-    with _connected(where) as ray:
+    with _connected(where) as ray, redirect_stdout(sys.stderr):  # Ray prints its remarks on lost workers
         needs = _needs(where, ray.cluster_resources())
         board = ray.remote(num_cpus=0)(_Board).remote()
         task = ray.remote(max_retries=_RETRIES, **needs)(_task)
