@@ -1,0 +1,57 @@
+"""Damaged checkpoints and stores are read or refused: some of the inputs of the experiment, and a few by hand."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from csvjax.errors import InputError
+from csvjax.lms.checkpoint import open_checkpoint
+from csvjax.lms.tensors import find_weights
+from experiments import fuzz
+from tests.lms.small import write_checkpoint
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    fuzz._prepare(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("kind", "count"), [("safetensors", 60), ("gguf", 25), ("checkpoint", 8), ("zarr", 15), ("zip", 10)]
+)
+def test_damage_is_read_or_refused(kind: str, count: int, whole: Path) -> None:
+    before = signal.getsignal(signal.SIGALRM)
+    try:
+        found = fuzz.fuzz(fuzz.Block(kind, 0, count, whole), lambda *said: None)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert found["failures"] == []
+    assert found["read"] + found["refused"] == count
+    assert found["refused"] > 0
+
+
+def test_a_bug_in_a_reader_would_be_seen(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bug(path: object) -> None:
+        raise KeyError("tensors")
+
+    monkeypatch.setattr("csvjax.data.read_losses.read_losses", bug)
+    found = fuzz.fuzz(fuzz.Block("zip", 0, 3, whole), lambda *said: None)
+    assert (found["traceback"], len(found["failures"])) == (3, 3)
+
+
+@pytest.mark.parametrize("name", ["../elsewhere/model.safetensors", "/etc/passwd", "sub/../../x.safetensors"])
+def test_an_index_of_weights_cannot_name_files_elsewhere(tmp_path: Path, name: str) -> None:
+    folder = write_checkpoint(tmp_path / "m")
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "model.safetensors").rename(tmp_path / "elsewhere" / "model.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"w": name}}))
+    with pytest.raises(InputError, match="files in the folder of the checkpoint"):
+        find_weights(folder)
+    with pytest.raises(InputError):
+        open_checkpoint(str(folder))
