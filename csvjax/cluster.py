@@ -208,7 +208,7 @@ def _connected(where: Where) -> Iterator[Any]:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if where.cluster == "auto":
-            cpus = where.processes if where.processes > 1 else len(os.sched_getaffinity(0))
+            cpus = where.processes if where.processes > 1 else _cpus()
             ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
         else:
             _knock(str(where.cluster))
@@ -225,6 +225,11 @@ def _connected(where: Where) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _cpus() -> int:
+    """The CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _knock(address: str) -> None:

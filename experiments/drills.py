@@ -41,7 +41,7 @@ from experiments.running import start
 from tests.lms.small import write_checkpoint
 from tests.object_server import s3
 
-__all__ = ["DRILLS", "Work", "prepare"]
+__all__ = ["DRILLS", "Drill", "Work", "prepare"]
 
 _LONGEST = 300.0  # seconds until a command counts as stuck
 
@@ -304,7 +304,8 @@ def two_with_one_out(work: Work, rng: random.Random, folder: Path) -> str:
     return _same_comparison(work, out)
 
 
-DRILLS = (
+Drill = Callable[[Work, random.Random, Path], str]
+DRILLS: tuple[Drill, ...] = (
     *(extraction_driver, comparison_worker, comparison_driver, disk_full, two_with_one_out, extraction_in_a_bucket),
     *(extraction_ray_worker, extraction_ray_driver, comparison_ray_worker, eight_on_one_store, extraction_ray_head),
 )

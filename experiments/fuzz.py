@@ -28,6 +28,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -107,9 +108,15 @@ def _one_of(folder: Path, rng: random.Random, names: list[str]) -> None:
     (folder / name).write_bytes(mutate({name: data}, rng)[name] if as_json else _head_first(data, rng))
 
 
-def _safetensors(whole: Path, made: Path, rng: random.Random) -> tuple[str, str]:
+@cache
+def _architecture(folder: Path) -> Any:
     from csvjax.lms.checkpoint import read_config
     from csvjax.lms.families import make_architecture
+
+    return make_architecture(read_config(folder))
+
+
+def _safetensors(whole: Path, made: Path, rng: random.Random) -> tuple[str, str]:
     from csvjax.lms.fill import check
     from csvjax.lms.tensors import SafeTensors
 
@@ -118,7 +125,7 @@ def _safetensors(whole: Path, made: Path, rng: random.Random) -> tuple[str, str]
 
     def read() -> None:
         tensors = SafeTensors([path])
-        check(make_architecture(read_config(whole / "checkpoint")), tensors)
+        check(_architecture(whole / "checkpoint"), tensors)
         for name in tensors.names():
             tensors.read(name)
 
@@ -221,12 +228,14 @@ def main(
     quick: bool = False,
     jobs: Annotated[int, typer.Option(min=2)] = 2,
     share: Annotated[float, typer.Option(help="Share of the inputs.")] = 1.0,
+    only: Annotated[str, typer.Option(help="Kinds of inputs.")] = "",
 ) -> None:
     """All kinds, in blocks."""
     folder = runs.check_out(out)
     folder.mkdir(parents=True, exist_ok=True)
     runs.write_json({"format": runs.FORMAT, "command": "fuzz"}, folder / "config.json")
     counts = {kind: max(1, round(n * (0.002 if quick else share))) for kind, n in COUNTS.items()}
+    counts = {kind: n for kind, n in counts.items() if not only or kind in only.split(",")}
     total = dict.fromkeys(("read", "refused", "traceback", "hang", "crashes"), 0)
     worst, memory, failures = 0.0, 0.0, []
     with tempfile.TemporaryDirectory() as made:

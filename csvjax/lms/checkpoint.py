@@ -118,7 +118,7 @@ def read_config(folder: Path) -> Any:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         kind = raw.get("model_type")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         raise InputError(f"expected an object in JSON in {path}, found something else; download it again") from None
     _check_plain(raw, path)
     if kind not in (*FAMILIES, "gemma3"):

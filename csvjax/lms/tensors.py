@@ -44,7 +44,7 @@ def find_weights(folder: Path) -> tuple[Path, ...]:
     if index.is_file():
         try:
             names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        except (ValueError, KeyError, AttributeError, TypeError):
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
             raise InputError(
                 f"expected a weight_map of tensors to files in {index}, found something else; download it again"
             ) from None

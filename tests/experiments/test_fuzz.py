@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,38 @@ def test_a_bug_in_a_reader_would_be_seen(whole: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("csvjax.data.read_losses.read_losses", bug)
     found = fuzz.fuzz(fuzz.Block("zip", 0, 3, whole), lambda *said: None)
     assert (found["traceback"], len(found["failures"])) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("place", "data"),
+    [(8, (1 << 40).to_bytes(8, "little")), (16, (1 << 40).to_bytes(8, "little")), (8, b"\xff" * 16)],
+    ids=["tensors", "fields", "both"],
+)
+def test_a_count_beyond_the_end_of_a_gguf_file_ends_at_once(
+    whole: Path, tmp_path: Path, place: int, data: bytes
+) -> None:
+    raw = (whole / "model.gguf").read_bytes()
+    (tmp_path / "m.gguf").write_bytes(raw[:place] + data + raw[place + len(data) :])
+    begun = time.monotonic()
+    with pytest.raises(InputError, match=r"whole GGUF file at .*m.gguf, found one that cannot be read"):
+        open_checkpoint(str(tmp_path / "m.gguf"))
+    assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize("key", ["embedding_length", "attention.head_count", "block_count", "feed_forward_length"])
+def test_a_gguf_file_without_a_size_is_refused(whole: Path, tmp_path: Path, key: str) -> None:
+    raw = (whole / "model.gguf").read_bytes()
+    assert key.encode() in raw
+    (tmp_path / "m.gguf").write_bytes(raw.replace(key.encode(), key[:-1].encode() + b"?"))
+    with pytest.raises(InputError, match=r"m.gguf"):
+        open_checkpoint(str(tmp_path / "m.gguf"))
+
+
+def test_deep_json_is_refused(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "m")
+    (folder / "config.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match=r"an object in JSON in .*config.json"):
+        open_checkpoint(str(folder))
 
 
 @pytest.mark.parametrize("name", ["../elsewhere/model.safetensors", "/etc/passwd", "sub/../../x.safetensors"])
