@@ -71,6 +71,14 @@ def test_a_gguf_file_without_a_size_is_refused(whole: Path, tmp_path: Path, key:
         open_checkpoint(str(tmp_path / "m.gguf"))
 
 
+def test_a_model_with_billions_of_layers_is_refused_at_once(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "m")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 2_000_000_000}))
+    with pytest.raises(InputError, match=r"at most 10,000 layers"):
+        open_checkpoint(str(folder))
+
+
 def test_deep_json_is_refused(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "m")
     (folder / "config.json").write_text("[" * 100_000)
