@@ -71,11 +71,14 @@ def test_a_gguf_file_without_a_size_is_refused(whole: Path, tmp_path: Path, key:
         open_checkpoint(str(tmp_path / "m.gguf"))
 
 
-def test_a_model_with_billions_of_layers_is_refused_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("key", "says"), [("num_hidden_layers", "at most 10,000 layers"), ("head_dim", "at most 65,536 dimensions")]
+)
+def test_a_model_of_impossible_size_is_refused_at_once(tmp_path: Path, key: str, says: str) -> None:
     folder = write_checkpoint(tmp_path / "m")
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 2_000_000_000}))
-    with pytest.raises(InputError, match=r"at most 10,000 layers"):
+    (folder / "config.json").write_text(json.dumps(config | {key: 2_000_000_000}))
+    with pytest.raises(InputError, match=says):
         open_checkpoint(str(folder))
 
 
