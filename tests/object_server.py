@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import logging
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -38,6 +40,9 @@ def s3(bucket: str = "bucket") -> Iterator[str]:
     finally:
         running.stop()
         s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets.pop(bucket, None)
+        with warnings.catch_warnings():  # sockets of cut connections, of which another test would be told
+            warnings.simplefilter("ignore")
+            gc.collect()
 
 
 @contextmanager
