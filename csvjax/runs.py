@@ -29,6 +29,7 @@ import pandas as pd
 from csvjax.atomic import removed_at_the_end, replacing
 from csvjax.errors import InputError
 from csvjax.evaluate.table import score_table
+from csvjax.objects import refuse_remote
 from csvjax.plain import plain, write_json
 
 __all__ = ["FORMAT", "RunWriter", "begin", "check_out", "claimed", "plain", "read_config", "write_json"]
@@ -109,6 +110,7 @@ def check_out(folder: Path) -> Path:
 
     Raises: InputError if `folder` is a file or holds anything but a run.
     """
+    refuse_remote(folder, "the folder of a run")
     place = folder.resolve()
     if place.exists() and not place.is_dir():
         raise InputError(f"expected a folder for the run, found the file {folder}; choose another --out")

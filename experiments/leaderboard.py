@@ -42,6 +42,7 @@ import typer
 from csvjax import runs
 from csvjax.atomic import replacing
 from csvjax.baselines import BY_NAME, METHODS
+from csvjax.cluster import Where
 from csvjax.errors import InputError
 from csvjax.evaluate.compare import Comparison, compare, tasks, versions
 from csvjax.evaluate.compare_table import comparison_table
@@ -68,7 +69,7 @@ def main(
     work = [task for protocol in board for task in _tasks(protocol, wanted)]
     folder.mkdir(parents=True, exist_ok=True)
     runs.write_json({"format": runs.FORMAT, "command": "leaderboard", "versions": versions()}, folder / "config.json")
-    found = compare(work, jobs, folder / "cache", lambda sentence: typer.echo(sentence, err=True))
+    found = compare(work, Where(jobs), folder / "cache", lambda sentence: typer.echo(sentence, err=True))
     table = comparison_table(found, resamples=500)
     headline = pd.DataFrame([_row(protocol, method, found) for protocol in board for method in wanted])
     for name, frame in (("table.csv", table), ("headline.csv", headline)):

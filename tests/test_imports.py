@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "csvjax"
 LEVELS = (
-    ("atomic", "compiled", "errors", "intervals", "names", "plain", "precision", "programs", "types"),
+    tuple("atomic cluster compiled errors intervals names objects plain precision programs types".split()),
     ("data", "lms"),  # language models know nothing of their losses, and data nothing of laws
     ("law", "losses"),
     ("infer", "ladder"),
@@ -25,7 +25,15 @@ LEVELS = (
 )
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 # Inside a level: which modules use which others of it.
-BESIDE = {("target", "prediction"), ("names", "errors"), ("compiled", "programs"), ("programs", "atomic")}
+BESIDE = {
+    ("target", "prediction"),
+    ("names", "errors"),
+    ("objects", "errors"),
+    ("cluster", "errors"),
+    ("cluster", "compiled"),
+    ("compiled", "programs"),
+    ("programs", "atomic"),
+}
 
 
 def part(module: str) -> str:

@@ -88,6 +88,7 @@ def compare(
     methods: Methods = "all",
     sees: Sees = None,
     jobs: Jobs = 1,
+    cluster: inputs.Cluster = None,
     draws: Draws = 400,
     seed: inputs.Seed = 0,
 ) -> dict[str, Any]:
@@ -110,6 +111,7 @@ def compare(
     """
     from csvjax import runs
     from csvjax.baselines import find_methods
+    from csvjax.cluster import Where
     from csvjax.evaluate import compare as work
     from csvjax.evaluate.compare_table import comparison_table, pair_table
     from csvjax.evaluate.questions import SEEN, parse_sees, questions
@@ -135,19 +137,22 @@ def compare(
         "seed": seed,
         "versions": work.versions(),
     }
-    with runs.claimed(out), ending.shielded(jobs), show.steps() as begin:
+    with runs.claimed(out), ending.shielded(2 if cluster else jobs), show.steps() as begin:
         folder.mkdir(parents=True, exist_ok=True)
         runs.write_json(
             runs.plain(config), folder / "config.json"
         )  # written first, so that a stopped run can be resumed
-        found = work.compare(todo, jobs, folder / "cache", begin(len(todo)))
+        found = work.compare(todo, Where(jobs, cluster), folder / "cache", begin(len(todo)))
         table = comparison_table(found)
         pairs = pair_table(found)
         _write(folder, found, table, pairs)
     show.comparison_table(table)
     again = int(found.outcomes["again"].sum())
-    typer.echo(f"{len(todo)} fits, {again} of them from an earlier run; {out / 'table.csv'}, {out / 'figure.html'}")
-    return {"run": out, "fits": len(todo), "earlier": again, "table": table, "pairs": pairs}
+    failed = int((found.outcomes["status"] == "failed").sum())
+    wrong = f", {failed} failed (run the same command again to repeat them)" if failed else ""
+    files = f"{out / 'table.csv'}, {out / 'figure.html'}"
+    typer.echo(f"{len(todo)} fits, {again} of them from an earlier run{wrong}; {files}")
+    return {"run": out, "fits": len(todo), "earlier": again, "failed": failed, "table": table, "pairs": pairs}
 
 
 def _of_fractions(dataset: Dataset) -> Dataset:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from csvjax.data.rules import ReadingRules
 
 __all__ = [
+    "Cluster",
     "Out",
     "Quick",
     "Seed",
@@ -37,6 +38,17 @@ __all__ = [
     "with_columns",
 ]
 
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="auto|ADDRESS",
+        show_default=False,
+        rich_help_panel="Devices and processes",
+        help="Run the jobs as tasks of Ray: auto starts Ray on this machine, ADDRESS names a running cluster. Needs "
+        "pip install 'csvjax[cluster]'.",
+    ),
+]
 Seed = Annotated[
     int,
     typer.Option(

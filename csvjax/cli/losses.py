@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from csvjax.cli import extraction, inputs
 from csvjax.cli import show as shown
 from csvjax.cli.join import join_stores
 from csvjax.cli.output import with_json
@@ -64,7 +65,7 @@ def extract_losses(
         _option(
             "--out",
             "Store for the losses. Run the same command again to resume, or with other models to add them. Example: "
-            "losses.zarr.",
+            "losses.zarr. An address works too: s3://bucket/losses.zarr.",
             "STORE",
         ),
     ] = None,
@@ -152,6 +153,7 @@ def extract_losses(
             _DEVICES,
         ),
     ] = None,
+    cluster: inputs.Cluster = None,
 ) -> dict[str, Any] | None:
     """Compute the loss of every token of a text under language models, in nats, and save the losses in a store.
 
@@ -168,8 +170,10 @@ def extract_losses(
             f"expected --lm, --text and --out, found no {' and no '.join(missing)}; see csvjax losses --help"
         )
     if distributed is not None:
+        if cluster is not None:
+            raise InputError("--distributed cannot be used with --cluster, which starts its own processes; use one")
         _join_processes(distributed)
-    from csvjax.losses.extract import LossOptions
+    from csvjax.losses.extract import LossOptions, plan
     from csvjax.losses.text import read_text
     from csvjax.names import some
 
@@ -184,7 +188,13 @@ def extract_losses(
         answer = {"estimates": _show_estimates(lms, documents, options)}
     else:
         assert out is not None
-        answer = _extract(lms, documents, out, options)
+        if cluster is None:
+            extraction.run_here(lms, documents, out, options)
+        else:
+            plan(lms, documents, options)  # what it refuses is known before a worker starts
+            models = [_split(source) for source in lm if source not in refused]
+            extraction.run_on_cluster(cluster, models, text, out, options)
+        answer = _show(out)
     if refused:
         raise InputError(
             f"expected {len(lm)} models, found {len(refused)} that cannot be read ({some(refused)}; the reasons are "
@@ -237,13 +247,16 @@ def _join_processes(distributed: str) -> None:
         ) from None
 
 
+def _split(source: str) -> tuple[str, str | None]:
+    """The checkpoint and the name of [NAME=]MODEL."""
+    name, separator, rest = source.partition("=")
+    return (source, None) if not separator or Path(source).exists() else (rest, name)
+
+
 def _open(source: str) -> Checkpoint:
     from csvjax.lms.checkpoint import open_checkpoint
 
-    name, separator, rest = source.partition("=")
-    if not separator or Path(source).exists():
-        return open_checkpoint(source)
-    return open_checkpoint(rest, name)
+    return open_checkpoint(*_split(source))
 
 
 def _show_estimates(lms: Sequence[Checkpoint], documents: Sequence[Any], options: LossOptions) -> list[dict[str, Any]]:
@@ -257,54 +270,11 @@ def _show_estimates(lms: Sequence[Checkpoint], documents: Sequence[Any], options
         found = estimate(job, options, speed)
         estimates.append({"lm": job.lm.name, **asdict(found)})
         size = f"{found.bytes / 1e9:.2f} GB"
-        row = (f"{found.scored:,}", f"{found.windows:,}", f"{found.read:,}", size, _duration(found.seconds))
+        row = (f"{found.scored:,}", f"{found.windows:,}", f"{found.read:,}", size, extraction.duration(found.seconds))
         rows.append((job.lm.name, *row))
     headings = ("model", "tokens", "windows", "tokens read", "memory", "time")
     shown.table("what a run from the first token would need", headings, rows)
     return estimates
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
-
-
-def _extract(lms: Sequence[Checkpoint], documents: Sequence[Any], out: Path, options: LossOptions) -> dict[str, Any]:
-    import time
-
-    from csvjax.losses.extract import extract
-
-    with shown.bar() as progress:
-        begun: dict[str, tuple[Any, float]] = {}
-        shown_at = 0.0
-
-        def say(line: str) -> None:
-            if progress.disable:
-                typer.echo(line, err=True)
-            else:  # above the bar
-                progress.console.print(line, highlight=False, markup=False)
-
-        def tell(lm: str, done: int, total: int) -> None:
-            if lm not in begun:
-                for task in progress.task_ids:
-                    progress.remove_task(task)
-                begun[lm] = progress.add_task(lm, total=total, note=""), time.perf_counter()
-                if not total:
-                    say(f"{lm}: 0 tokens to score")
-                return
-            task, start = begun[lm]
-            speed = done / (time.perf_counter() - start)
-            note = f"{speed:,.0f} tokens/s"
-            progress.update(task, completed=done, note=note)
-            nonlocal shown_at
-            if progress.disable and (done == total or time.perf_counter() - shown_at > 1):  # one line a second in a log
-                shown_at = time.perf_counter()
-                left = _duration((total - done) / speed)
-                typer.echo(f"{lm}: {done:,} of {total:,} tokens, {note}, {left} left", err=True)
-
-        extract(lms, documents, out, options, tell, say)
-    return _show(out)
 
 
 losses.command("join")(join_stores)
@@ -342,14 +312,16 @@ def show_store(
 def _show(store: Path) -> dict[str, Any]:
     from csvjax.losses.overview import look
     from csvjax.losses.store import ACCURACY
+    from csvjax.objects import address
 
     found = look(store)
+    place = address(store) or store
     rows = [
         (str(lm), str(domain), f"{tokens:,}", f"{done:.0%}", f"{nats:.4f}", f"{bits:.4f}")
         for lm, domain, tokens, done, nats, bits in found.means.itertuples(index=False)
     ]
     headings = ("model", "domain", "tokens", "done", "nats/token", "bits/byte")
-    shown.table(f"{store}: {len(found.models)} models, {found.tokens:,} tokens", headings, rows)
+    shown.table(f"{place}: {len(found.models)} models, {found.tokens:,} tokens", headings, rows)
     for lm, settings in found.models.items():
         if accuracy := ACCURACY.get(str(settings.get("dtype"))):
             typer.echo(f"{lm}: losses of {settings['dtype']} weights; possible error: {accuracy}")
@@ -358,4 +330,4 @@ def _show(store: Path) -> dict[str, Any]:
         for path in found.damaged[lm]:
             typer.echo(f"{lm}: the chunk {path} is damaged; run the same csvjax losses command again")
     kept = {"tokens": found.tokens, "means": found.means, "missing": found.missing, "damaged": found.damaged}
-    return {"store": store, "models": found.models, **kept}
+    return {"store": place, "models": found.models, **kept}

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import zarr
+from zarr.abc.store import Store
 from zarr.storage import LocalStore, ZipStore
 
 from csvjax.atomic import replacing
@@ -20,6 +21,7 @@ from csvjax.data.losses import LossTable
 from csvjax.data.raw import read_raw
 from csvjax.data.raw_table import RawTable
 from csvjax.errors import ArgumentError, InputError, Remedy
+from csvjax.objects import address, open_bucket, refuse_remote, zarr_place
 
 __all__ = ["read_losses", "write_losses"]
 
@@ -44,6 +46,7 @@ def write_losses(
     Raises: InputError for another ending or type, for losses that the type cannot hold, and for a folder that is no
     Zarr group.
     """
+    refuse_remote(path, "a table of losses")
     path = Path(path)
     if not path.name.endswith((".zarr", ".zarr.zip")):
         raise InputError(
@@ -90,7 +93,8 @@ def read_losses(
     that are not there, and `lm_column` or `columns` given for a Zarr group.
     """
     place = Path(path) if isinstance(path, (str, os.PathLike)) else None
-    if place is not None and (place.is_dir() or (place.suffix == ".zip" and place.is_file())):
+    zipped = place is not None and place.suffix == ".zip" and place.is_file()
+    if place is not None and (place.is_dir() or zipped or address(place) is not None):
         if lm_column is not None or columns is not None:
             raise InputError(f"lm_column and columns are for tables, but {place} is a Zarr group; leave them out")
         return _read_group(place)
@@ -100,7 +104,13 @@ def read_losses(
 
 def _read_group(path: Path) -> LossTable:
     try:
-        store = LocalStore(path, read_only=True) if path.is_dir() else ZipStore(path, mode="r")
+        store: Store
+        if (url := address(path)) is not None:
+            if open_bucket(url).get("zarr.json") is None:
+                raise InputError("expected a store of losses there, found nothing; check the address")
+            store = zarr_place(path)
+        else:
+            store = LocalStore(path, read_only=True) if path.is_dir() else ZipStore(path, mode="r")
         with closing(store):
             group = zarr.open_group(store, mode="r")
             attributes = dict(group.attrs)
@@ -111,7 +121,7 @@ def _read_group(path: Path) -> LossTable:
                 )
             return _decoded(attributes, {name: np.asarray(array[...]) for name, array in group.arrays()})
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise InputError(f"{address(path) or path}: {error}") from None
     except Exception as error:  # zarr, zipfile, zstd and JSON raise many unrelated kinds
         raise InputError(
             f"expected a loss store that csvjax wrote at {path}, found something that cannot be read; write it again"

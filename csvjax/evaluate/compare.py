@@ -15,10 +15,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, fields, is_dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -29,6 +26,7 @@ import pandas as pd
 from csvjax.atomic import replacing
 from csvjax.baselines.method import Method, NotApplicable
 from csvjax.baselines.view import View
+from csvjax.cluster import Lost, Tell, Where, run_all
 from csvjax.data.dataset import Dataset
 from csvjax.errors import CsvjaxError
 from csvjax.evaluate.judged import COLUMNS, judge_cells
@@ -115,13 +113,16 @@ def tasks(
 
 
 def compare(
-    work: Sequence[Trial], jobs: int = 1, cache: Path | None = None, tell: Callable[[str], None] = lambda sentence: None
+    work: Sequence[Trial],
+    where: Where | None = None,
+    cache: Path | None = None,
+    tell: Callable[[str], None] = lambda sentence: None,
 ) -> Comparison:
     """Run all trials. A method that cannot be fitted, or that raises an error, has an outcome with the reason.
 
     Args:
         work: the trials.
-        jobs: number of processes; 1 runs the trials in this process.
+        where: where the trials run; None for this process.
         cache: folder for results, or None.
         tell: called with a sentence after each trial.
     """
@@ -133,7 +134,9 @@ def compare(
             open_trials.append(at)
         else:
             found[at] = known
-    for at, answer in _answers(work, open_trials, jobs):
+    for number, result in run_all([work[at] for at in open_trials], _work, where or Where()):
+        at = open_trials[number]
+        answer = (_outcome(work[at], "failed", result.reason), None) if isinstance(result, Lost) else result
         found[at] = answer
         if cache is not None:
             _write(cache, work[at], *answer)
@@ -151,45 +154,8 @@ def compare(
     return Comparison(whole, pd.DataFrame([found[at][0] for at in range(len(work))], columns=list(Outcome._fields)))
 
 
-def _answers(
-    work: Sequence[Trial], at: Sequence[int], jobs: int
-) -> Iterator[tuple[int, tuple[Outcome, pd.DataFrame | None]]]:
-    if jobs < 2 or len(at) < 2:
-        for number in at:
-            yield number, _answer(work[number])
-        return
-    with ProcessPoolExecutor(min(jobs, len(at)), get_context("spawn")) as pool:
-        running: dict[Future[Any], int] = {}
-        left = iter(at)
-        for number in left:
-            running[pool.submit(_answer, work[number])] = number
-            if len(running) >= 2 * jobs:
-                break
-        while running:
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                number = running.pop(future)
-                try:
-                    yield number, future.result()
-                except BrokenProcessPool:
-                    yield (
-                        number,
-                        (_outcome(work[number], "failed", "its process was killed; it may need more memory"), None),
-                    )
-                following = next(left, None)
-                if following is not None:
-                    try:
-                        running[pool.submit(_answer, work[following])] = following
-                    except BrokenProcessPool:
-                        yield (
-                            following,
-                            (
-                                _outcome(
-                                    work[following], "failed", "another process was killed; run the command again"
-                                ),
-                                None,
-                            ),
-                        )
+def _work(trial: Trial, tell: Tell) -> tuple[Outcome, pd.DataFrame | None]:
+    return _answer(trial)
 
 
 def _outcome(

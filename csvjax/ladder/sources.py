@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
 import html.parser
 import re
@@ -129,9 +130,9 @@ def _roff(text: str) -> str:
 
 def _topics(text: str) -> str:
     """The help topics of Python, from the module that has them in a dictionary."""
-    names: dict[str, dict[str, str]] = {}
-    exec(compile(text, "topics", "exec"), names)
-    return "\f".join(names["topics"].values())
+    (found,) = [node.value for node in ast.parse(text).body if isinstance(node, ast.Assign)]
+    topics: dict[str, str] = ast.literal_eval(found)
+    return "\f".join(topics.values())
 
 
 READERS: dict[str, Callable[[str], str]] = {"plain": str, "html": _html, "roff": _roff, "topics": _topics}

@@ -20,6 +20,7 @@ from csvjax.lms.families import FAMILIES, make_architecture
 from csvjax.lms.fill import Place, check, fill, placeless
 from csvjax.lms.tensors import SafeTensors, find_weights, fingerprint
 from csvjax.lms.transformer import Transformer
+from csvjax.objects import refuse_remote
 
 __all__ = ["Checkpoint", "locate", "open_checkpoint", "quietly"]
 
@@ -53,6 +54,7 @@ def locate(lm: str) -> Path:
 
     Raises: InputError if there is no such path and no such name.
     """
+    refuse_remote(lm, "a checkpoint")
     path = Path(lm).expanduser()
     if path.exists():
         return path
@@ -116,7 +118,7 @@ def read_config(folder: Path) -> Any:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         kind = raw.get("model_type")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         raise InputError(f"expected an object in JSON in {path}, found something else; download it again") from None
     _check_plain(raw, path)
     if kind not in (*FAMILIES, "gemma3"):

@@ -21,6 +21,8 @@ __all__ = ["FAMILIES", "make_architecture"]
 
 FAMILIES: Mapping[str, Family] = {**CLASSIC, **MODERN, **LAYERED, **LINEAR_BIASES}
 
+_MOST_LAYERS = 10_000
+
 
 def make_architecture(config: Any) -> Architecture:
     """The architecture of a configuration.
@@ -45,6 +47,11 @@ def make_architecture(config: Any) -> Architecture:
     if getattr(config, "is_heterogeneous", False):
         raise InputError(
             "expected layers of the same size, found a per_layer_config in config.json; csvjax cannot score this model"
+        )
+    layers = getattr(config, "num_hidden_layers", 0)
+    if isinstance(layers, int) and layers > _MOST_LAYERS:  # each would be described before a tensor is missed
+        raise InputError(
+            f"expected at most {_MOST_LAYERS:,} layers in config.json, found {layers:,}; download the file again"
         )
     try:
         return family.make(keys)

@@ -49,10 +49,8 @@ def open_gguf(path: Path, name: str) -> Checkpoint:
     Raises: InputError for a file that cannot be read, and for a family or a tokenizer that csvjax cannot read from
     GGUF.
     """
-    from gguf import GGUFReader
-
     try:
-        reader = GGUFReader(path)
+        reader = _bounded()(path)
         fields = {key: field.contents() for key, field in reader.fields.items()}
     except Exception as error:  # gguf, NumPy and memory maps raise different errors
         raise InputError(
@@ -64,16 +62,37 @@ def open_gguf(path: Path, name: str) -> Checkpoint:
             f"expected a GGUF model of one of the families {', '.join(_FAMILIES)}, found {family!r} in {path}; "
             "give the folder with its config.json and safetensors"
         )
-    tensors = _GgufTensors(reader.tensors, path, family, fields)
-    architecture = _architecture(family, fields, tensors)
-    check(architecture, tensors)
-    tokenizer = _tokenizer(fields, path)
+    try:
+        tensors = _GgufTensors(reader.tensors, path, family, fields)
+        architecture = _architecture(family, fields, tensors)
+        check(architecture, tensors)
+        tokenizer = _tokenizer(fields, path)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise InputError(
+            f"expected the fields and tensors of a model of the family {family} in {path}, found others "
+            f"({type(error).__name__}: {error}); download it again"
+        ) from None
     first = fields.get("tokenizer.ggml.bos_token_id", fields.get("tokenizer.ggml.eos_token_id"))
 
     def load(dtype: DTypeLike = jnp.float32, place: Place = placeless) -> Transformer:
         return fill(architecture, tensors, dtype, place)
 
     return Checkpoint(name, architecture, tokenizer, first, fingerprint([path]), load)
+
+
+def _bounded() -> Any:
+    """The reader of gguf, which stops at the end of the file. The original one goes on for as many fields as the file
+    claims to have."""
+    from gguf import GGUFReader
+
+    class Bounded(GGUFReader):
+        def _get(self, offset: Any, dtype: Any, count: Any = 1, override_order: Any = None) -> Any:
+            found = super()._get(offset, dtype, count, override_order)
+            if len(found) < count:
+                raise ValueError("it ends too early")
+            return found
+
+    return Bounded
 
 
 class _GgufTensors:

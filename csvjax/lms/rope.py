@@ -15,6 +15,8 @@ from csvjax.errors import InputError
 
 __all__ = ["Rope", "make_rope", "rotate", "turns"]
 
+_WIDEST = 1 << 16
+
 
 @dataclass(frozen=True)
 class Rope:
@@ -42,10 +44,15 @@ def make_rope(parameters: Mapping[str, Any], head_width: int, context: int) -> R
     default, valid up to the `context` of the model. longrope: each divided by its `short_factor` (arXiv 2402.13753),
     valid up to the original context.
 
-    Raises: InputError for another `rope_type`, and for a `rope_theta` that is no number above 0.
+    Raises: InputError for another `rope_type`, for a `rope_theta` that is no number above 0, and for heads that no
+    model has.
     """
     kind = parameters.get("rope_type") or parameters.get("type") or "default"
     dim = int(head_width * (parameters.get("partial_rotary_factor") or 1.0))
+    if dim > _WIDEST:  # there would be a frequency for every second of them
+        raise InputError(
+            f"expected heads of at most {_WIDEST:,} dimensions in config.json, found {dim:,}; download the file again"
+        )
     given = parameters.get("rope_theta")
     if not isinstance(given, int | float) or not given > 0:
         raise InputError(

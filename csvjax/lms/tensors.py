@@ -35,7 +35,7 @@ def find_weights(folder: Path) -> tuple[Path, ...]:
 
     If there is a `model.safetensors`, an index is outdated; transformers ignores it too.
 
-    Raises: InputError if there is no file, or if a file of the index is missing.
+    Raises: InputError if there is no file, or if a file of the index is missing or elsewhere.
     """
     one = folder / "model.safetensors"
     if one.is_file():
@@ -44,10 +44,15 @@ def find_weights(folder: Path) -> tuple[Path, ...]:
     if index.is_file():
         try:
             names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        except (ValueError, KeyError, AttributeError):
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
             raise InputError(
                 f"expected a weight_map of tensors to files in {index}, found something else; download it again"
             ) from None
+        if outside := [name for name in names if Path(name).name != name]:
+            raise InputError(
+                f"expected {index} to name files in the folder of the checkpoint, found {outside[0]!r}; download it "
+                "again"
+            )
         files = tuple(folder / name for name in names)
         if absent := [file.name for file in files if not file.is_file()]:
             raise InputError(

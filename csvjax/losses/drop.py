@@ -18,6 +18,7 @@ from csvjax.errors import InputError
 from csvjax.losses import store as stores
 from csvjax.losses.locks import undisturbed
 from csvjax.names import hint
+from csvjax.objects import refuse_remote, zarr_place
 
 __all__ = ["drop", "read_complete"]
 
@@ -27,6 +28,7 @@ def drop(path: Path, lm: str) -> None:
 
     Raises: InputError if there is no store of csvjax losses, no such model in it, or if a process is writing to it.
     """
+    refuse_remote(path, "a store from which a model is deleted")
     if not _begun(path):
         raise InputError(f"expected a store that csvjax losses wrote at {path}, found something else; check the path")
     with undisturbed(path), replacing(path) as part:
@@ -67,7 +69,7 @@ def _copy(source: str, target: str) -> None:
 def _begun(path: Path) -> bool:
     """Whether `path` is a store of csvjax losses."""
     try:
-        attributes = dict(zarr.open_group(path, mode="r").attrs)
+        attributes = dict(zarr.open_group(zarr_place(path), mode="r").attrs)
     except Exception:  # errors of Zarr and the file system
         return False
     return attributes.get("format") == FORMAT and "models" in attributes
@@ -80,7 +82,7 @@ def read_complete(path: Path) -> tuple[LossTable, tuple[str, ...]]:
     """
     if not _begun(path):
         return read_losses(path), ()
-    group = zarr.open_group(path, mode="r")
+    group = zarr.open_group(zarr_place(path), mode="r")
     lms: list[str] = stores.attribute(group, "lms")
     whole = (stores.chunk_states(group) == stores.WHOLE).all(axis=1)
     left = tuple(lm for lm, complete in zip(lms, whole, strict=True) if not complete)

@@ -27,6 +27,7 @@ from csvjax.losses.plan import Job, LossOptions, bytes_needed, check, plan
 from csvjax.losses.schedule import Group, Score, chunk_losses, group_chunks
 from csvjax.losses.units import EncodedText, TextDocument
 from csvjax.names import some
+from csvjax.objects import address
 
 __all__ = ["Job", "LossOptions", "extract", "plan"]
 
@@ -64,13 +65,12 @@ def extract(
     meeting = Meeting()
     with meeting.held(), ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         check(lms, options)
-        names = [lm.name for lm in lms]
-        if len(set(names)) < len(names):
-            raise InputError(f"expected different names for the models, found {names}; name them with --lm NAME=PATH")
         mesh = make_mesh(options.model)
         opened: dict[str, Future[Score]] = {}
-        if not path.exists():  # nothing is done yet, so read the first weights while the text is prepared
-            opened[names[0]] = reader.submit(_open, lms[0], options, mesh)
+        if (
+            address(path) is None and not path.exists()
+        ):  # nothing is done yet, so read the first weights while the text is prepared
+            opened[lms[0].name] = reader.submit(_open, lms[0], options, mesh)
         text, jobs = plan(lms, documents, options)
         _compare(meeting, jobs, text, options)
         run = _Run(text, options, mesh, opened, meeting)

@@ -12,6 +12,7 @@ from pathlib import Path
 import zarr
 
 from csvjax.errors import InputError
+from csvjax.objects import address
 
 __all__ = ["alone", "remove_empty", "undisturbed", "working"]
 
@@ -29,7 +30,13 @@ def alone(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def working(path: Path) -> Iterator[None]:
-    """Hold a store as one of its writers. The first writer removes files that a killed process left behind."""
+    """Hold a store as one of its writers. The first writer removes files that a killed process left behind.
+
+    In an object store nothing is held, and nothing is left behind.
+    """
+    if address(path) is not None:
+        yield
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         try:
@@ -65,7 +72,12 @@ def undisturbed(path: Path) -> Iterator[None]:
 
 
 def remove_empty(path: Path) -> None:
-    """Remove a store without models, which an extraction without results leaves, unless a process is writing to it."""
+    """Remove a store without models, which an extraction without results leaves, unless a process is writing to it.
+
+    In an object store it stays, because nobody can know whether another process is about to write to it.
+    """
+    if address(path) is not None:
+        return
     if zarr.open_group(path, mode="r").attrs.get("lms"):
         return
     try:

@@ -12,6 +12,7 @@ import zarr
 from csvjax.data.loss_format import FORMAT, decode_units
 from csvjax.errors import InputError
 from csvjax.losses import store as stores
+from csvjax.objects import zarr_place
 
 __all__ = ["ALL", "Overview", "look"]
 
@@ -28,14 +29,14 @@ class Overview:
         models: settings of each model.
         tokens: number of tokens of the text.
         missing: number of missing chunks of each model.
-        damaged: files of damaged chunks of each model.
+        damaged: files or objects of damaged chunks of each model.
     """
 
     means: pd.DataFrame
     models: dict[str, dict[str, object]]
     tokens: int
     missing: dict[str, int]
-    damaged: dict[str, tuple[Path, ...]]
+    damaged: dict[str, tuple[str, ...]]
 
 
 def look(path: Path) -> Overview:
@@ -44,7 +45,7 @@ def look(path: Path) -> Overview:
     Raises: InputError if there is no store of csvjax losses.
     """
     try:
-        group = zarr.open_group(path, mode="r")
+        group = zarr.open_group(zarr_place(path), mode="r")
         attributes = dict(group.attrs)
         if attributes.get("format") != FORMAT or "models" not in attributes:
             raise ValueError
@@ -79,7 +80,10 @@ def look(path: Path) -> Overview:
             )
     missing = {lm: int((states[row] == stores.ABSENT).sum()) for row, lm in enumerate(lms)}
     damaged = {
-        lm: tuple(stores.chunk_path(group, row, int(c)) for c in np.flatnonzero(states[row] == stores.DAMAGED))
+        lm: tuple(
+            f"{stores.place_of(group)}/{stores.chunk_name(row, int(c))}"
+            for c in np.flatnonzero(states[row] == stores.DAMAGED)
+        )
         for row, lm in enumerate(lms)
     }
     columns = ["lm", "domain", "tokens", "done", "nats", "bits"]

@@ -74,13 +74,16 @@ class Job:
 def check(lms: Sequence[Checkpoint], options: LossOptions) -> None:
     """Check options and models before the text is read.
 
-    Raises: InputError for models with different tokenizers, a context that a model does not have, a tokenizer without a
-    token for the beginning of a text, and less memory than a window needs.
+    Raises: InputError for models with one name or with different tokenizers, a context that a model does not have, a
+    tokenizer without a token for the beginning of a text, and less memory than a window needs.
     """
     if options.first not in ("bos", "unscored"):
         raise InputError(f"expected --first to be 'bos' or 'unscored', found {options.first!r}; choose one")
     if options.batch is not None and options.memory is not None:
         raise InputError("--batch cannot be used with --memory, for which a batch is chosen; leave out one of them")
+    names = [lm.name for lm in lms]
+    if len(set(names)) < len(names):
+        raise InputError(f"expected different names for the models, found {names}; name them with --lm NAME=PATH")
     definition = lms[0].tokenizer.to_str()
     for lm in lms[1:]:
         if lm.tokenizer.to_str() != definition:

@@ -6,14 +6,15 @@ chunk), `code` (the version of csvjax that made it) and `models`, the settings o
 Two attributes are there for some models: `accuracy`, the possible error of losses due to the type of the weights, and
 `batch`, the tokens in a batch that was chosen for the device. A chunk of `loss` is one row of `chunk` tokens; its file
 is renamed when it is written, so a killed process leaves it complete or absent. A model joins the store with its first
-chunk of finite losses, so a checkpoint without finite losses leaves no trace.
+chunk of finite losses, so a checkpoint without finite losses leaves no trace. `csvjax.losses.remote` does in an object
+store what needs locks and renames here.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,10 @@ from jaxtyping import Float, Int
 from csvjax.atomic import replacing
 from csvjax.data.loss_format import FORMAT, VERSION, create_array, encode_units
 from csvjax.errors import InputError
+from csvjax.losses import remote
 from csvjax.losses.locks import alone, remove_empty, working
 from csvjax.losses.units import EncodedText
+from csvjax.objects import address, open_bucket, reachable, zarr_place
 
 __all__ = [
     "ABSENT",
@@ -34,12 +37,14 @@ __all__ = [
     "WHOLE",
     "attribute",
     "chunk_bounds",
+    "chunk_name",
     "chunk_path",
     "chunk_states",
     "keep_batch",
     "kept_batch",
     "model_states",
     "open_store",
+    "place_of",
     "remove_empty",
     "working",
     "write_chunk",
@@ -74,16 +79,10 @@ def open_store(
     scoring = "every token" if first_scored else "all but the first token of a document"
     fixed = {"corpus": text.corpus, "tokenizer": text.tokenizer, "scoring": scoring}
     arrays, named = encode_units(text.units, text.texts)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with alone(path.parent):  # otherwise two processes could replace each other's store
-        new = not path.exists()
-        if new:
-            _create(path, {**named, **fixed}, arrays, chunk)
-    if not new and not (path / "zarr.json").is_file():
-        raise InputError(
-            f"expected a store of csvjax losses or nothing at {path}, found other files; choose another path"
-        )
-    group = zarr.open_group(path, mode="r+")
+    attributes = {"format": FORMAT, "version": VERSION, "lms": [], **named, **fixed}
+    attributes |= {"chunk": chunk, "code": _version(), "models": {}}
+    new = _create(path, attributes, arrays)
+    group = zarr.open_group(zarr_place(path, read_only=False), mode="r+")
     if group.attrs.get("format") != FORMAT or "models" not in group.attrs:
         raise InputError(f"expected a store of csvjax losses at {path}, found another Zarr group; choose another path")
     for name, value in fixed.items():
@@ -94,25 +93,34 @@ def open_store(
                 "choose another path, or delete this store"
             )
     if not new:
+        remote.complete(group, len(text.units))
         _mend_units(group, arrays)
     for lm, settings in models.items():
         _check_known(group, lm, settings)
     return group
 
 
-def _create(path: Path, named: Settings, arrays: Mapping[str, np.ndarray], chunk: int) -> None:
-    attributes = {
-        "format": FORMAT,
-        "version": VERSION,
-        "lms": [],
-        **named,
-        "chunk": chunk,
-        "code": _version(),
-        "models": {},
-    }
+def _create(path: Path, attributes: Settings, arrays: Mapping[str, np.ndarray]) -> bool:
+    """Create a store unless there is one; whether it was created with all arrays of the units."""
+    if (url := address(path)) is not None:
+        remote.claim(open_bucket(url), attributes)
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with alone(path.parent):  # otherwise two processes could replace each other's store
+        if not path.exists():
+            _write_new(path, attributes, arrays)
+            return True
+    if not (path / "zarr.json").is_file():
+        raise InputError(
+            f"expected a store of csvjax losses or nothing at {path}, found other files; choose another path"
+        )
+    return False
+
+
+def _write_new(path: Path, attributes: Settings, arrays: Mapping[str, np.ndarray]) -> None:
     with replacing(path) as part:
-        group = zarr.create_group(part, attributes=attributes)
-        create_array(group, "loss", shape=(0, len(arrays["start"])), chunks=(1, chunk), dtype=np.float32)
+        group = zarr.create_group(part, attributes=dict(attributes))
+        create_array(group, "loss", shape=(0, len(arrays["start"])), chunks=(1, attributes["chunk"]), dtype=np.float32)
         written: list[str] = []
         for name, array in arrays.items():
             # Arrays of tokens and text may be equal; copying the file is faster than compressing twice.
@@ -149,8 +157,12 @@ def _mend_units(group: zarr.Group, arrays: Mapping[str, np.ndarray]) -> None:
         except Exception:  # errors of Zarr, codecs and checksums
             same = False
         if not same:
-            del group[name]
-            create_array(group, name, wanted)
+            bucket = remote.of(group)
+            if bucket is None:
+                del group[name]
+                create_array(group, name, wanted)
+            else:
+                remote.put_array(bucket, name, wanted)
 
 
 def _check_known(group: zarr.Group, lm: str, settings: Settings) -> None:
@@ -158,7 +170,7 @@ def _check_known(group: zarr.Group, lm: str, settings: Settings) -> None:
     for key, value in settings.items():
         if known is not None and known.get(key) != value:
             raise InputError(
-                f"expected the model {lm!r} in {_place(group)} with {key} {str(value)[:40]}, found "
+                f"expected the model {lm!r} in {place_of(group)} with {key} {str(value)[:40]}, found "
                 f"{str(known.get(key))[:40]}; choose another path or another name (--lm NAME=PATH), or delete the "
                 f"model with csvjax losses drop"
             )
@@ -166,25 +178,33 @@ def _check_known(group: zarr.Group, lm: str, settings: Settings) -> None:
 
 def _register(store: zarr.Group, lm: str, settings: Settings, batch: int) -> None:
     """Add a row for a new model. `batch` is the chosen batch, or 0."""
-    with alone(_place(store) / "loss"):
-        found = dict(zarr.open_group(_place(store), mode="r").attrs)  # with models that other processes added
-        models: dict[str, Any] = dict(found["models"])  # type: ignore[arg-type]  # JSON
-        if lm not in models:
-            models[lm] = dict(settings)
-            array = _array(store, "loss")
-            array.resize((len(models), array.shape[1]))
+
+    def joined(found: dict[str, Any]) -> dict[str, Any]:
+        if lm not in found["models"]:
+            models = found["models"] | {lm: dict(settings)}
             found |= {"lms": list(models), "models": models, **_accuracy(models)}
-        store.attrs.put(found)
+        return found | ({"batch": found.get("batch", {}) | {lm: batch}} if batch else {})
+
+    _amend(store, joined)
     _check_known(store, lm, settings)
-    if batch:
-        keep_batch(store, lm, batch)
 
 
 def keep_batch(store: zarr.Group, lm: str, batch: int) -> None:
     """Save the batch that was chosen for a model, because losses with another batch differ by rounding."""
-    found = _batches(store)
-    if found.get(lm) != batch:
-        store.attrs.update({"batch": found | {lm: batch}})
+    _amend(store, lambda found: found | {"batch": found.get("batch", {}) | {lm: batch}})
+
+
+def _amend(store: zarr.Group, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Change the attributes as they are now, with models that other processes added, and make a row for each model."""
+    if remote.of(store) is not None:
+        remote.amend(store, change)
+        return
+    with alone(_place(store) / "loss"):
+        changed = change(dict(zarr.open_group(_place(store), mode="r").attrs))
+        array = _array(store, "loss")
+        if array.shape[0] != len(changed["lms"]):
+            array.resize((len(changed["lms"]), array.shape[1]))
+        store.attrs.put(changed)
 
 
 def kept_batch(store: zarr.Group, lm: str) -> int:
@@ -212,9 +232,29 @@ def _place(store: zarr.Group) -> Path:
     return Path(store.store.root)  # type: ignore[attr-defined]  # a LocalStore
 
 
+def place_of(store: zarr.Group) -> str:
+    """Where the store is, for a sentence."""
+    bucket = remote.of(store)
+    return str(_place(store)) if bucket is None else bucket.url
+
+
+def chunk_name(row: int, chunk: int) -> str:
+    """The file or object of a chunk, relative to the store."""
+    return f"loss/c/{row}/{chunk}"
+
+
 def chunk_path(store: zarr.Group, row: int, chunk: int) -> Path:
-    """The file of a chunk."""
-    return _place(store) / "loss" / "c" / str(row) / str(chunk)
+    """The file of a chunk of a store on this machine."""
+    return _place(store) / chunk_name(row, chunk)
+
+
+def _present(store: zarr.Group, row: int) -> set[str]:
+    """The names of the chunks of a row."""
+    bucket = remote.of(store)
+    if bucket is not None:
+        return set(bucket.names(f"loss/c/{row}"))
+    folder = chunk_path(store, row, 0).parent
+    return {f"loss/c/{row}/{file.name}" for file in folder.iterdir() if file.is_file()} if folder.is_dir() else set()
 
 
 def chunk_bounds(store: zarr.Group) -> Int[np.ndarray, " border"]:
@@ -230,8 +270,9 @@ def model_states(store: zarr.Group, lm: str) -> Int[np.ndarray, " chunk"]:
     if lm not in lms:
         return states
     row, loss = lms.index(lm), _array(store, "loss")
+    present = _present(store, row)
     for chunk in range(len(states)):
-        if not chunk_path(store, row, chunk).is_file():
+        if chunk_name(row, chunk) not in present:
             continue
         try:
             found = np.asarray(loss[row, bounds[chunk] : bounds[chunk + 1]])
@@ -281,5 +322,10 @@ def write_chunk(
     if lm not in attribute(store, "lms"):
         _register(store, lm, settings, batch)
     row = attribute(store, "lms").index(lm)
-    chunk_path(store, row, chunk).unlink(missing_ok=True)
-    _array(store, "loss")[row, bounds[chunk] : bounds[chunk + 1]] = loss
+    bucket = remote.of(store)
+    if bucket is None:
+        chunk_path(store, row, chunk).unlink(missing_ok=True)
+        _array(store, "loss")[row, bounds[chunk] : bounds[chunk + 1]] = loss
+    else:
+        with reachable(bucket.url):
+            _array(store, "loss")[row, bounds[chunk] : bounds[chunk + 1]] = loss

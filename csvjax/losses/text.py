@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from csvjax.errors import InputError
+from csvjax.objects import Bucket, address, open_bucket
 
 __all__ = ["Document", "read_text"]
 
@@ -42,7 +43,8 @@ def read_text(sources: Sequence[str]) -> tuple[Document, ...]:
     not valid UTF-8 become U+FFFD and are counted.
 
     Args:
-        sources: paths, or DOMAIN=PATH. The default domain is the name of the folder, or of the file.
+        sources: paths or addresses in an object store, or DOMAIN=PATH. The default domain is the name of the folder, or
+            of the file.
 
     Raises: InputError for a path that does not exist, a compressed or binary file, a line without such an object, and a
     repeated document.
@@ -64,6 +66,9 @@ def _source(source: str) -> Iterator[Document]:
     domain, separator, rest = source.partition("=")
     if not separator or Path(source).exists():
         domain, rest = "", source
+    if (url := address(rest)) is not None:
+        yield from _objects(url, domain)
+        return
     path = Path(rest).expanduser()
     if path.is_dir():
         files = sorted(
@@ -80,15 +85,37 @@ def _source(source: str) -> Iterator[Document]:
         raise InputError(f"expected a file or folder of text at {path}, found nothing there; check the path")
 
 
+def _objects(url: str, domain: str) -> Iterator[Document]:
+    """The documents of an object, or of all objects below a folder, as of a file and of a folder."""
+    home, _, last = url.rpartition("/")
+    bucket = open_bucket(url)
+    names = [name for name in bucket.names() if not any(part.startswith(".") for part in name.split("/"))]
+    for name in names:
+        yield from _content(f"{url}/{name}", _got(bucket, name), domain or last, f"{last}/{name}")
+    if not names:
+        yield from _content(url, _got(open_bucket(home), last), domain or last.removesuffix(Path(last).suffix), last)
+
+
+def _got(bucket: Bucket, name: str) -> bytes:
+    found = bucket.get(name)
+    if found is None:
+        raise InputError(f"expected an object or a folder of text at {bucket.url}/{name}, found nothing; check it")
+    return found[0]
+
+
 def _file(path: Path, domain: str, name: str) -> Iterable[Document]:
-    raw = path.read_bytes()
+    return _content(str(path), path.read_bytes(), domain, name)
+
+
+def _content(path: str, raw: bytes, domain: str, name: str) -> Iterable[Document]:
+    """The documents of a file or object with these bytes."""
     _check_text(path, raw)
-    if path.suffix != ".jsonl":
+    if not path.endswith(".jsonl"):
         return [_document(domain, name, raw)]
     return [_line(path, number, line, domain, name) for number, line in enumerate(raw.split(b"\n"), 1) if line.strip()]
 
 
-def _check_text(path: Path, raw: bytes) -> None:
+def _check_text(path: str, raw: bytes) -> None:
     """Refuse binary and compressed files, whose losses would be numbers without meaning."""
     kind = next((name for start, name in _STARTS.items() if raw.startswith(start)), None)
     if kind is None and b"\0" in raw:
@@ -110,7 +137,7 @@ def _document(domain: str, name: str, raw: bytes) -> Document:
     return Document(domain, name, text, text.count("\ufffd") - raw.count("\ufffd".encode()))
 
 
-def _line(path: Path, number: int, line: bytes, domain: str, file: str) -> Document:
+def _line(path: str, number: int, line: bytes, domain: str, file: str) -> Document:
     try:
         found = json.loads(line)
         text = found["text"]

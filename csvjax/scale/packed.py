@@ -24,6 +24,7 @@ from csvjax.atomic import replacing
 from csvjax.data.loss_format import FORMAT as STORE
 from csvjax.data.loss_format import create_array, decode_units, encode_units, merge_empty
 from csvjax.errors import InputError
+from csvjax.objects import refuse_remote, zarr_place
 from csvjax.plain import write_json
 from csvjax.scale.corpus import CHUNK, STEP, Corpus, laid_out
 
@@ -45,11 +46,12 @@ def pack(
     Raises: InputError for something that is no store of losses, a model whose losses are not complete, and for
     something else at `out`.
     """
+    refuse_remote(out, "packed losses")
     _check_place(out)
     if dtype not in ("float16", "float32"):
         raise InputError(f"expected dtype to be float16 or float32, found {dtype!r}; choose one")
     try:
-        group = zarr.open_group(store, mode="r")
+        group = zarr.open_group(zarr_place(store), mode="r")
         attributes: dict[str, Any] = dict(group.attrs)
         if attributes.get("format") != STORE:
             raise ValueError

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from csvjax.baselines import Fitted, Method, Need, View, find_methods
+from csvjax.cluster import Where
 from csvjax.data.dataset import Dataset
 from csvjax.data.scores import ScoreTable
 from csvjax.errors import InputError
@@ -62,7 +63,7 @@ def run(
     methods: dict[str, Method], folder: Path | None = None, dataset: Dataset | None = None, jobs: int = 1
 ) -> Comparison:
     dataset = dataset or made()
-    return compare(list(tasks(dataset, questions("weak-to-strong:params", dataset), methods, 50)), jobs, folder)
+    return compare(list(tasks(dataset, questions("weak-to-strong:params", dataset), methods, 50)), Where(jobs), folder)
 
 
 def test_every_method_answers_every_question() -> None:

@@ -72,7 +72,7 @@ def test_a_chunk_that_is_absent_or_damaged_is_named_and_nothing_else_is_touched(
     assert states[1, 0] == stores.ABSENT
     assert (states == stores.WHOLE).sum() == states.size - 2
     found = look(path)
-    assert found.damaged["m0"] == (hurt,)
+    assert found.damaged["m0"] == (str(hurt),)
     assert found.missing == {"m0": 0, "m1": 1}
     bounds = stores.chunk_bounds(store)
     stores.write_chunk(store, "m0", 1, losses(0, bounds[1], bounds[2]), text, SETTINGS)
