@@ -9,7 +9,20 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "csvjax"
 LEVELS = (
-    tuple("atomic cluster compiled errors intervals names objects plain precision programs types".split()),
+    # what all others may use
+    (
+        "atomic",
+        "cluster",
+        "compiled",
+        "errors",
+        "intervals",
+        "names",
+        "objects",
+        "plain",
+        "precision",
+        "programs",
+        "types",
+    ),
     ("data", "lms"),  # language models know nothing of their losses, and data nothing of laws
     ("law", "losses"),
     ("infer", "ladder"),
