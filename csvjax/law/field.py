@@ -30,9 +30,10 @@ from csvjax.law.solve import Prior, Solved, per_family, per_lm, solve
 
 __all__ = ["Drawn", "Field", "Prior", "draw_field", "log_marginal", "log_models", "log_residual"]
 
-_STEPS, _TOLERANCE = 50, 1e-4  # of Newton's method towards the mode, logits
+_STEPS, _TOLERANCE = 50, 3e-4  # of Newton's method towards the mode; how far it may still be, logits
 _NEAR = 1e-2  # an exact step longer than that does not come from the mode
-_CLOSE = 0.5  # logits; a step below that is followed by steps with the exact curvature
+_CLOSE = 2.0  # logits from the mode, below which steps have the exact curvature
+_SHORT = 4.0  # how many steps of the other kind the mode may be away
 
 
 class Field(NamedTuple):
@@ -135,7 +136,8 @@ def _mode(cells: Cells, prior: Prior) -> tuple[_State, Array]:
     """The mode, and whether [lm] a Newton step with the exact curvature stays there, and that curvature is positive.
 
     Far from the mode the curvature is one that is positive everywhere, with which the last digits take many steps. Near
-    it a family takes the exact one, and goes back for good where that is not positive definite or leads further away.
+    it a family takes the exact one. Where that is not positive definite or leads further away the step is not taken,
+    and the family comes nearer before it tries again.
     """
 
     def size(new: _State, old: _State) -> Array:
@@ -143,23 +145,24 @@ def _mode(cells: Cells, prior: Prior) -> tuple[_State, Array]:
         return _most_of_family(prior.groups, change)
 
     def go_on(carry: tuple[_State, Array, Array, Array]) -> Array:
-        _, last, _, count = carry
-        return jnp.any(last > _TOLERANCE) & (count < _STEPS)
+        _, away, _, count = carry
+        return jnp.any(away > _TOLERANCE) & (count < _STEPS)
 
     def near(carry: tuple[_State, Array, Array, Array]) -> tuple[_State, Array, Array, Array]:
-        at, last, trusted, count = carry
-        exact = trusted & (last < _CLOSE)
+        at, away, close, count = carry
+        exact = away < close
         new, _, _, sound = _step(cells, prior, at, exact[:, None])
         change = size(new, at)
-        back = exact & ~(sound & (change <= last))
+        back = exact & ~(sound & ((change <= away) | (away <= _TOLERANCE)))
         moved = _State(
             *(_kept(back, old, old + jnp.clip(to - old, -3.0, 3.0)) for old, to in zip(at, new, strict=True))
         )
-        return moved, jnp.where(back, last, change), trusted & ~back, count + 1
+        left = jnp.where(exact, change, _SHORT * change)
+        return moved, jnp.where(back, away, left), jnp.where(back, away / 4, close), count + 1
 
     u = score_logit(cells, prior.trend)
     far = jnp.full(len(u), jnp.inf, u.dtype)
-    begin = (_State(u, jnp.zeros_like(u)), far, jnp.ones(len(u), bool), jnp.asarray(0))
+    begin = (_State(u, jnp.zeros_like(u)), far, jnp.full(len(u), _CLOSE, u.dtype), jnp.asarray(0))
     at = jax.lax.while_loop(go_on, near, begin)[0]
     better, _, _, sound = _step(cells, prior, at, exact=True)
     found = sound & (size(better, at) < _NEAR)
