@@ -57,7 +57,7 @@ import typer
 from csvjax import runs
 from csvjax.atomic import replacing
 from csvjax.baselines import hide
-from csvjax.baselines.law import LawMethod, Member, law_of_losses
+from csvjax.baselines.law import LawMethod, law_of_losses
 from csvjax.evaluate.metrics import crps, r2
 from csvjax.evaluate.protocols.openlm import corpus_problems
 from csvjax.evaluate.protocols.problem import Problem
@@ -80,7 +80,7 @@ def answers(problem: Problem, method: LawMethod, seed: int) -> list[dict[str, An
     fit_key, draw_key = jax.random.split(jax.random.key(seed))
     fitted = method.fit(view, fit_key)
     drawn = fitted.draws(view.take(problem.fold.test), draw_key, method.count)
-    shares = {named(member): float(share) for member, share in zip(fitted.members, fitted.shares, strict=True)}
+    shares = {f"K = {m.law.capabilities}": float(s) for m, s in zip(fitted.members, fitted.shares, strict=True)}
     rows = []
     for task, draws, y in zip(
         problem.targets, np.moveaxis(drawn, 2, 0), problem.observed[problem.fold.test].T, strict=True
@@ -90,11 +90,6 @@ def answers(problem: Problem, method: LawMethod, seed: int) -> list[dict[str, An
         row |= {"observed": y.tolist(), "predicted": point.tolist(), "crps": float(np.mean(crps(y, draws)))}
         rows.append(row | intervals(y, draws) | {"shares": shares})
     return rows
-
-
-def named(member: Member) -> str:
-    seen = [name for name, has in (("losses", member.losses), ("compute", bool(member.law.covariates))) if has]
-    return f"{' and '.join(seen)}, K = {member.law.capabilities}"
 
 
 def pooled_r2(table: pd.DataFrame) -> pd.DataFrame:

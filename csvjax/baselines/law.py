@@ -8,10 +8,8 @@ the fit with what the view shows of them, never with their targets.
 
 Where the asked rows are of families that the training rows do not have, and these are two to four (corpora, say), the
 evidence says nothing of what differs between families. There each training family is left out in turn, and the shares
-are pseudo-BMA+ weights (Yao et al. 2018, Bayesian Analysis 13, section 3.4): by log p(y) of the hidden scores, averaged
-over Bayesian bootstraps, because two to four families leave much open. The mean over a family's rows on one target
-counts as one observation, since these depend on each other. Laws that see only the losses, or only the covariates, are
-averaged with those that see both: what holds on a new family may be either.
+are pseudo-BMA weights (Yao et al. 2018, Bayesian Analysis 13, eq. 8): log p(y) of the hidden scores, whose mean over a
+family's rows on one target counts as one observation, because these depend on each other.
 """
 
 from __future__ import annotations
@@ -24,7 +22,6 @@ import jax
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
-from scipy.special import softmax
 
 from csvjax.baselines.method import NotApplicable
 from csvjax.baselines.view import Need, View
@@ -83,21 +80,6 @@ class LawMethod:
         data = dataset_of(seen, seen, losses)
         effects: tuple[Effect, ...] = ("family",) if self.family and len(set(seen.family[seen.train])) > 1 else ()
         law = Law(self.capabilities[0], covariates, effects, tail=self.tail, priors=self.priors)
-        inner = _inner_parts(seen, data) if len(self.capabilities) > 1 else []
-        parts = [(law, losses)]
-        if inner and losses and covariates:
-            parts += [(replace(law, covariates=()), True), (law, False)]
-        members, score = [], []
-        for i, (part, with_losses) in enumerate(parts):
-            data = dataset_of(seen, seen, with_losses)
-            key_part = jax.random.fold_in(key, 1000 + i) if i else key
-            found = self._members(data, part, with_losses, key_part)
-            members += found
-            score += [_inner_score(data, inner, member.law, jax.random.fold_in(key_part, 97)) for member in found]
-        return LawFit(self, seen, members, np.stack(score) if inner else None)
-
-    def _members(self, data: Dataset, law: Law, losses: bool, key: jax.Array) -> list[Member]:
-        """The fits with every number of capabilities."""
         laws = [replace(law, capabilities=k) for k in self.capabilities]
         # Evidence is the same for every number of capabilities.
         e, known = make_evidence(data, np.isfinite(_scores(data)), law)
@@ -113,9 +95,11 @@ class LawMethod:
                 # A number of capabilities that has no share of the draws may warn.
                 warnings.simplefilter("ignore", FitWarning)
                 found = fit_without_outliers(law_density(law), e, method, jax.random.fold_in(key, k), None, law)
-            outlier = found.outlier[: len(data.lms)]
-            members.append(Member(law, losses, known, found.fit.draws, law_log_evidence(found, k), outlier))
-        return members
+            outlier = found.outlier[: len(view.family)]
+            members.append(Member(law, known, found.fit.draws, law_log_evidence(found, k), outlier))
+        inner = _inner_parts(seen, data) if len(members) > 1 else []
+        weight = [_inner_score(data, inner, member.law, jax.random.fold_in(key, 97)) for member in members]
+        return LawFit(self, seen, losses, members, np.array(weight) if inner else None)
 
     def _usable(self, lms: pd.DataFrame) -> tuple[str, ...]:
         """The covariates that vary among these models."""
@@ -139,15 +123,14 @@ def _inner_parts(seen: View, data: Dataset) -> list[Bool[np.ndarray, "row benchm
     return [score & (seen.family == name)[:, None] for name in sorted(training)]
 
 
-def _inner_score(
-    data: Dataset, parts: list[Bool[np.ndarray, "row benchmark"]], law: Law, key: jax.Array
-) -> Float[np.ndarray, " observation"]:
-    """The mean log density of the scores of each hidden family on each target, nats."""
-    mask, found = np.isfinite(_scores(data)), []
+def _inner_score(data: Dataset, parts: list[Bool[np.ndarray, "row benchmark"]], law: Law, key: jax.Array) -> float:
+    """Sum over hidden families and targets of the mean log density of their scores, nats."""
+    mask, total = np.isfinite(_scores(data)), 0.0
     for i, cells in enumerate(parts):
         log_p = hidden_log_scores(data, mask, cells, law, jax.random.fold_in(key, i))
-        found.append(pd.Series(log_p).groupby(np.nonzero(cells)[1]).mean().to_numpy())
-    return np.concatenate(found) if found else np.zeros(0)
+        by_target = pd.Series(log_p).groupby(np.nonzero(cells)[1]).mean()
+        total += float(by_target.sum())
+    return total
 
 
 def _lms(view: View, fitted: View) -> pd.DataFrame:
@@ -214,13 +197,11 @@ def law_of_losses() -> LawMethod:
 
 
 class Member(NamedTuple):
-    """A fit with one number of capabilities: the law, whether it learnt from losses, its scales, draws [draw, n],
-    log p(y | K), and the rows that it left out. A row that was left out is still predicted from all that the view shows
-    of it, its own scores included.
+    """A fit with one number of capabilities: the law, its scales, draws [draw, n], log p(y | K), and the rows that it
+    left out. A row that was left out is still predicted from all that the view shows of it, its own scores included.
     """
 
     law: Law
-    losses: bool
     known: Known
     x: Float[np.ndarray, "draw n"]
     log_evidence: float
@@ -229,22 +210,21 @@ class Member(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class LawFit:
-    """Fits with every number of capabilities. `inner` [member, observation]: log density of what inner folds hid from
-    them, where these decide. `shares` [member]: of the predictive draws.
+    """Fits with every number of capabilities. `losses`: whether they learnt from losses. `inner` [member]: what inner
+    folds say of them, where these decide. `shares` [member]: of the predictive draws.
     """
 
     method: LawMethod
     seen: View
+    losses: bool
     members: list[Member]
-    inner: Float[np.ndarray, "member observation"] | None = None
+    inner: Float[np.ndarray, " member"] | None = None
 
     @property
     def shares(self) -> Float[np.ndarray, " member"]:
-        if self.inner is None:
-            return np.asarray(softmax([m.log_evidence for m in self.members]))
-        observations = self.inner.shape[1]
-        times = observations * np.random.default_rng(0).dirichlet(np.ones(observations), 1000)
-        return np.asarray(softmax(times @ self.inner.T, axis=1).mean(axis=0))
+        value = np.array([m.log_evidence for m in self.members]) if self.inner is None else self.inner
+        weight = np.exp(value - value.max())
+        return weight / weight.sum()
 
     def predict(self, view: View) -> Float[np.ndarray, "row target"]:
         """Mean of the predictive draws of each row, which depend on nothing but the row and the fit."""
@@ -259,7 +239,7 @@ class LawFit:
         """The draws of one number of capabilities alone."""
         view, law, known = view.only(self.method.needs), member.law, member.known
         training = self.seen.take(self.seen.train & ~member.outlier)
-        old, new = (dataset_of(v, self.seen, member.losses) for v in (training, view))
+        old, new = (dataset_of(v, self.seen, self.losses) for v in (training, view))
         of_old, of_new = (evidence_of(d, np.isfinite(_scores(d)), law, known) for d in (old, new))
         groups = names_of_groups(old.lms, law), names_of_groups(new.lms, law)
         density, targets = law_density(law), view.target.shape[1]

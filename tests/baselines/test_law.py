@@ -44,14 +44,11 @@ def test_shares_follow_what_inner_folds_say(make: Make) -> None:
     view = view_of(make(), "ab")
     method = LawMethod("law", frozenset({"compute"}))
     none = np.zeros(0, bool)
-    members = [Member(None, False, None, np.zeros((1, 1)), value, none) for value in (0.0, 50.0)]  # type: ignore[arg-type]
-    by_evidence = LawFit(method, view, members)
+    members = [Member(None, None, np.zeros((1, 1)), value, none) for value in (0.0, 50.0)]  # type: ignore[arg-type]
+    by_evidence = LawFit(method, view, False, members)
+    by_folds = replace(by_evidence, inner=np.array([np.log(3.0), 0.0]))
     np.testing.assert_allclose(by_evidence.shares, [0, 1], atol=1e-12)
-    certain = replace(by_evidence, inner=np.array([np.full(20, np.log(3.0) / 20), np.zeros(20)]))
-    np.testing.assert_allclose(certain.shares, [0.75, 0.25])
-    # One observation speaks for the first, one against it: the sum of 4 nats is not what it seems.
-    torn = replace(by_evidence, inner=np.array([[24.0, -20.0, *np.zeros(18)], np.zeros(20)]))
-    assert 0.5 < torn.shares[0] < 0.7
+    np.testing.assert_allclose(by_folds.shares, [0.75, 0.25])
 
 
 def test_a_fit_to_two_families_is_weighed_by_leaving_them_out(make: Make) -> None:
@@ -59,19 +56,6 @@ def test_a_fit_to_two_families_is_weighed_by_leaving_them_out(make: Make) -> Non
     method = LawMethod("law", frozenset({"compute"}), (0, 1), family=False, count=20)
     found = method.fit(view, jax.random.key(0))
     assert found.inner is not None
-    assert found.inner.shape == (2, 4)  # two families on two targets
+    assert found.inner.shape == (2,)
     assert np.isfinite(found.inner).all()
     assert found.shares.sum() == pytest.approx(1.0)
-
-
-def test_where_inner_folds_decide_laws_of_each_evidence_take_part(make: Make) -> None:
-    view = view_of(make(gaps=0.0), "ab")
-    method = LawMethod("law", frozenset({"compute", "losses"}), (0, 1), family=False, count=20)
-    found = method.fit(view, jax.random.key(0))
-    seen = [(member.losses, bool(member.law.covariates), member.law.capabilities) for member in found.members]
-    assert seen == [(*each, k) for each in ((True, True), (True, False), (False, True)) for k in (0, 1)]
-    asked = view.take(~view.train)
-    alone = found.draws_of(found.members[-1], asked, jax.random.key(1), 20)
-    without = replace(asked, loss=np.full_like(asked.loss, np.nan))
-    np.testing.assert_array_equal(alone, found.draws_of(found.members[-1], without, jax.random.key(1), 20))
-    assert found.draws(asked, jax.random.key(2), 20).shape == alone.shape
