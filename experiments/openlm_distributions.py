@@ -37,10 +37,11 @@ losses), 0.76 (salience) and 0.80 (joint, with compute). Two training corpora ar
 fold (K = 1 0.79, 0.24, 0.88; K = 2 0.01, 0.39, 0.11). Searches of eight starts end in modes that are up to 22 nats
 apart at K = 2; with four it was up to 55. "losses" and "compute" were not run with inner weights.
 
-Also tried, with K from 1 to 3: laws that see only the losses or only the covariates averaged with those that see both,
-each with the weights of inner folds. All weighed together by pseudo-BMA+ (Yao et al. 2018): 0.810, 0.0447, 0.0192, 88 %;
-a third for each kind of evidence: 0.815, 0.0430, 0.0185, 90 %; pseudo-BMA+ over K alone: 0.822, 0.0421, 0.0183, 86 %. The
-inner folds fit one corpus, where the losses of all texts fall together, and so they prefer compute.
+Also tried, with K from 1 to 3: laws that see only the losses or only the covariates, averaged with those that see both,
+each with the weights of inner folds. All weighed together by pseudo-BMA+ (Yao et al. 2018): pooled R2 0.810, RMSE
+0.0447, CRPS 0.0192, 88 %; a third for each kind of evidence: 0.815, 0.0430, 0.0185, 90 %; pseudo-BMA+ over K alone:
+0.822, 0.0421, 0.0183, 86 %. The inner folds fit one corpus, where the losses of all texts fall together, and so they
+prefer compute.
 
 Last line, of "losses and compute": pooled_r2, the R2 of a task over the scores of all held-out corpora together,
 averaged over tasks, and the same of the mean loss; rmse and crps over all cells; worst_task_gain, the least gain in
