@@ -18,10 +18,10 @@ from csvjax.data.scales import SCALES, Scale, find_scale
 from csvjax.data.score_units import (
     DEFAULT,
     Unit,
-    as_fractions,
     check_units,
     find_units,
     refusal,
+    to_scale,
     unbounded,
     word_of,
 )
@@ -289,7 +289,7 @@ def _fractions(
     )
     score = np.full(len(values), np.nan)
     for name, at in rows.items():
-        score[at], wrong = as_fractions(values[at], units[name])
+        score[at], wrong = to_scale(values[at], units[name])
         for place in np.flatnonzero(wrong)[:1]:
             expected, remedies = refusal(units[name])
             raw.fail(int(at[place]), column, expected, *remedies, "leave the benchmark out")

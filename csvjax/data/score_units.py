@@ -18,11 +18,11 @@ __all__ = [
     "DEFAULT",
     "ScoreUnit",
     "Unit",
-    "as_fractions",
     "check_units",
     "find_units",
     "named_unbounded",
     "refusal",
+    "to_scale",
     "unbounded",
     "word_of",
 ]
@@ -190,10 +190,13 @@ def _ask(path: object, name: str, what: str, best: float, doubt: str) -> NoRetur
     )
 
 
-def as_fractions(
+def to_scale(
     values: Float[np.ndarray, " row"], unit: Unit
 ) -> tuple[Float[np.ndarray, " row"], Bool[np.ndarray, " row"]]:
-    """Values as fractions, at most 1, or unchanged on another scale; and whether each is impossible there."""
+    """Values as the score table keeps them, and whether each is impossible.
+
+    Scores with bounds become fractions of at most 1; scores on another scale stay unchanged.
+    """
     if not unit.scale.bounded:
         return values, out_of_range(values, unit.scale)
     scaled = values / 100 if unit.worth == 0.01 else values * unit.worth
