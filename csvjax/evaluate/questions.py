@@ -254,5 +254,5 @@ def _cells(
 
 def _scores(dataset: Dataset) -> ScoreTable:
     if dataset.scores is None:
-        raise InputError("expected a dataset with scores, found one without; give scores to align")
+        raise InputError("expected a dataset with scores, found one without; pass scores to align")
     return dataset.scores
