@@ -48,7 +48,7 @@ class Unit:
         worth: one unit of the column as a fraction.
         word: a word for it.
         told: whether the user gave it.
-        scale: the scale of the scores; scores that are no fractions keep their unit.
+        scale: the scale of the scores; scores that are not fractions keep their unit.
     """
 
     worth: float
@@ -104,7 +104,7 @@ def find_units(
         decimals: the largest number of digits after the decimal point in a column.
         what: word for a column in errors.
 
-    Raises: InputError for a unit given for a column that is not there, and for a column whose unit is not clear.
+    Raises: InputError for a unit given for a column that does not exist, and for a column whose unit is not clear.
     """
     told = check_units(given)
     names.positions([name for name in told if name != DEFAULT], tuple(columns), f"{what} of scores")

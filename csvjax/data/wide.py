@@ -76,7 +76,7 @@ def read_wide(raw: RawTable, rules: ReadingRules) -> Found:
 
 
 def _without_summaries(raw: RawTable, column: str) -> RawTable:
-    """The table without rows such as "Average" or "Random", which are no models; a note names them."""
+    """The table without rows such as "Average" or "Random", which are not models; a note names them."""
     lms = raw.text(column)
     found = {name for name in set(lms) if is_summary(name)}
     kept = [row for row, name in enumerate(lms) if name not in found] if found else []

@@ -4,9 +4,9 @@
     pull[k, u]  = sum_m slope[m, k] loss[m, u]           backward
 
 float32 losses are flat, [lm, unit]: each product is one matrix product, which runs at the speed of memory. 16-bit
-losses lie in tiles [run, tile, lm, lane] of `TILES` x `LANES` units. On a CPU their conversion is then part of the loop that
-multiplies; for a matrix product, XLA would write the converted losses to memory first and read them again. Weights are
-always float32, because float16 cannot represent a weight of 1e-7.
+losses lie in tiles [run, tile, lm, lane] of `TILES` x `LANES` units. On a CPU their conversion is then part of the
+loop that multiplies; for a matrix product, XLA would write the converted losses to memory first and read them again.
+Weights are always float32, because float16 cannot represent a weight of 1e-7.
 """
 
 from __future__ import annotations
