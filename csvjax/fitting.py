@@ -59,7 +59,7 @@ def fit(
     Raises: InputError for a dataset without scores, and for covariates that are unknown or do not vary.
     """
     if data.scores is None:
-        raise InputError("expected a dataset with scores, found one without; give scores to align")
+        raise InputError("expected a dataset with scores, found one without; pass scores to align")
     law = default_law(data) if law is None else law
     mask = np.isfinite(data.scores.score) if seen is None else seen
     method = default_method(data, mask)[0] if method is None else method

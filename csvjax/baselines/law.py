@@ -1,15 +1,15 @@
-"""The law as a method among the others, averaged over the number of capabilities.
+"""The law as one of the compared methods, averaged over the number of capabilities.
 
-A fit is Laplace's approximation for each number of capabilities K, and the mean-field one where parameters are hundreds
-(`csvjax.infer.approximation`). Their shares of the predictive draws are their posterior probabilities under equal prior
-ones, log p(y | K) = -potential(mode) + n/2 log 2 pi - log det H / 2, or the bound on it, + the log of the number of
-equal modes, so nothing is chosen by hand and nothing by a held-out score. Rows that are to be predicted take part in
-the fit with what the view shows of them, never with their targets.
+For each number of capabilities K, the fit is Laplace's approximation or, with hundreds of parameters, the mean-field
+one (`csvjax.infer.approximation`). The shares of the fits in the predictive draws are their posterior probabilities
+under equal prior probabilities, from log p(y | K) = -potential(mode) + n/2 log 2 pi - log det H / 2, or the bound on
+it, + the log of the number of equal modes. So nothing is chosen by hand and nothing by a held-out score. Rows to
+predict take part in the fit with everything that the view shows of them, never with their targets.
 
-Where the asked rows are of families that the training rows do not have, and these are two to four (corpora, say), the
-evidence says nothing of what differs between families. There each training family is left out in turn, and the shares
-are pseudo-BMA weights (Yao et al. 2018, Bayesian Analysis 13, eq. 8): log p(y) of the hidden scores, whose mean over a
-family's rows on one target counts as one observation, because these depend on each other.
+If the rows to predict are of families without training rows, and there are only two to four training families (corpora,
+for example), the evidence contains no information on the differences between families. Then each training family is
+left out in turn, and the shares are pseudo-BMA weights (Yao et al. 2018, Bayesian Analysis 13, eq. 8) of log p(y) of
+the hidden scores. Its mean over a family's rows on one target counts as one observation, because they are dependent.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ _FEW_FAMILIES = 4
 
 @dataclass(frozen=True)
 class LawMethod:
-    """The law with every number of `capabilities` K, averaged by evidence (0: each benchmark alone).
+    """The law with every number of `capabilities` K, averaged by evidence (0: benchmarks share no capability).
 
-    `covariates`: as in `Law`; those of which the training rows show fewer than two values are left out. `family`:
-    whether families have effects. `count`: draws of the parameters for each K. `widen`: as in `Laplace`. Scores of
-    larger models leave a law that fits those of smaller ones, and by more than their likelihood says.
+    `covariates`: as in `Law`; those with fewer than two values in the training rows are left out. `family`: whether
+    families have effects. `count`: draws of the parameters for each K. `widen`: as in `Laplace`. Scores of larger
+    models deviate from a law fitted to smaller ones by more than the likelihood predicts.
     """
 
     name: str
@@ -67,24 +67,24 @@ class LawMethod:
 
     @float64
     def fit(self, view: View, key: jax.Array) -> LawFit:
-        """Fit the targets that `view` shows, and everything else that it shows of any row.
+        """Fit the targets and everything else that `view` shows of any row.
 
-        Raises: NotApplicable if the training rows have nothing of what the method learns from.
+        Raises: NotApplicable if the training rows have none of the data that the method learns from.
         """
         seen = view.only(self.needs)
         losses = "losses" in self.needs and bool(np.isfinite(seen.loss[seen.train]).any())
         covariates = self._usable(_lms(seen, seen)[seen.train])
         if not losses and not covariates and "scores" not in self.needs:
             wanted = " or ".join(sorted(self.needs - {"family"}))
-            raise NotApplicable(f"expected {wanted} of the training rows, found none that vary; give them")
+            raise NotApplicable(f"expected training rows with {wanted} that vary, found none; add these columns")
         data = dataset_of(seen, seen, losses)
         effects: tuple[Effect, ...] = ("family",) if self.family and len(set(seen.family[seen.train])) > 1 else ()
         law = Law(self.capabilities[0], covariates, effects, tail=self.tail, priors=self.priors)
         laws = [replace(law, capabilities=k) for k in self.capabilities]
-        # Evidence is the same for every number of capabilities.
+        # The choice between evidence and bound is the same for every number of capabilities.
         e, known = make_evidence(data, np.isfinite(_scores(data)), law)
         e = filled_up(e, *names_of_groups(data.lms, law))
-        # One approximation for all: evidence is not to be compared with a bound on it.
+        # One kind of approximation for all, because evidence cannot be compared with a bound on it.
         sizes = {law.capabilities: jax.eval_shape(law_density(law).start, key, e).shape[0] for law in laws}
         shared = max((size for k, size in sizes.items() if k), default=max(sizes.values()))
         method = approximation(shared, self.count, Map(), self.widen)
@@ -92,7 +92,7 @@ class LawMethod:
         for law in laws:
             k = law.capabilities
             with warnings.catch_warnings():
-                # A number of capabilities that has no share of the draws may warn.
+                # Fits without a share of the draws may warn; this does not matter.
                 warnings.simplefilter("ignore", FitWarning)
                 found = fit_without_outliers(law_density(law), e, method, jax.random.fold_in(key, k), None, law)
             outlier = found.outlier[: len(view.family)]
@@ -114,7 +114,7 @@ class LawMethod:
 
 
 def _inner_parts(seen: View, data: Dataset) -> list[Bool[np.ndarray, "row benchmark"]]:
-    """Targets of one training family each, where the question is about families that the training rows do not have."""
+    """The targets of each training family in turn, if the rows to predict are of families without training rows."""
     training, asked = (set(map(str, seen.family[rows])) for rows in (seen.train, ~seen.train))
     if not 2 <= len(training) <= _FEW_FAMILIES or not asked or asked & training:
         return []
@@ -124,7 +124,7 @@ def _inner_parts(seen: View, data: Dataset) -> list[Bool[np.ndarray, "row benchm
 
 
 def _inner_score(data: Dataset, parts: list[Bool[np.ndarray, "row benchmark"]], law: Law, key: jax.Array) -> float:
-    """Sum over hidden families and targets of the mean log density of their scores, nats."""
+    """Sum over hidden families and targets of the mean log density of their scores, in nats."""
     mask, total = np.isfinite(_scores(data)), 0.0
     for i, cells in enumerate(parts):
         log_p = hidden_log_scores(data, mask, cells, law, jax.random.fold_in(key, i))
@@ -134,7 +134,7 @@ def _inner_score(data: Dataset, parts: list[Bool[np.ndarray, "row benchmark"]], 
 
 
 def _lms(view: View, fitted: View) -> pd.DataFrame:
-    """A table of the rows of `view`; a family without a training row in `fitted` is one of a kind."""
+    """A table of the rows of `view`; a row whose family has no training row in `fitted` is a family of its own."""
     known = set(fitted.family[fitted.train]) - {""}
     family = [str(name) if name in known else f"row {i} alone" for i, name in enumerate(view.family)]
     index = pd.Index([f"row {i}" for i in range(len(family))], name="lm", dtype=str)
@@ -142,7 +142,7 @@ def _lms(view: View, fitted: View) -> pd.DataFrame:
 
 
 def dataset_of(view: View, fitted: View, losses: bool) -> Dataset:
-    """What the view shows, as a dataset: targets first, then the other benchmarks. losses: whether to take these."""
+    """The data that the view shows, as a dataset: first the targets, then other benchmarks. losses: include losses."""
     lms = _lms(view, fitted)
     score = np.hstack([view.target, view.score])
     names = tuple(f"target {i}" for i in range(view.target.shape[1]))
@@ -166,12 +166,12 @@ def _scores(data: Dataset) -> Float[np.ndarray, "row benchmark"]:
 
 
 def law() -> LawMethod:
-    """Everything that is known of a row: its losses, its other benchmarks, its compute, its family.
+    """The law with all data on a row: its losses, its other benchmarks, its compute, its family.
 
-    `widen` was chosen on the training rows of observational scaling laws, the smaller 65 % of each task against the
-    rest: intervals of 50, 80 and 90 % hold 37, 66, 74 % of the larger models' scores with 1; 46, 72, 78 % with 1.25;
-    52, 76, 83 % with 1.5; CRPS 0.0583, 0.0578, 0.0578. Ceilings are 1, as in the published law. Inferred ones have a
-    CRPS of 0.0549 there, the same squared error, and fail on test rows (`experiments.obs_scaling`).
+    `widen` was chosen on the training rows of observational scaling laws, where the smaller 65 % of each task predict
+    the rest: intervals of 50, 80 and 90 % contain 37, 66, 74 % of the larger models' scores with 1; 46, 72, 78 % with
+    1.25; 52, 76, 83 % with 1.5; CRPS 0.0583, 0.0578, 0.0578. Ceilings are 1, as in the published law. Inferred ceilings
+    have a CRPS of 0.0549 there and the same squared error, but fail on test rows (`experiments.obs_scaling`).
     """
     priors = Priors(ceiling=float("inf"))
     needs: frozenset[Need] = frozenset({"scores", "compute", "family", "losses"})
@@ -179,26 +179,26 @@ def law() -> LawMethod:
 
 
 def law_of_scores() -> LawMethod:
-    """The other benchmarks of a row, and its compute and family."""
+    """The law with the other benchmarks of a row, its compute and its family."""
     needs: frozenset[Need] = frozenset({"scores", "compute", "family"})
     return replace(law(), name="the law, of scores", needs=needs)
 
 
 def law_of_compute() -> LawMethod:
-    """Size, training tokens and family, as Sloth has them. Its priors are the defaults."""
+    """The law with size, training tokens and family, as in Sloth. Its priors are the defaults."""
     amounts = ("params", "tokens", "params*tokens")
     needs: frozenset[Need] = frozenset({"compute", "family"})
     return LawMethod("the law, of compute", needs, (1, 2, 3), amounts)
 
 
 def law_of_losses() -> LawMethod:
-    """The losses of a row on a text. Its priors are the defaults."""
+    """The law with the losses of a row on a text. Its priors are the defaults."""
     return LawMethod("the law, of losses", frozenset({"losses"}), (0, 1, 2), (), family=False)
 
 
 class Member(NamedTuple):
-    """A fit with one number of capabilities: the law, its scales, draws [draw, n], log p(y | K), and the rows that it
-    left out. A row that was left out is still predicted from all that the view shows of it, its own scores included.
+    """A fit with one number of capabilities: the law, its scales, draws [draw, n], log p(y | K), and the outliers, rows
+    that it left out. An outlier is still predicted from all data that the view shows of it, its own scores included.
     """
 
     law: Law
@@ -210,8 +210,8 @@ class Member(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class LawFit:
-    """Fits with every number of capabilities. `losses`: whether they learnt from losses. `inner` [member]: what inner
-    folds say of them, where these decide. `shares` [member]: of the predictive draws.
+    """Fits with every number of capabilities. `losses`: whether they use losses. `inner` [member]: log scores of inner
+    folds, if these decide the shares. `shares` [member]: of the predictive draws.
     """
 
     method: LawMethod
@@ -227,16 +227,16 @@ class LawFit:
         return weight / weight.sum()
 
     def predict(self, view: View) -> Float[np.ndarray, "row target"]:
-        """Mean of the predictive draws of each row, which depend on nothing but the row and the fit."""
+        """Mean of the predictive draws of each row; it depends only on the row and the fit."""
         return self._draw(view, jax.random.key(0), self.method.count).mean(axis=0)
 
     def draws(self, view: View, key: jax.Array, count: int) -> Float[np.ndarray, "draw row target"]:
-        """Draws of an observed score, of each row given what the view shows of it."""
+        """Draws of an observed score, for each row given the data that the view shows of it."""
         return self._draw(view, key, count)
 
     @float64
     def draws_of(self, member: Member, view: View, key: jax.Array, count: int) -> Float[np.ndarray, "draw row target"]:
-        """The draws of one number of capabilities alone."""
+        """The draws for a single number of capabilities."""
         view, law, known = view.only(self.method.needs), member.law, member.known
         training = self.seen.take(self.seen.train & ~member.outlier)
         old, new = (dataset_of(v, self.seen, self.losses) for v in (training, view))

@@ -114,7 +114,7 @@ def hide(
     and a target without a score in the training rows.
     """
     if dataset.scores is None:
-        raise InputError("expected a dataset with scores, found one without; give scores to align")
+        raise InputError("expected a dataset with scores, found one without; pass scores to align")
     if not dataset.scores.bounded.all():
         name = dataset.scores.benchmarks[int(np.argmin(dataset.scores.bounded))]
         raise InputError(

@@ -49,7 +49,7 @@ def find_bounds(scores: ScoreTable, seen: Bool[np.ndarray, "lm benchmark"]) -> B
     by_name, inferred = [], []
     for b, name in enumerate(scores.benchmarks):
         if not scores.scales[b].bounded:
-            floor[b], ceiling[b] = 0.0, 1.0  # of no use: nothing is left to infer
+            floor[b], ceiling[b] = 0.0, 1.0  # not used, but nothing is left to infer
             continue
         given = not np.isnan(floor[b])
         if not given and (chance := chance_of(name)) is not None and chance < limit[b]:

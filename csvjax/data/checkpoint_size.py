@@ -35,7 +35,7 @@ class Size(NamedTuple):
 
 
 def read_size(folder: Path) -> Size:
-    """The number of parameters of the checkpoint in a folder: the elements of all tensors that are no buffers.
+    """The number of parameters of the checkpoint in a folder: the elements of all tensors that are not buffers.
 
     In a mixture of experts one token uses k of n experts; `config.json` has both numbers.
 

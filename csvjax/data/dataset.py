@@ -21,7 +21,7 @@ _AMOUNTS = ("params", "tokens", "flops")
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Language models with what is known about them. All parts have the models in the same order; see `align`.
+    """Language models and the data on them. All parts have the models in the same order; see `align`.
 
     Attributes:
         lms: a frame with index `lm` and columns `family` (str), `params`, `tokens` and `flops` (above 0, NaN where
@@ -54,7 +54,7 @@ class Dataset:
         if self.scores is None or self.losses is None:
             raise InputError(
                 f"expected a dataset with scores and losses, found one without "
-                f"{'scores' if self.scores is None else 'losses'}; give both to align"
+                f"{'scores' if self.scores is None else 'losses'}; pass both to align"
             )
         return self.scores, self.losses
 
@@ -136,7 +136,7 @@ def _check_same(first: str, one: tuple[str, ...], other: str, two: tuple[str, ..
 
 
 def _unknown(lms: tuple[str, ...]) -> pd.DataFrame:
-    """Covariates of models of which only the name is known."""
+    """Covariates of models with nothing known but the name."""
     index = pd.Index(lms, name="lm", dtype=str)
     return pd.DataFrame({"family": list(lms), **dict.fromkeys(_AMOUNTS, np.nan)}, index)
 

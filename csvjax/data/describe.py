@@ -87,7 +87,7 @@ class Description:
         covariates: what was read about each covariate.
         ignored: columns that were not read, each with the reason.
         said: sentences on what was assumed.
-        groups: the benchmark of which another benchmark is a part, by the name of the part.
+        groups: for each benchmark that is part of another, by its name: the benchmark that it belongs to.
     """
 
     files: tuple[str, ...]

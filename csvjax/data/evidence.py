@@ -62,7 +62,7 @@ def _words() -> _Words:
 
 
 def is_summary(name: str) -> bool:
-    """Whether a row with this name is no model: it sums up other rows ("Average") or is "Random" or "Human"."""
+    """Whether a row with this name is not a model: it summarises other rows ("Average") or is "Random" or "Human"."""
     return len(name) < 20 and name.casefold().rstrip(".:") in _words().summaries
 
 
@@ -95,7 +95,7 @@ def judge(
     named: Sequence[str] | None = None,
     told: Collection[str] = (),
 ) -> Judged:
-    """Decide what each column is that is not in `used`.
+    """Decide what each column outside `used` is.
 
     Args:
         raw: the table.
@@ -184,14 +184,14 @@ def _split(column: str) -> list[str]:
 
 
 def about(name: str, fractions: bool = False) -> str | None:
-    """Why a column with this name is no benchmark, or None. `fractions`: whether all its values are in [0, 1]."""
+    """Why a column with this name is not a benchmark, or None. `fractions`: whether all its values are in [0, 1]."""
     words, told = _split(name), _words()
     if not fractions and (reason := about_link(name)) is not None:
         return reason
     unit = re.search(r"\(([^()]*)\)\s*$", name)
     if unit and unit[1].strip().casefold() in told.units and not known_benchmark(name[: unit.start()]):
         return f"its unit is {unit[1].strip()}"
-    if len(words) > 1 and words[-1] in told.reasons[_RANK] | told.strong:  # "MMLU rank" is no MMLU, nor "MMLU loss"
+    if len(words) > 1 and words[-1] in told.reasons[_RANK] | told.strong:  # "MMLU rank" and "MMLU loss" are not MMLU
         last = next(reason for reason, vocabulary in told.reasons.items() if words[-1] in vocabulary)
         if not fractions or last != _RATING:
             return last
@@ -217,7 +217,7 @@ def _values(raw: RawTable, column: str) -> Float[np.ndarray, " known"]:
 
 
 def _against(raw: RawTable, column: str, others: Collection[str]) -> str | None:
-    """Why a column of numbers is no benchmark, from its own name and values; None if nothing speaks against it."""
+    """Why a column of numbers is not a benchmark, by its own name and values; None if it may be one."""
     values = _values(raw, column)
     if not len(values):
         return None
@@ -244,7 +244,7 @@ def _against(raw: RawTable, column: str, others: Collection[str]) -> str | None:
 
 
 def _relative(raw: RawTable, kept: list[str]) -> dict[str, str]:
-    """Why a column is no benchmark, compared with the others: averages, and whole numbers next to fractions."""
+    """Why a column is not a benchmark, compared with the others: averages, and whole numbers next to fractions."""
     found: dict[str, str] = {}
     values = {column: raw.parsed(column).values for column in kept}
     averages, beside = _words().averages, _words().beside_averages

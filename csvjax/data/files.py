@@ -88,7 +88,7 @@ def save_dataset(
     place = Path(folder)
     scores, losses = dataset.scores, dataset.losses
     if scores is None:
-        raise InputError("expected a dataset with scores, found one without; give scores to align")
+        raise InputError("expected a dataset with scores, found one without; pass scores to align")
     cells = [
         (lm, benchmark, scores.score[m, b], scores.n_items[b], scores.floor[b], scores.ceiling[b])
         for m, lm in enumerate(scores.lms)

@@ -63,7 +63,7 @@ def unpack(path: Path | str, data: bytes) -> bytes:
 
 
 def refuse_binary(path: Path | str, data: bytes) -> None:
-    """Refuse files of known kinds that hold no table that csvjax can read.
+    """Refuse files of known kinds that do not contain a table for csvjax.
 
     Raises: InputError that names the kind of file and what to do.
     """
@@ -75,7 +75,7 @@ def refuse_binary(path: Path | str, data: bytes) -> None:
 def decode(path: Path | str, data: bytes) -> str:
     """Decode text in UTF-8, or in UTF-16 with a byte order mark as Excel writes it.
 
-    Raises: InputError for another encoding, and for bytes that are no text.
+    Raises: InputError for another encoding, and for bytes that are not text.
     """
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         try:

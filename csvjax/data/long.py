@@ -18,10 +18,10 @@ from csvjax.data.scales import SCALES, Scale, find_scale
 from csvjax.data.score_units import (
     DEFAULT,
     Unit,
-    as_fractions,
     check_units,
     find_units,
     refusal,
+    to_scale,
     unbounded,
     word_of,
 )
@@ -118,7 +118,7 @@ def read_long(raw: RawTable, roles: dict[str, str], rules: ReadingRules) -> Foun
 
 
 def _groups(raw: RawTable, roles: dict[str, str], benchmarks: Sequence[str]) -> dict[str, str]:
-    """The benchmark of which each benchmark is a part, if the table says so."""
+    """The benchmark that each benchmark is a part of, if the table has this information."""
     if "group" not in roles:
         return {}
     found = dict(zip(raw.text(roles["benchmark"]), raw.text(roles["group"]), strict=True))
@@ -289,7 +289,7 @@ def _fractions(
     )
     score = np.full(len(values), np.nan)
     for name, at in rows.items():
-        score[at], wrong = as_fractions(values[at], units[name])
+        score[at], wrong = to_scale(values[at], units[name])
         for place in np.flatnonzero(wrong)[:1]:
             expected, remedies = refusal(units[name])
             raw.fail(int(at[place]), column, expected, *remedies, "leave the benchmark out")
@@ -297,7 +297,7 @@ def _fractions(
 
 
 def _scales(raw: RawTable, of: np.ndarray, benchmarks: Sequence[str]) -> dict[str, Scale]:
-    """The scales of the benchmarks that are no fractions, from a column `scale` as csvjax writes it."""
+    """The scales of the benchmarks that are not fractions, from a column `scale` as csvjax writes it."""
     if "scale" not in raw.columns:
         return {}
     codes = np.array([cell.strip().casefold() for cell in raw.text("scale")], dtype=object)
@@ -334,7 +334,7 @@ def _known(
     for role in ("n_items", "floor", "ceiling"):
         if role in roles:
             values = raw.numbers(roles[role])
-            if raw.place == "result" and role == "n_items":  # several runs, of which some used a part of the items
+            if raw.place == "result" and role == "n_items":  # some of several runs used only a part of the items
                 each = pd.Series(values).groupby(np.asarray(rows.names, dtype=object)).median().dropna()
                 known[role] = {str(name): float(value) for name, value in each.items()}
             else:

@@ -51,7 +51,7 @@ def _pack(parts: Sequence[str | None] | pd.Series) -> tuple[np.ndarray, np.ndarr
 def _unpack(run: np.ndarray, sizes: np.ndarray) -> pa.LargeStringArray:
     """The texts that `_pack` packed, null where the size is -1.
 
-    Raises: ValueError for sizes that do not fit the bytes, and for bytes that are no UTF-8.
+    Raises: ValueError for sizes that do not fit the bytes, and for bytes that are not UTF-8.
     """
     borders = np.append(0, np.cumsum(np.maximum(sizes, 0), dtype=np.int64))
     if len(run) != borders[-1]:

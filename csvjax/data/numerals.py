@@ -54,7 +54,7 @@ class Numbers:
     Attributes:
         values: the numbers as written, NaN where blank [row].
         percent: whether some of them have a percent sign.
-        wrong: the first row that is no number, or None.
+        wrong: the first row that is not a number, or None.
         doubtful: a cell that means one number with a decimal point and another one with a decimal comma, or None;
             `values` are then those with a decimal point.
         behind: whether some cells have an uncertainty (`30.1 ± 1.3`) or a mark (`30.1*`) behind the number.

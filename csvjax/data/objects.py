@@ -33,8 +33,8 @@ _DEPTH = 6  # levels of objects that become columns
 def flat(record: Mapping[Any, Any], depth: int = _DEPTH) -> dict[str, Any]:
     """A record whose objects are columns: {"arc": {"acc": 0.5, "em": 0.4}} has the columns "arc.acc" and "arc.em".
 
-    The name of an object that only holds benchmarks, such as "scores", is left out. An object with one value beside its
-    error or its number of items has the columns NAME, NAME_stderr and NAME_n_items. Settings are no columns.
+    The name of an object that only holds benchmarks, such as "scores", is left out. An object with one value and its
+    error or its number of items has the columns NAME, NAME_stderr and NAME_n_items. Settings are left out.
     """
     found: dict[str, Any] = {}
     for key, value in record.items():

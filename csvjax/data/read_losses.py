@@ -90,7 +90,7 @@ def read_losses(
         columns: the columns of losses, in this order, for a table. Default: all other columns.
 
     Raises: InputError for a path that cannot be read, missing or negative losses, text in place of numbers, columns
-    that are not there, and `lm_column` or `columns` given for a Zarr group.
+    that do not exist, and `lm_column` or `columns` given for a Zarr group.
     """
     place = Path(path) if isinstance(path, (str, os.PathLike)) else None
     zipped = place is not None and place.suffix == ".zip" and place.is_file()

@@ -105,8 +105,8 @@ def read_scores(
     Returns: the scores, with NaN for unknown floors and ceilings; and a frame with index `lm` and columns `family` (the
     name of the model if unknown), `params`, `tokens` and `flops` (NaN if unknown; unknown FLOPs are 6 params tokens).
 
-    Raises: InputError for a file that cannot be read, a column or benchmark that is not there, repeated models, text
-    in place of numbers, scores that are no fractions after scaling, a unit or a decimal mark that is not clear, and
+    Raises: InputError for a file that cannot be read, a column or benchmark that does not exist, repeated models, text
+    in place of numbers, scores that are not fractions after scaling, a unit or a decimal mark that is not clear, and
     amounts that are not above 0.
     """
     columns = {"lm": lm_column, "family": family_column, "params": params_column, "tokens": tokens_column}
@@ -151,7 +151,7 @@ def read_tables(sources: Sequence[Any], rules: ReadingRules) -> Reading:
         whole = _ordered(whole, wanted)
     scale = tuple(whole.scales.get(name, FRACTION) for name in whole.benchmarks)
     free = {name for name, its in zip(whole.benchmarks, scale, strict=True) if not its.bounded}
-    # What a table says of items and floors is meant for fractions.
+    # Items and floors in a table belong to fractions.
     known = {role: {n: v for n, v in told.items() if n not in free} for role, told in whole.known.items()}
     table = ScoreTable(
         tuple(whole.lms.index),

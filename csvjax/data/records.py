@@ -103,7 +103,7 @@ def _of_arrow(frame: Any) -> tuple[pd.DataFrame, list[str]]:
     table = pa.table(frame)
     nested = [column.name for column in table.schema if pa.types.is_nested(column.type)]
     table = table.drop_columns(nested)
-    for at, column in enumerate(table.schema):  # of these types pandas or pyarrow know no numbers or text
+    for at, column in enumerate(table.schema):  # pandas or pyarrow cannot convert these types to numbers or text
         if pa.types.is_string_view(column.type):
             table = table.set_column(at, column.name, table.column(at).cast(pa.large_string()))
         elif pa.types.is_decimal(column.type):
@@ -167,7 +167,7 @@ def _as_text(value: object) -> str:
 def load_json(path: Path | str, text: str) -> Any:
     """Parse JSON.
 
-    Raises: InputError for text that is no JSON, is nested too deeply, or has a key twice in one object.
+    Raises: InputError for text that is not JSON, is nested too deeply, or has a key twice in one object.
     """
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -202,7 +202,7 @@ def load_json(path: Path | str, text: str) -> Any:
 def load_json_lines(path: Path | str, text: str) -> list[Any]:
     """Parse JSON lines.
 
-    Raises: InputError for a line that is no JSON.
+    Raises: InputError for a line that is not JSON.
     """
     told = [line for line in text.splitlines() if line.strip()]
     if (count := len(told)) > _MANY:  # one call for all lines, unless an error must name its line
@@ -220,7 +220,7 @@ def load_json_lines(path: Path | str, text: str) -> list[Any]:
 def load_yaml(path: Path | str, text: str) -> Any:
     """Parse YAML, without Python objects.
 
-    Raises: InputError for text that is no YAML or is nested too deeply.
+    Raises: InputError for text that is not YAML or is nested too deeply.
     """
     import yaml
 

@@ -91,7 +91,7 @@ def known(name: str) -> Benchmark | None:
 
 
 def about_link(name: str) -> str | None:
-    """Why scores of the benchmark with this name cannot be fitted as fractions; None if nothing is known against it."""
+    """Why scores of the benchmark with this name cannot be fitted as fractions; None if they can."""
     found = known(name)
     return None if found is None else _LINKS[found.link] or None
 
@@ -163,8 +163,8 @@ def with_registry(found: Found, entries: Sequence[Benchmark]) -> Found:
     """Apply the user's facts about benchmarks to a table.
 
     A benchmark whose name is an alias is renamed. If several columns become one benchmark, each model gets its first
-    score. Chance, ceiling and items of the registry override those of the table. For fractions of which lower ones are
-    better, 1 - score is used.
+    score. Chance, ceiling and items of the registry override those of the table. For fractions where lower is better,
+    1 - score is used.
     """
     table = {word: entry for entry in entries for word in entry.spellings}
     each = [table.get(_plain(name)) for name in found.benchmarks]
@@ -216,7 +216,7 @@ def with_registry(found: Found, entries: Sequence[Benchmark]) -> Found:
 
 
 def told_scales(entries: Sequence[Benchmark], columns: Collection[str]) -> dict[str, Scale]:
-    """The scales of the columns whose scores are no fractions according to the registry of the user."""
+    """The scales of the columns whose scores are not fractions according to the registry of the user."""
     table = {word: entry for entry in entries for word in entry.spellings}
     found = {name: entry.scale for name in columns if (entry := table.get(_plain(name))) is not None}
     return {name: scale for name, scale in found.items() if not scale.bounded}

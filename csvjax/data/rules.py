@@ -94,8 +94,8 @@ class Found:
         covariates: column and unit of each role.
         ignored: columns that were not read, each with the reason.
         said: sentences on what was assumed.
-        groups: the benchmark of which another benchmark is a part, by the name of the part.
-        scales: scales by benchmark, at least of those whose scores are no fractions.
+        groups: for each benchmark that is part of another, by its name: the benchmark that it belongs to.
+        scales: scales by benchmark, at least of those whose scores are not fractions.
     """
 
     lms: pd.DataFrame

@@ -122,6 +122,6 @@ def written(score: float) -> str:
 
 
 def labelled(benchmark: str, word: str) -> str:
-    """The name of a benchmark, with its unit if its scores are no fractions; `word` is that of its scale."""
+    """The name of a benchmark, with its unit if its scores are not fractions; `word` is that of its scale."""
     unit = word.partition(" (")[0]
     return benchmark if unit in ("", FRACTION.word, "number") else f"{benchmark} [{unit}]"

@@ -18,11 +18,11 @@ __all__ = [
     "DEFAULT",
     "ScoreUnit",
     "Unit",
-    "as_fractions",
     "check_units",
     "find_units",
     "named_unbounded",
     "refusal",
+    "to_scale",
     "unbounded",
     "word_of",
 ]
@@ -48,7 +48,7 @@ class Unit:
         worth: one unit of the column as a fraction.
         word: a word for it.
         told: whether the user gave it.
-        scale: the scale of the scores; scores that are no fractions keep their unit.
+        scale: the scale of the scores; scores that are not fractions keep their unit.
     """
 
     worth: float
@@ -104,7 +104,7 @@ def find_units(
         decimals: the largest number of digits after the decimal point in a column.
         what: word for a column in errors.
 
-    Raises: InputError for a unit given for a column that is not there, and for a column whose unit is not clear.
+    Raises: InputError for a unit given for a column that does not exist, and for a column whose unit is not clear.
     """
     told = check_units(given)
     names.positions([name for name in told if name != DEFAULT], tuple(columns), f"{what} of scores")
@@ -190,10 +190,13 @@ def _ask(path: object, name: str, what: str, best: float, doubt: str) -> NoRetur
     )
 
 
-def as_fractions(
+def to_scale(
     values: Float[np.ndarray, " row"], unit: Unit
 ) -> tuple[Float[np.ndarray, " row"], Bool[np.ndarray, " row"]]:
-    """Values as fractions, at most 1, or unchanged on another scale; and whether each is impossible there."""
+    """Values as the score table keeps them, and whether each is impossible.
+
+    Scores with bounds become fractions of at most 1; scores on another scale stay unchanged.
+    """
     if not unit.scale.bounded:
         return values, out_of_range(values, unit.scale)
     scaled = values / 100 if unit.worth == 0.01 else values * unit.worth

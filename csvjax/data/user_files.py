@@ -22,7 +22,7 @@ def load_tables(path: str | os.PathLike[str], what: str, keys: Collection[str]) 
         what: "benchmark" or "model", for errors.
         keys: the keys that a table may have.
 
-    Raises: InputError for a file that cannot be read, for entries that are no tables, and for an unknown key.
+    Raises: InputError for a file that cannot be read, for entries that are not tables, and for an unknown key.
     """
     try:
         loaded = tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -47,7 +47,7 @@ def load_tables(path: str | os.PathLike[str], what: str, keys: Collection[str]) 
 def checked_aliases(where: str, told: Mapping[str, Any]) -> tuple[str, ...]:
     """The aliases of a table.
 
-    Raises: InputError for aliases that are no list of names.
+    Raises: InputError for aliases that are not a list of names.
     """
     aliases = told.get("aliases", [])
     if not isinstance(aliases, list) or not all(isinstance(alias, str) for alias in aliases):

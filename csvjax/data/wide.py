@@ -15,7 +15,7 @@ from csvjax.data.items import items_from_stderr
 from csvjax.data.numerals import number_only
 from csvjax.data.raw_table import RawTable, make_table
 from csvjax.data.rules import Found, ReadingRules
-from csvjax.data.score_units import Unit, as_fractions, find_units, named_unbounded, refusal
+from csvjax.data.score_units import Unit, find_units, named_unbounded, refusal, to_scale
 from csvjax.errors import ArgumentError, Remedy
 
 __all__ = ["covariate_notes", "read_wide", "turned"]
@@ -76,7 +76,7 @@ def read_wide(raw: RawTable, rules: ReadingRules) -> Found:
 
 
 def _without_summaries(raw: RawTable, column: str) -> RawTable:
-    """The table without rows such as "Average" or "Random", which are no models; a note names them."""
+    """The table without rows such as "Average" or "Random", which are not models; a note names them."""
     lms = raw.text(column)
     found = {name for name in set(lms) if is_summary(name)}
     kept = [row for row, name in enumerate(lms) if name not in found] if found else []
@@ -129,7 +129,7 @@ def _fractions(raw: RawTable, column: str, unit: Unit, named: bool) -> np.ndarra
     values = _numbers(raw, column, named)
     if unit.worth == 0.01 and not unit.told:
         _no_fractions(raw, column, values)
-    score, wrong = as_fractions(values, unit)
+    score, wrong = to_scale(values, unit)
     for row in np.flatnonzero(wrong):
         expected, remedies = refusal(unit)
         raw.fail(int(row), column, expected, *remedies, *(_choose(named) or ("leave the benchmark out",)))

@@ -151,7 +151,7 @@ def evaluate(
         seed: seed of all random numbers.
         tell: called with a sentence before each fit.
 
-    Raises: InputError for a text that is no split, and for a split with an empty side.
+    Raises: InputError for a text that is not a split, and for a split with an empty side.
     """
     laws = laws_beside(law, dataset)
     asked = [question for split in kinds.values() for question in questions(split, dataset)]

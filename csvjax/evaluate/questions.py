@@ -70,7 +70,7 @@ class Question:
     def view(self, dataset: Dataset) -> View:
         """The data that a method is given.
 
-        Raises: InputError for a target of which no score may be seen.
+        Raises: InputError for a target without a score that may be seen.
         """
         blank = known(dataset, self.hidden)
         return hide(blank, np.ones((len(dataset.lms), len(self.targets)), bool), self.targets).only(self.sees)
@@ -114,7 +114,7 @@ def split_column(text: str) -> str | None:
 def questions(text: str, dataset: Dataset, sees: frozenset[Need] = SEEN) -> tuple[Question, ...]:
     """The questions of a split.
 
-    Raises: InputError for a text that is no split, a column that is not there, and a split with an empty side.
+    Raises: InputError for a text that is not a split, a column that does not exist, and a split with an empty side.
     """
     return _questions(text, dataset, sees, np.ones(len(dataset.lms), bool), None)
 
@@ -254,5 +254,5 @@ def _cells(
 
 def _scores(dataset: Dataset) -> ScoreTable:
     if dataset.scores is None:
-        raise InputError("expected a dataset with scores, found one without; give scores to align")
+        raise InputError("expected a dataset with scores, found one without; pass scores to align")
     return dataset.scores

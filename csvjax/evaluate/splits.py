@@ -79,7 +79,7 @@ def leave_one_out(lms: pd.DataFrame, column: str, rows: Mask | None = None) -> S
         column: the column.
         rows: models to use [lm]; None for all.
 
-    Raises: InputError for a column that is not there or has fewer than two values.
+    Raises: InputError for a column that does not exist or has fewer than two values.
     """
     values, rows = _column(lms, column, rows)
     levels = list(dict.fromkeys(values[rows]))
@@ -96,7 +96,7 @@ def leave_one_out(lms: pd.DataFrame, column: str, rows: Mask | None = None) -> S
 def weak_to_strong(lms: pd.DataFrame, column: str, top: int = 1, rows: Mask | None = None) -> Split:
     """One fold: the models with the `top` largest distinct values of `column` are predicted from the other models.
 
-    Raises: InputError for a column that is not there, holds no numbers, or has no more than `top` values.
+    Raises: InputError for a column that does not exist, holds no numbers, or has no more than `top` values.
     """
     if top < 1:
         raise InputError(
@@ -118,7 +118,7 @@ def weak_to_strong(lms: pd.DataFrame, column: str, top: int = 1, rows: Mask | No
 def threshold(lms: pd.DataFrame, column: str, value: float, rows: Mask | None = None) -> Split:
     """One fold: the models whose `column` is above `value` are predicted from the other models.
 
-    Raises: InputError for a column that is not there or holds no numbers, and if all models are on one side.
+    Raises: InputError for a column that does not exist or holds no numbers, and if all models are on one side.
     """
     values, rows = _numbers(lms, column, rows)
     name = f"{column}>{value:g}"
@@ -150,7 +150,7 @@ def parse_split(text: str, lms: pd.DataFrame) -> Split:
 
     The name of the split is the text itself, so that tables of predictions and settings of a run agree.
 
-    Raises: InputError for a text that is no split, and for a split that the models do not allow.
+    Raises: InputError for a text that is not a split, and for a split that the models do not allow.
     """
     kind, column, number = _parse(text)
     if kind == "leave-one-out":
@@ -174,7 +174,7 @@ def inner(text: str, lms: pd.DataFrame, train: Mask) -> Split:
         lms: the models.
         train: the training rows [lm].
 
-    Raises: InputError for a text that is no split, and for a split that the training rows do not allow.
+    Raises: InputError for a text that is not a split, and for a split that the training rows do not allow.
     """
     kind, column, number = _parse(text)
     if kind == "leave-one-out":

@@ -1,4 +1,4 @@
-"""Every method of inference on one density: `fit(density, data, method, key)`."""
+"""All methods of inference, on one density: `fit(density, data, method, key)`."""
 
 from csvjax.infer.api import Method, fit, fit_many
 from csvjax.infer.bootstrap import Bootstrap

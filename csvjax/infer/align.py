@@ -19,9 +19,9 @@ __all__ = ["in_one_order", "one_order"]
 
 
 def in_one_order(found: Fit, method: Nuts, density: Density, evidence: Evidence) -> Fit:
-    """Chains in which contrasts have the same signs and order, and what the sampler's diagnostics say of them.
+    """The fit with signs and order of contrasts the same in all chains, and the diagnostics of these draws.
 
-    Signs and order are exact symmetries of the density: chains that differ by them alone agree.
+    Signs and order are exact symmetries of the density: chains that differ only by them agree.
     """
     x = one_order(density, evidence, found.x)
     diagnostics = found.diagnostics | {"rhat": rhat(x), "bulk_ess": bulk_ess(x), "tail_ess": tail_ess(x)}
@@ -32,7 +32,7 @@ def in_one_order(found: Fit, method: Nuts, density: Density, evidence: Evidence)
 def one_order(
     density: Density, evidence: Evidence, x: Float[np.ndarray, "chain draw n"]
 ) -> Float[np.ndarray, "chain draw n"]:
-    """The same draws with signs and order of contrasts nearest to those of their mean; their density is as it was."""
+    """The draws, with the signs and order of contrasts nearest to their mean; the density of a draw does not change."""
     shape = x.shape[:2]
     sites = jax.vmap(lambda one: density.unflatten(one, evidence))(x.reshape(-1, x.shape[2]))
     found = {name: np.asarray(value).reshape(*shape, *value.shape[1:]) for name, value in sites.items()}

@@ -1,4 +1,4 @@
-"""One call for every method of inference."""
+"""One function for all methods of inference."""
 
 from __future__ import annotations
 
@@ -52,13 +52,15 @@ def fit(
     folder: Path | None = None,
     optimum: Optimum | None = None,
 ) -> Fit:
-    """Fit by any method.
+    """Fit a density by any method.
 
-    data: what the density's model takes, a pytree of arrays. folder: where NUTS keeps warm-up and draws; a second call
-    with the same arguments goes on where the first one was stopped. Other methods leave nothing there. optimum: the
-    mode, where it was found before (`Fit.optimum`); NUTS and SVI start from it.
+    Args:
+        data: a pytree of arrays, the argument of the density's model.
+        folder: NUTS keeps its warm-up and draws there; call again with the same arguments to resume. Other methods
+            write nothing.
+        optimum: the mode, if it was found before (`Fit.optimum`); NUTS and SVI start from it.
 
-    Warns: FitWarning, with the status as its sentence, where a fit did not end well.
+    Warns: FitWarning with the sentence of the status, if the status is not ok.
     Raises: InputError for a folder that holds draws of another fit.
     """
     if isinstance(method, Nuts):
@@ -72,10 +74,10 @@ def fit(
 def fit_many(density: Density, data: Any, axes: Any, method: Method, keys: Array) -> list[Fit]:
     """Many fits of the same shape at once: folds, replicates, seeds, prior strengths that are data.
 
-    data: stacked along the axes that `axes` names, as `jax.vmap`'s in_axes does (a hashable pytree: None where all fits
-    share). keys: one for each fit. Every fit has the numbers it would have alone, up to rounding.
+    data: stacked along the axes in `axes`, which are like the in_axes of `jax.vmap` (a hashable pytree; None for what
+    all fits share). keys: one for each fit. Each fit has the same numbers as alone, up to rounding.
 
-    Warns: FitWarning for each fit that did not end well. Raises: InputError for a method that cannot be mapped.
+    Warns: FitWarning for each fit whose status is not ok. Raises: InputError for a method that cannot be mapped (NUTS).
     """
     if isinstance(method, Nuts):
         raise InputError("expected map, laplace, svi or bootstrap for many fits at once, found nuts; call fit for each")

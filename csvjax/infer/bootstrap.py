@@ -1,4 +1,4 @@
-"""The bootstrap: modes of replicates in which models, or families, are drawn with replacement."""
+"""The bootstrap: modes of replicates, for which models or families are drawn with replacement."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Bootstrap", "Replicates", "replicate_weights"]
 def replicate_weights(
     key: Array, weight: Float[Array, " lm"], group: Int[Array, " lm"], groups: int, replicates: int
 ) -> Float[Array, "replicate lm"]:
-    """How often each model counts: draws with replacement of the groups that have a model of positive weight."""
+    """How often each model counts, when groups that have a model of positive weight are drawn with replacement."""
     present = jnp.maximum(jax.ops.segment_max((weight > 0) * 1.0, group, groups), 0.0)
     count = jnp.sum(present).astype(int)
     drawn = jax.random.categorical(key, jnp.log(present), shape=(replicates, groups))
@@ -32,9 +32,9 @@ def replicate_weights(
 
 
 def _families(data: Any) -> tuple[Int[Array, " lm"], int]:
-    """The number of each model's family, and a bound of these numbers; some families may have no model."""
+    """The number of each model's family, and an upper bound of these numbers; some numbers may have no model."""
     if not hasattr(data, "groups"):
-        # Numbers of families are below that of models, or there would be a family without one.
+        # Numbers of families are below the number of models, otherwise a family would have no model.
         return jnp.asarray(data.family), len(data.weight)
     family, count = [], 0
     for bucket in data.groups.buckets:
@@ -46,7 +46,7 @@ def _families(data: Any) -> tuple[Int[Array, " lm"], int]:
 
 @keepable
 class Replicates(NamedTuple):
-    """What was found, before it is read: the modes of the replicates."""
+    """Results before they are read: the modes of the replicates."""
 
     optimum: Optimum
     x: Float[Array, "replicate n"]
@@ -56,11 +56,11 @@ class Replicates(NamedTuple):
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """The mode of each of many replicates, searched from the mode of all data.
+    """The mode of each of many replicates, found by a search from the mode of all data.
 
-    by: what is drawn with replacement, language models ("case") or whole families. Data need a field `weight` [lm], how
-    often a model counts, and for families a field `groups` (`csvjax.law.groups`) or `family` [lm], numbers of families.
-    batch: replicates fitted at once.
+    by: what is drawn with replacement, language models ("case") or whole families ("family"). The data need a field
+    `weight` [lm] (how often a model counts) and, for families, a field `groups` (`csvjax.law.groups`) or `family` [lm]
+    (numbers of families). batch: replicates that are fitted at once.
     diagnostics: those of MAP on all data, `replicates_converged` and `replicates_gradient` [replicate].
     """
 
@@ -70,11 +70,11 @@ class Bootstrap:
     map: Map = Map()
 
     def solve(self, density: Density, data: Any, key: Array) -> Replicates:
-        """Raises: InputError for "case" where models of a family depend on each other: a weight of one model of a
-        family has no meaning there.
+        """Raises: InputError for "case" if models of a family depend on each other, because single models of a family
+        cannot be weighted then.
         """
         if self.by == "case" and hasattr(data, "groups") and any(b.lm.shape[1] > 1 for b in data.groups.buckets):
-            raise InputError('expected families of one model for by="case", found larger ones; draw by="family"')
+            raise InputError('expected families of one model for by="case", found larger ones; use by="family"')
         key_mode, key_weights = jax.random.split(key)
         optimum = self.map.solve(density, data, key_mode)
         weight = jnp.asarray(data.weight)
@@ -96,7 +96,7 @@ class Bootstrap:
             if late:
                 status = Status(
                     late <= 0.05 * self.replicates,
-                    f"{late} of {self.replicates} replicates did not converge, the worst with a gradient of "
+                    f"{late} of {self.replicates} replicates did not converge; the largest gradient is "
                     f"{float(np.max(found.gradient)):.2g}; raise the steps of map, or tighten the priors",
                 )
         diagnostics = map_diagnostics(found.optimum) | {

@@ -1,4 +1,4 @@
-"""Chains in a folder, so that a sampler that was killed goes on: arrays in one .npz file, nothing pickled."""
+"""Chains in a folder, so that an interrupted sampler can resume: arrays in one .npz file, nothing is pickled."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def _is_key(leaf: Any) -> bool:
 
 
 def _mark(settings: Any, mode: Any) -> str:
-    """Of the settings and the mode, which depends on the data, the density and the key."""
+    """A checksum of the settings and of the mode, which depends on the data, the density and the key."""
     return hashlib.sha256(repr(settings).encode() + np.asarray(mode).tobytes()).hexdigest()
 
 
 def save_chains(folder: Path | None, settings: Any, mode: Any, states: Any, blocks: Blocks) -> None:
-    """Write the chains' states and their draws so far, whole or not at all."""
+    """Write the states of the chains and their draws so far; the file is complete or absent."""
     if folder is None:
         return
     leaves = [np.asarray(jax.random.key_data(a) if _is_key(a) else a) for a in jax.tree.leaves(states)]
@@ -39,7 +39,7 @@ def save_chains(folder: Path | None, settings: Any, mode: Any, states: Any, bloc
 
 
 def load_chains(folder: Path | None, settings: Any, mode: Any, states: Any) -> tuple[Blocks, Any]:
-    """The draws so far and the states to go on from; no draws and the `states` given, if nothing was kept.
+    """The draws so far and the states to resume from; no draws and the given `states` if nothing was kept.
 
     Raises: InputError if the folder holds chains of other data, another density, key or settings.
     """
@@ -50,7 +50,7 @@ def load_chains(folder: Path | None, settings: Any, mode: Any, states: Any) -> t
         if str(kept["mark"]) != _mark(settings, mode):
             raise InputError(
                 f"expected chains of this fit in {path}, found those of other data, settings or key; "
-                f"remove the file, or name another folder"
+                f"remove the file, or use another folder"
             )
         leaves, tree = jax.tree.flatten(states)
         found = [kept[f"state_{i}"] for i in range(len(leaves))]

@@ -1,4 +1,4 @@
-"""The number of capabilities, the covariates and the priors, chosen by what the training split says of them."""
+"""Choose the number of capabilities, the covariates and the priors by the training split alone."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _METHOD = Laplace(draws=200, map=Map(starts=2))
 
 
 class Choice(NamedTuple):
-    """law: the best. table: a row for each candidate, the best first.
+    """law: the best candidate. table: one row for each candidate, the best first.
 
     Columns: capabilities, covariates, priors (those that differ from the default), log_evidence (nats), log_score (mean
-    over the scores hidden inside, nats; NaN where nothing was hidden), converged.
+    over the scores hidden inside, nats; NaN if none were hidden), converged.
     """
 
     law: Law
@@ -48,7 +48,7 @@ def candidates(
     effects: tuple[Effect, ...] = ("family", "run"),
     tails: Sequence[float] = (0.0,),
 ) -> list[Law]:
-    """Every combination of these."""
+    """All combinations of these settings."""
     return [
         Law(capabilities=k, covariates=names, effects=effects, priors=prior, tail=tail)
         for k, names, prior, tail in product(capabilities, covariates, priors, tails)
@@ -64,23 +64,23 @@ def choose(
     seed: int = 0,
     tell: Callable[[str], None] = lambda sentence: None,
 ) -> Choice:
-    """The law with the highest evidence; with cells `hidden` in turn, the one with the highest log score on these.
+    """The law with the highest evidence or, if parts are `hidden` in turn, the highest log score on these.
 
-    Nothing but the scores `seen` is looked at. Evidence: log p(y | law), see `law_log_evidence`. Log score: of each
-    hidden score, log of the mean over draws of its density (0 and 1: probability), or of an outlier's (`log_either`).
+    Only the scores in `seen` are used. Evidence: log p(y | law), see `law_log_evidence`. Log score: for each hidden
+    score, the log of its density averaged over draws (for 0 and 1: its probability), see `log_either`.
 
     Args:
         data: models with scores.
         seen: the training split.
         among: candidates, see `candidates`.
-        hidden: parts of the training split, each of which a further fit does not see.
+        hidden: parts of the training split; for each part the law is fitted again without it.
         seed: of every random choice.
         tell: called with a sentence before each fit.
 
     Raises: InputError for no candidates, and for parts that hide no score or every score of a benchmark.
     """
     if not among:
-        raise InputError("expected one or more laws to choose among, found none; give candidates")
+        raise InputError("expected one or more laws to choose among, found none; pass candidates")
     assert data.scores is not None
     mask = seen & np.isfinite(data.scores.score)
     parts = [_checked(mask, part, i) for i, part in enumerate(hidden)]
@@ -98,7 +98,7 @@ def choose(
         rows.append((law.capabilities, ", ".join(law.covariates), _changed(law), evidence, score, ok))
     names = ["capabilities", "covariates", "priors", "log_evidence", "log_score", "converged"]
     table = pd.DataFrame(rows, columns=names)
-    # One that did not converge has neither an evidence nor a score to speak of.
+    # The evidence and the score of a law that did not converge mean nothing.
     order = ["converged", "log_score" if parts else "log_evidence"]
     ranked = table.sort_values(order, ascending=False, kind="stable")
     return Choice(among[int(ranked.index[0])], ranked.reset_index(drop=True))
@@ -114,7 +114,7 @@ def _changed(law: Law) -> str:
 def _checked(mask: np.ndarray, part: np.ndarray, number: int) -> Bool[np.ndarray, "lm benchmark"]:
     cells = mask & part
     if not cells.any():
-        raise InputError(f"expected inner parts with scores to hide, found none in part {number + 1}; split otherwise")
+        raise InputError(f"expected inner parts with scores to hide, found none in part {number + 1}; change the split")
     if not (mask & ~cells).any(axis=0)[cells.any(axis=0)].all():
         raise InputError(
             f"expected inner parts that leave a score of every benchmark, found that part {number + 1} does not; "
@@ -125,7 +125,7 @@ def _checked(mask: np.ndarray, part: np.ndarray, number: int) -> Bool[np.ndarray
 
 def _evidence(data: Dataset, mask: np.ndarray, law: Law, key: jax.Array) -> tuple[float, bool]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitWarning)  # the table says it
+        warnings.simplefilter("ignore", FitWarning)  # the table has a column for it
         e = make_evidence(data, mask, law)[0]
         found = fit_without_outliers(law_density(law), e, _METHOD, key, None, law)
     return law_log_evidence(found, law.capabilities), found.fit.status.ok
@@ -134,7 +134,7 @@ def _evidence(data: Dataset, mask: np.ndarray, law: Law, key: jax.Array) -> tupl
 def hidden_log_scores(
     data: Dataset, mask: np.ndarray, cells: np.ndarray, law: Law, key: jax.Array
 ) -> Float[np.ndarray, " cell"]:
-    """log p(y) of each of the `cells` from a fit that has not seen them; its model may be an outlier."""
+    """log p(y) of each of the `cells` from a fit that has not seen them; any model may be an outlier."""
     density = law_density(law)
     assert data.scores is not None
     key_fit, key_cells = jax.random.split(key)

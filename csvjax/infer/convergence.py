@@ -36,7 +36,7 @@ def _constant(x: np.ndarray) -> np.ndarray:
 
 
 def rhat(x: Draws) -> Each:
-    """Split r-hat of the ranks, and of the ranks of the distance from the median: the larger of the two."""
+    """The larger of two split r-hats: of the ranks, and of the ranks of the distance from the median."""
     folded = np.abs(x - np.median(x, axis=(0, 1)))
     with np.errstate(all="ignore"):
         both = [split_gelman_rubin(_normal_ranks(part)) for part in (x, folded)]
@@ -49,11 +49,11 @@ def _ess(x: np.ndarray) -> np.ndarray:
 
 
 def bulk_ess(x: Draws) -> Each:
-    """Effective draws for the middle of the distribution."""
+    """Effective number of draws for the middle of the distribution."""
     return _ess(_normal_ranks(x))
 
 
 def tail_ess(x: Draws) -> Each:
-    """Effective draws for the 5 % and the 95 % quantile: the smaller of the two."""
+    """Effective number of draws for the 5 % and the 95 % quantile: the smaller of the two."""
     lower, upper = np.quantile(x, [0.05, 0.95], axis=(0, 1))
     return np.asarray(np.minimum(_ess((x <= lower) * 1.0), _ess((x <= upper) * 1.0)))

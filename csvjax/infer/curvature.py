@@ -1,9 +1,9 @@
 """Second derivatives of a potential, from differences of its gradient along a few directions.
 
-For few parameters the directions are the parameters themselves, and the curvature is the whole Hessian. For many, a
-density names blocks of parameters that belong together (those of one benchmark). Then the curvature that a search is
-scaled by is that of each block, and of the parameters beside the blocks, without what lies between them: all blocks are
-probed at once, with random signs, so that what lies between blocks averages out (after Bekas, Kokiopoulou and Saad
+With few parameters the directions are the parameters themselves, and the result is the whole Hessian. With many, the
+density names blocks of parameters that belong together (those of one benchmark). Then the curvature that scales the
+search consists of each block and of the parameters outside all blocks; terms between these are left out. All blocks are
+probed at the same time with random signs, so that terms between blocks average out (after Bekas, Kokiopoulou and Saad
 2007, Appl. Numer. Math. 57, 1214).
 """
 
@@ -30,14 +30,14 @@ __all__ = [
     "wholly",
 ]
 
-_STEP = 1e-4  # of a parameter whose prior has unit scale
-_PROBES = 4  # with which blocks are probed
-_LEAST = 1e-2  # curvature below which a direction is not stretched further; that of a unit prior is 1
+_STEP = 1e-4  # for a parameter whose prior has unit scale
+_PROBES = 4  # for the blocks
+_LEAST = 1e-2  # smaller curvatures are raised to this; the curvature of a unit prior is 1
 
 
 class Layout(NamedTuple):
-    """Which parameters belong together. block: places of each block's. rest: places of the others. directions: along
-    which the gradient is differenced.
+    """Which parameters belong together. block: indices of each block's parameters. rest: indices of the others.
+    directions: along these the gradient is differenced.
     """
 
     block: Int[np.ndarray, "block size"]
@@ -46,7 +46,7 @@ class Layout(NamedTuple):
 
 
 class Metric(NamedTuple):
-    """W of x = centre + W z, in which the curvature is one: a matrix for each block, and one for the rest."""
+    """W of x = centre + W z, such that the curvature in z is one: a matrix for each block, and one for the rest."""
 
     block: Float[Array, "block size size"]
     rest: Float[Array, "rest rest"]
@@ -60,7 +60,7 @@ class Metric(NamedTuple):
         return self._each(layout, gradient, "bji,bj->bi", self.rest.T)
 
     def back(self, layout: Layout, gradient: Float[Array, " n"]) -> Float[Array, " n"]:
-        """What `across` came from. The columns of W are orthogonal, so its inverse is its transpose up to lengths."""
+        """The inverse of `across`. The columns of W are orthogonal, so this is the transpose up to their lengths."""
         block = self.block / jnp.sum(self.block**2, axis=1, keepdims=True)
         return Metric(block, self.rest / jnp.sum(self.rest**2, axis=0)).along(layout, gradient)
 
@@ -86,7 +86,7 @@ def in_blocks(n: int, block: Int[np.ndarray, "block size"]) -> Layout:
 
 
 def identity(layout: Layout, dtype: jnp.dtype) -> Metric:
-    """The metric of a search that knows no curvature yet."""
+    """The metric of a search that has not computed a curvature yet."""
     blocks, size = layout.block.shape
     block = jnp.broadcast_to(jnp.eye(size, dtype=dtype), (blocks, size, size))
     return Metric(block, jnp.eye(len(layout.rest), dtype=dtype))
@@ -99,7 +99,7 @@ def wholly(metric: Metric, layout: Layout) -> Float[Array, "n n"]:
 
 
 def offset(i: Int[Array, ""], layout: Layout, dtype: jnp.dtype) -> Float[Array, " n"]:
-    """The i-th of the steps away from x at which the gradient is asked for: forth and back along each direction."""
+    """The i-th offset from x at which the gradient is computed: forth and back along each direction."""
     return jnp.where(i % 2 == 0, _STEP, -_STEP).astype(dtype) * jnp.asarray(layout.directions, dtype)[i // 2]
 
 
@@ -118,7 +118,7 @@ def curvature_of(grads: Float[Array, "gradient n"], layout: Layout) -> Metric:
 
 
 def metric_of(curvature: Metric) -> tuple[Metric, Float[Array, ""]]:
-    """W with W W' = |H|^-1, small eigenvalues of H lifted to 0.01; and the smallest eigenvalue."""
+    """W with W W' = |H|^-1, where small eigenvalues of H are raised to 0.01; and the smallest eigenvalue."""
 
     def root(h: Array) -> tuple[Array, Array]:
         values, vectors = jnp.linalg.eigh(h)
@@ -134,8 +134,8 @@ def metric_of(curvature: Metric) -> tuple[Metric, Float[Array, ""]]:
 def hessian(potential: Callable[[Array], Array], x: Float[Array, " n"]) -> Float[Array, "n n"]:
     """H[i, j] = d2 potential / dx[i] dx[j], symmetrised: central differences of the exact gradient, column by column.
 
-    In float64 the error is some 1e-8 of the fourth derivative. A density with a solver inside pays for each exact
-    column thirty times what a gradient costs, and a normal approximation does not tell the difference.
+    In float64 the error is about 1e-8 of the fourth derivative. If the density contains a solver, each exact column
+    would cost thirty times a gradient, and a normal approximation would not be visibly better.
     """
     grad, layout = jax.grad(potential), whole(len(x))
     steps = jnp.arange(2 * len(x))

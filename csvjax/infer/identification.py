@@ -1,14 +1,14 @@
-"""Capabilities and loadings of many draws, turned so that the same number means the same capability in each.
+"""Capabilities and loadings of many draws, rotated so that the same number means the same capability in each draw.
 
-A score depends on capability theta[m] and loading Lambda[b] through Lambda theta alone, so any rotation R of both
-leaves the likelihood as it is: Lambda R (R' theta) = Lambda theta. What the prior says of it:
+A score depends on capability theta[m] and loading Lambda[b] only through Lambda theta, so any rotation R of both
+leaves the likelihood unchanged: Lambda R (R' theta) = Lambda theta. The prior is less symmetric:
 
-- The first capability has positive loadings of like size, and no rotation that mixes it with others keeps them so:
-  it is identified, softly, and is never turned here.
+- The first capability has positive loadings of similar size, and no rotation that mixes it with others keeps them so.
+  So it is (softly) identified, and is never rotated here.
 - The others are contrasts. Their signs and their order are exact symmetries of prior and likelihood ("signs").
-- Rotations among the contrasts are symmetries of the likelihood, and of the prior only where their scales, family
-  spreads and gains are alike ("rotation"). Loadings and capabilities may be turned so to be read and compared between
-  chains; parameters that belong to one contrast (its scale, its family spread) may not.
+- Rotations among the contrasts are symmetries of the likelihood, and of the prior only if their scales, family spreads
+  and gains are equal ("rotation"). Loadings and capabilities may be rotated so that they can be read and compared
+  between chains; parameters of a single contrast (its scale, its family spread) may not.
 
 Rotations are orthogonal Procrustes solutions R = U V' with Lambda' reference = U S V' (Schoenemann 1966, Psychometrika
 31, 1); the reference is the mean of the aligned draws, found by iterating (Papastamoulis and Ntzoufras 2022, Stat.
@@ -31,17 +31,16 @@ __all__ = ["Aligned", "Symmetry", "align", "diagnostics_table"]
 
 Symmetry = Literal["rotation", "signs"]
 _Nearest = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Contrasts [draw, benchmark, k] and a reference [benchmark, k] -> turns [draw, k, k]."""
+"""Contrasts [draw, benchmark, k] and a reference [benchmark, k] -> rotations [draw, k, k]."""
 
 _MOST = 100  # iterations of the reference
-_TOLERANCE = 1e-8  # relative change of the reference at which it rests
+_TOLERANCE = 1e-8  # relative change of the reference at which the iteration stops
 _COLUMNS = ("quantity", "count", "rhat", "bulk_ess", "tail_ess")
 
 
 class Aligned(NamedTuple):
-    """turn: what each draw's loadings and capabilities were multiplied by; orthogonal, and 1 for the first capability.
-
-    reference: mean of the aligned loadings, contrasts in the order of their size.
+    """turn: the orthogonal matrix that each draw's loadings and capabilities were multiplied by; it does not change the
+    first capability. reference: mean of the aligned loadings, contrasts in the order of their size.
     """
 
     loading: Float[np.ndarray, "chain draw benchmark capability"]
@@ -55,10 +54,10 @@ def align(
     capability: Float[np.ndarray, "chain draw lm capability"],
     symmetry: Symmetry = "rotation",
 ) -> Aligned:
-    """Loadings and capabilities of all draws, their contrasts turned towards one reference.
+    """Loadings and capabilities of all draws, with contrasts rotated towards one reference.
 
-    capability @ loading' stays as it is. With "rotation" the reference's contrasts are its principal axes, so that they
-    do not depend on any draw.
+    capability @ loading' does not change. With "rotation" the reference's contrasts are its principal axes, so that
+    they do not depend on a single draw.
     """
     chains, draws, benchmarks, capabilities = loading.shape
     contrast = loading[..., 1:].reshape(chains * draws, benchmarks, capabilities - 1)
@@ -72,7 +71,7 @@ def align(
 
 
 def _towards_their_mean(contrast: np.ndarray, nearest: _Nearest, symmetry: Symmetry) -> np.ndarray:
-    """Turns [draw, contrast, contrast] that bring all draws near their own mean."""
+    """Rotations [draw, contrast, contrast] that bring all draws near their own mean."""
     reference = _start(contrast) if symmetry == "rotation" else contrast[0]
     for _ in range(_MOST):
         turn = nearest(contrast, reference)
@@ -85,7 +84,7 @@ def _towards_their_mean(contrast: np.ndarray, nearest: _Nearest, symmetry: Symme
 
 
 def _start(contrast: np.ndarray) -> np.ndarray:
-    """The leading axes of the mean of contrast @ contrast', which no turn of any draw changes."""
+    """The leading axes of the mean of contrast @ contrast', which does not change if a draw is rotated."""
     count = contrast.shape[2]
     values, vectors = np.linalg.eigh(np.einsum("dbk,dck->bc", contrast, contrast) / len(contrast))
     found = np.zeros(contrast.shape[1:])
@@ -95,7 +94,7 @@ def _start(contrast: np.ndarray) -> np.ndarray:
 
 
 def _canonical(reference: np.ndarray, symmetry: Symmetry) -> np.ndarray:
-    """The turn of the reference itself: principal axes, or its own order by size; the largest loading is positive."""
+    """The rotation of the reference itself: principal axes, or ordered by size; the largest loading is positive."""
     if symmetry == "rotation":
         turn = np.linalg.svd(reference)[2].T
     else:
@@ -111,7 +110,7 @@ def _rotations(contrast: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 
 def _signed_orders(contrast: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """The order and the signs with the largest sum of products with the reference, among all of them."""
+    """Among all orders and signs, the one with the largest sum of products with the reference."""
     product = np.einsum("dbj,bk->djk", contrast, reference)
     orders = np.array(list(permutations(range(product.shape[1]))))
     at = np.arange(product.shape[1])
@@ -124,10 +123,11 @@ def _signed_orders(contrast: np.ndarray, reference: np.ndarray) -> np.ndarray:
 def diagnostics_table(
     aligned: Aligned, logit: Float[np.ndarray, "chain draw lm benchmark"], **others: np.ndarray
 ) -> pd.DataFrame:
-    """Columns quantity, count, rhat (the largest), bulk_ess and tail_ess (the fewest effective draws).
+    """Columns quantity, count, rhat (the largest), bulk_ess and tail_ess (the smallest number of effective draws).
 
-    Aligned loadings and capabilities say whether the chains agree on what a reader is shown; loading @ loading' and the
-    logits are invariants, which say whether they agree at all. others: further draws [chain, draw, ...] by name.
+    Aligned loadings and capabilities show whether the chains agree on the quantities that a reader sees; loading @
+    loading' and the logits are invariant, so they show whether the chains agree at all. others: further draws [chain,
+    draw, ...] by name.
     """
     products = np.einsum("cdbk,cdak->cdba", aligned.loading, aligned.loading)
     lower = np.tril_indices(products.shape[-1])

@@ -1,4 +1,4 @@
-"""Laplace's approximation: a normal density around the mode with the curvature there."""
+"""Laplace's approximation: a normal density around the mode, with the curvature at the mode."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from csvjax.programs import keepable
 
 __all__ = ["Laplace", "laplace_draws", "log_evidence"]
 
-_FLAT = 1e-3  # curvature below which a direction is no minimum
+_FLAT = 1e-3  # with a smaller curvature along some direction, the mode is not a minimum
 
 
 @partial(jax.jit, static_argnames=("density", "draws"))
@@ -28,8 +28,8 @@ def laplace_draws(
 ) -> tuple[Float[Array, "draw n"], Float[Array, ""], Float[Array, "n n"]]:
     """Draws x ~ Normal(mode, H^-1) with H the Hessian of the potential, H's smallest eigenvalue, and a root of H^-1.
 
-    Directions of curvature below 1e-3 of a unit prior's are given that curvature: a mode is not a minimum there, only a
-    place where the optimiser stopped, and its variance would be unbounded. The eigenvalue returned tells.
+    Curvatures below 1e-3 of a unit prior's are raised to that value. Along such a direction the mode is not a minimum,
+    only the point where the optimiser stopped, and the variance would be unbounded. The returned eigenvalue shows this.
     """
     values, vectors = jnp.linalg.eigh(hessian(lambda x: density.potential(x, data), mode))
     spread = vectors / jnp.sqrt(jnp.maximum(values, _FLAT))
@@ -46,10 +46,10 @@ class LaplaceArrays(NamedTuple):
 
 @dataclass(frozen=True)
 class Laplace:
-    """Normal draws around the mode. diagnostics: those of MAP, and `curvature`, the smallest eigenvalue there.
+    """Normal draws around the mode. diagnostics: those of MAP, and `curvature`, the smallest eigenvalue at the mode.
 
-    widen: factor on the distance of the draws from the mode; above 1 for predictions that leave the range of the fit,
-    such as models larger than all that were fitted.
+    widen: factor on the distance of the draws from the mode. Use a factor above 1 for predictions outside the range of
+    the fit, such as models larger than all fitted models.
     """
 
     draws: int = 1000
@@ -60,7 +60,7 @@ class Laplace:
         key_mode, key_draws = jax.random.split(key)
         optimum = self.map.solve(density, data, key_mode)
         if len(optimum.x) > self.map.curved:
-            # The search knew the curvature of blocks alone.
+            # The search computed only the curvature of blocks.
             x, least, metric = laplace_draws(density, data, optimum.x, key_draws, self.draws)
             return LaplaceArrays(optimum._replace(metric=metric, curvature=least), x, least)
         noise = jax.random.normal(key_draws, (self.draws, len(optimum.x)), optimum.x.dtype)
@@ -71,8 +71,8 @@ class Laplace:
         if status.ok and found.curvature < _FLAT:
             status = Status(
                 False,
-                f"no minimum: in one direction the curvature at the mode is {float(found.curvature):.2g}, where "
-                f"a normal approximation means nothing; use NUTS, or tighter priors",
+                f"no minimum: in one direction the curvature at the mode is {float(found.curvature):.2g}, so "
+                f"a normal approximation means nothing there; use NUTS, or tighter priors",
             )
         diagnostics = map_diagnostics(found.optimum) | {"curvature": np.asarray(found.curvature)}
         mode = np.asarray(found.optimum.x)
@@ -81,7 +81,7 @@ class Laplace:
 
 
 def log_evidence(found: Fit) -> float:
-    """log p(y) by Laplace's approximation: -potential + n/2 log 2 pi - log det H / 2 at the mode. Of SVI: its bound."""
+    """log p(y) by Laplace's approximation at the mode: -potential + n/2 log 2 pi - log det H / 2. SVI: its bound."""
     if "elbo_end" in found.diagnostics:
         return float(found.diagnostics["elbo_end"])
     return float(-found.diagnostics["potential"] + found.diagnostics["log_volume"])

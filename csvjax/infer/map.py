@@ -1,4 +1,4 @@
-"""Maximum a posteriori: many starts are screened, the best are searched to the end."""
+"""Maximum a posteriori: many starting points are screened, and the best are searched to the end."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from csvjax.programs import keepable
 
 __all__ = ["Map", "Optimum", "find_mode", "map_diagnostics", "map_status"]
 
-_PIECE = 100  # steps between two looks at the curvature
-_FLAT = 1e-2  # gradient that is taken for none where no step leads further: a hundredth of a standard deviation
+_PIECE = 100  # steps between two computations of the curvature
+_FLAT = 1e-2  # where no step leads further, a gradient below this counts as zero: a hundredth of a standard deviation
 
 
 @keepable
 class Optimum(NamedTuple):
     """The best mode found.
 
-    x [n], potential: where it is, and minus log density there. gradient: largest component of the gradient at x, in
-    units in which the curvature is one (`Map.curved`). metric [n, n]: W with W W' = |H|^-1, H the Hessian at x, small
-    eigenvalues lifted to 0.01. curvature: H's smallest eigenvalue. steps, potentials, finished [start]: of each start
-    evaluations, the potential where it ended, and whether it was searched to the end.
+    x [n], potential: the mode, and minus log density there. gradient: largest component of the gradient at x, in units
+    in which the curvature is one (`Map.curved`). metric [n, n]: W with W W' = |H|^-1, where H is the Hessian at x with
+    small eigenvalues raised to 0.01. curvature: H's smallest eigenvalue. steps, potentials, finished [start]: for each
+    start the number of evaluations, the potential at its end, and whether it was searched to the end.
     """
 
     x: Float[Array, " n"]
@@ -56,7 +56,7 @@ class _Search(NamedTuple):
 
 
 class _Turns(NamedTuple):
-    """turn: of the screening. finalist: whose turn it is in the finish. order: of the starts in this round."""
+    """turn: of the screening. finalist: the finalist whose turn it is. order: of the starts in this round."""
 
     turn: Array
     finalist: Array
@@ -70,7 +70,7 @@ def _order(value: Array) -> Array:
 
 
 def _looked(at: _Search, lane: Lane, grads: Array, layout: Layout) -> _Search:
-    """The search after a piece in the metric of `at`, with the curvature that was found where it ended."""
+    """The search after a piece in the metric of `at`, with the curvature at the end of the piece."""
     metric, least = metric_of(curvature_of(grads, layout))
     stuck = jnp.where(lane.value < at.value - 1e-9 * jnp.abs(lane.value), 0, at.stuck + 1)
     size = jnp.max(jnp.abs(metric.across(layout, at.metric.back(layout, lane.grad))))
@@ -82,14 +82,14 @@ def _looked(at: _Search, lane: Lane, grads: Array, layout: Layout) -> _Search:
 class Map:
     """The mode of the unconstrained density, Jacobian included.
 
-    starts: prior draws pulled half-way to the origin. All are followed for `screen` steps, or, where they are more than
-    four times the finalists, for a fifth of that, then the best quarter for as much again, and so on down to the few
-    that get all. The best `finalists` go on by L-BFGS, each for at most `steps` evaluations, until no component of the
-    gradient exceeds `tolerance`.
-    curved: with at most so many parameters the search is in the metric of the Hessian, looked at every 100 steps;
-    beyond, a Hessian costs more than it saves, and the metric is that of the blocks that the density names
+    starts: prior draws, moved half-way to the origin. All are followed for `screen` steps or, if they are more than
+    four times the finalists, for a fifth of that; then the best quarter for as many again, and so on until only a few
+    are left, which get all steps. The best `finalists` are continued by L-BFGS, each for at most `steps` evaluations,
+    until no component of the gradient exceeds `tolerance`.
+    curved: up to this number of parameters, the search uses the metric of the Hessian, computed every 100 steps. With
+    more parameters a Hessian costs more than it saves, and the metric is that of the blocks that the density names
     (`csvjax.infer.curvature`): 84 models and 133 benchmarks, 937 parameters, took 900 steps and 600 gradients for
-    looks, and 1,700 steps with no metric from the same start; a look at the whole Hessian takes 1,874 gradients.
+    the metric, and 1,700 steps without a metric from the same start; one whole Hessian takes 1,874 gradients.
     diagnostics: the fields of `Optimum`, without x and metric.
     """
 
@@ -105,16 +105,16 @@ class Map:
         return self.solve_from(density, data, starts)
 
     def solve_from(self, density: Density, data: Any, starts: Float[Array, "start n"]) -> Optimum:
-        """The same from given starts; one alone is not screened.
+        """The same from given starts; a single start is not screened.
 
-        The search is a sequence of turns. A turn advances one start, and in the finish looks at the curvature where it
-        ended, so that the density stands in one place of the compiled program: compiling it costs seconds.
+        The search is a sequence of turns. A turn advances one start and, for finalists, computes the curvature at its
+        end. So the density appears only once in the compiled program: compiling it costs seconds.
         """
         slope = jax.value_and_grad(lambda x: density.potential(x, data))
         schedule = jnp.asarray(self._schedule(len(starts)), int).reshape(-1, 2)
         finalists = min(self.finalists, len(starts))
         layout = self.layout(density, data, starts.shape[1])
-        # With blocks the metric is rough, and the last hundredth of a deviation would take most of the steps.
+        # With blocks the metric is rough, and the last hundredth of a standard deviation would take most of the steps.
         tolerance = max(self.tolerance, _FLAT) if layout.block.size else self.tolerance
         plain = identity(layout, starts.dtype)
         none = jnp.asarray(0)
@@ -128,7 +128,7 @@ class Map:
             place, limit = none, none
             if len(schedule):
                 place, limit = schedule[jnp.minimum(at.turn, len(schedule) - 1)]
-            # Starts that were not looked at yet have an infinite value, and keep their order.
+            # Starts that have not been evaluated yet have an infinite value, and keep their order.
             order = jnp.where(screening & (place == 0), chosen, at.order)
             mine = jnp.where(screening, order[place], chosen[at.finalist])
             lane = jax.tree.map(lambda a: a[mine], at.lanes)
@@ -177,12 +177,12 @@ class Map:
         )
 
     def layout(self, density: Density, data: Any, n: int) -> Layout:
-        """The directions along which this search looks at the curvature."""
+        """The directions along which this search computes the curvature."""
         block = density.blocks(data) if n > self.curved else np.zeros((0, 0), int)
         return in_blocks(n, block) if block.size else whole(n)
 
     def _schedule(self, starts: int) -> list[tuple[int, int]]:
-        """Of the screening: which start, by its place among those of the round before, and for how many steps."""
+        """The screening: which start, by its rank among those of the round before, and for how many steps."""
         schedule: list[tuple[int, int]] = []
         alive = starts if starts > 1 else 0
         while alive > 4 * self.finalists:
@@ -202,8 +202,9 @@ def find_mode(density: Density, method: Any, data: Any, key: Array) -> Any:
 
 
 def map_diagnostics(found: Optimum) -> dict[str, np.ndarray]:
-    """The fields of `Optimum`, without x and metric, and log_volume: n/2 log 2 pi - log det |H| / 2, which makes of a
-    mode's density Laplace's approximation of the data's."""
+    """The fields of `Optimum`, without x and metric, and log_volume: n/2 log 2 pi - log det |H| / 2. Added to the log
+    density at the mode, it gives Laplace's approximation of the evidence.
+    """
     volume = 0.5 * len(found.x) * np.log(2 * np.pi) + np.linalg.slogdet(np.asarray(found.metric))[1]
     kept = {name: np.asarray(value) for name, value in found._asdict().items() if name not in ("x", "metric")}
     return kept | {"log_volume": np.asarray(volume)}
@@ -221,7 +222,7 @@ def map_status(method: Map, found: Optimum) -> Status:
     if steps >= method.steps:
         reason, remedy = f"stopped after the most steps allowed ({method.steps})", "raise steps"
     else:
-        reason, remedy = f"stopped after {steps} steps, none of which led further down", "give more starts"
+        reason, remedy = f"stopped after {steps} steps because no step led further down", "use more starts"
     return Status(
         False,
         f"not converged: {reason} with a gradient of {gradient:.2g}, which should be below {method.tolerance:g}; "

@@ -1,4 +1,4 @@
-"""The no-U-turn sampler, NumPyro's, over the flat vector, started at the mode and kept block by block."""
+"""The no-U-turn sampler of NumPyro on the flat vector, started at the mode and saved block by block."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ keepable(HMCAdaptState)
 class Nuts:
     """Draws of several chains.
 
-    The sampler moves in z, x = mode + W z with W from the curvature at the mode (`Optimum.metric`), so that the warm-up
-    has only to learn where the posterior differs from Laplace's approximation. Every chain starts at the mode, where
-    value and gradient are known, and with its own momentum. warmup, draws: of each chain. mass: of the metric of z that
-    the warm-up learns. tree, warmup_tree: a trajectory has at most 2^tree steps, in the warm-up 2^warmup_tree: before
-    the step size is known long ones are wasted (four of five of all steps with 18 models, 8 benchmarks and K = 2).
-    block: draws after which the state is kept, if a folder is given. rhat, ess: the largest r-hat and the fewest
-    effective draws for each chain that a parameter may have in a run that ended well.
+    The sampler moves in z, where x = mode + W z and W comes from the curvature at the mode (`Optimum.metric`). So the
+    warm-up has to learn only where the posterior differs from Laplace's approximation. Every chain starts at the mode,
+    where value and gradient are known, with its own momentum. warmup, draws: for each chain. mass: form of the metric
+    of z that the warm-up learns. tree, warmup_tree: a trajectory has at most 2^tree steps (warm-up: 2^warmup_tree);
+    before the step size is known, long trajectories are wasted (four of five of all steps with 18 models, 8 benchmarks
+    and K = 2). block: the state is saved after this number of draws, if a folder is given. rhat, ess: the status is ok
+    if no parameter has a larger r-hat, or fewer effective draws per chain.
 
     diagnostics: `rhat`, `bulk_ess`, `tail_ess` [n]; `diverging`, `steps`, `potential` [chain, draw]; `step_size`
     [chain]; `mode_potential`.
@@ -60,7 +60,7 @@ class Nuts:
     map: Map = Map()
 
     def run(self, density: Density, data: Any, key: Array, folder: Path | None, optimum: Optimum | None = None) -> Fit:
-        """optimum: the mode, where it was found before."""
+        """optimum: the mode, if it was found before."""
         data = jax.tree.map(jnp.asarray, data)
         key_mode, key_chains = jax.random.split(key)
         if optimum is None:
@@ -84,7 +84,7 @@ class Nuts:
         return Fit(self, x, np.asarray(optimum.x), self.status(found), found)
 
     def status(self, found: dict[str, np.ndarray]) -> Status:
-        """What the diagnostics `rhat`, `bulk_ess`, `tail_ess`, `diverging` and `steps` say together."""
+        """The status that follows from the diagnostics `rhat`, `bulk_ess`, `tail_ess`, `diverging` and `steps`."""
         diverging = int(found["diverging"].sum())
         total = self.chains * self.draws
         full = float(np.mean(found["steps"] >= 2**self.tree - 1))
@@ -95,12 +95,12 @@ class Nuts:
             return Status(
                 False,
                 f"the chains do not agree: largest r-hat {worst:.3f}, which should be at most {self.rhat:g} (fewest "
-                f"effective draws {bulk:.0f}); draw longer, or look whether the chains found different modes",
+                f"effective draws {bulk:.0f}); draw longer, or check whether the chains found different modes",
             )
         if diverging > 0.005 * total:
             return Status(
                 False,
-                f"{diverging} of {total} draws diverged, so that narrow places of the posterior may be missing; raise "
+                f"{diverging} of {total} draws diverged, so that narrow regions of the posterior may be missing; raise "
                 f"target (now {self.target:g}), or tighten the priors of spreads",
             )
         if full > 0.05:
@@ -121,7 +121,7 @@ class Nuts:
 
 
 def _kernel(density: Density, method: Nuts, data: tuple[Optimum, Any], key: Array) -> tuple[Any, Callable[..., Any]]:
-    """The first state of a chain, and the function from state to state; the second needs the first to be asked for."""
+    """The first state of a chain, and the function from state to state, which exists only after the first state."""
 
     def potential_of(optimum: Optimum, data: Any) -> Callable[[Array], Array]:
         return lambda z: density.potential(optimum.x + optimum.metric @ z, data)
@@ -157,12 +157,12 @@ def _chain(density: Density, method: Nuts, data: Any, state: Any, draws: int) ->
     return jax.lax.scan(step, state, None, draws)
 
 
-# Every draw takes dozens of gradients: it pays to compile well.
+# Each draw takes dozens of gradients, so it pays to compile with full optimisation.
 _one_chain = jit_by_size(_chain, small=0, static=("density", "method", "draws"))
 
 
 def _one_by_one(density: Density, method: Nuts, data: Any, states: Any, draws: int) -> tuple[Any, dict[str, Array]]:
-    """On a CPU chains in step with each other would all wait for the longest trajectory."""
+    """One chain after the other: on a CPU, chains under vmap would all wait for the longest trajectory."""
     each = [
         _one_chain(density, method, data, jax.tree.map(lambda a, c=c: a[c], states), draws)
         for c in range(method.chains)
@@ -172,7 +172,7 @@ def _one_by_one(density: Density, method: Nuts, data: Any, states: Any, draws: i
 
 @partial(jax.jit, static_argnames=("density", "method", "draws"))
 def _parallel(density: Density, method: Nuts, data: Any, states: Any, draws: int) -> tuple[Any, dict[str, Array]]:
-    """Chains side by side on the devices there are; those of one device in step."""
+    """Chains in parallel on the available devices; chains on one device run in lockstep."""
     devices = max(d for d in range(1, jax.local_device_count() + 1) if method.chains % d == 0)
     mesh = jax.sharding.Mesh(np.array(jax.local_devices()[:devices]), ("chain",))
     here = method.chains // devices

@@ -1,9 +1,9 @@
-"""Models that no law describes, such as those whose evaluation broke, are found and left out of the fit.
+"""Find models that the law cannot explain, such as those with a broken evaluation, and leave them out of the fit.
 
-With a prior probability of 1 % the scores of a model are anything: exactly 0 or 1 with probability 1/2, otherwise
-uniform between. A model is left out where that is more probable, at the mode, than what the law says of its row. This
-is the classification likelihood of a mixture with uniform noise (Banfield and Raftery 1993, Biometrics 49, 803, sec.
-5), so that one absurd row costs nothing but itself, and a row that is only surprising stays.
+With a prior probability of 1 % a model is an outlier. Each of its scores is then 0 or 1 with probability 1/4 each,
+otherwise uniform between. A model is left out if, at the mode, its scores are more probable as an outlier's than under
+the law. This is the classification likelihood of a mixture with uniform noise (Banfield and Raftery 1993, Biometrics
+49, 803, sec. 5): an absurd row does not affect the other rows, and a row that is only surprising is kept.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from csvjax.precision import float64
 __all__ = ["Cleaned", "fit_without_outliers", "law_log_evidence", "log_either", "outliers"]
 
 _ROUNDS = 4
-_MOST = 0.2  # share of the models
-_WIDE = 3.0  # deviations that an absurd score without bounds may be away
+_MOST = 0.2  # largest share of models that may be left out
+_WIDE = 3.0  # standard deviation of an outlier's standardised score without bounds
 
 
 class Cleaned(NamedTuple):
-    """A fit, the evidence that it was made from, in which no score of an outlier is seen, and which models these are.
+    """A fit, its evidence (in which no score of an outlier is seen), and which models are outliers.
 
-    log_labels: log of the probability of who is an outlier and of what these have scored, in nats; with it fits that
-    left out different models can be compared by their evidence. refused: a sentence, where there were too many.
+    log_labels: log of the joint probability of which models are outliers and of the outliers' scores, in nats; with it,
+    fits that left out different models can be compared by their evidence. refused: a sentence, if there were too many.
     """
 
     fit: Fit
@@ -48,13 +48,13 @@ class Cleaned(NamedTuple):
 
 
 def _log_rows(density: Density, tail: float, e: Evidence, x: Float[np.ndarray, " n"]) -> Float[np.ndarray, " lm"]:
-    # By the program that draws predictions: the mode alone would need another one, which takes longer to compile.
+    # Uses the program that draws predictions: another program for the mode alone would take longer to compile.
     return draw_law(density, tail, e, x[None], jax.random.key(0)).log_model[0]
 
 
 def _log_anything(score: Float[np.ndarray, "*cell"], bounded: Bool[np.ndarray, "*#cell"]) -> Float[np.ndarray, "*cell"]:
-    """log of the probability of an outlier's score: 0 or 1, with 1/4 each, or uniform between; of a score without
-    bounds, which is standardised, that of Normal(0, 3).
+    """log probability of an outlier's score: 0 or 1, with 1/4 each, or uniform between. A score without bounds is
+    standardised and has the density Normal(0, 3).
     """
     number = -0.5 * (score / _WIDE) ** 2 - np.log(_WIDE) - 0.5 * np.log(2 * np.pi)
     return np.where(bounded, -np.log(2) * (2 - between(score)), number)
@@ -66,7 +66,7 @@ def _log_row_of_anything(e: Evidence) -> Float[np.ndarray, " lm"]:
 
 @float64
 def outliers(density: Density, e: Evidence, mode: Float[np.ndarray, " n"], law: Law) -> Bool[np.ndarray, " lm"]:
-    """Models whose scores are more probably anything than what the law says of them at the mode."""
+    """Models whose scores are more probable as an outlier's than under the law at the mode."""
     rows = np.asarray(_log_rows(density, law.tail, e, np.asarray(mode)))
     prior = law.outliers
     with np.errstate(divide="ignore"):
@@ -81,11 +81,11 @@ def fit_without_outliers(
     folder: Path | None,
     law: Law,
 ) -> Cleaned:
-    """`csvjax.infer.fit` of all models but outliers, which are looked for at the mode, again after each fit without
-    those found before. `law.outliers`: 0 leaves nobody out.
+    """`csvjax.infer.fit` of all models except outliers. They are searched for at the mode, again after each fit without
+    those found before. `law.outliers`: 0 leaves no model out.
 
-    Where more than a fifth of the models, or all that were scored on a benchmark, look like outliers nobody is left
-    out: it is the law that does not describe such a table.
+    If more than a fifth of the models, or all models scored on a benchmark, look like outliers, no model is left out:
+    the law does not describe such a table.
     """
     search = method if isinstance(method, Map | Laplace) else method.map
     prior = law.outliers
@@ -94,14 +94,14 @@ def fit_without_outliers(
     found = fit(density, e, search, key) if prior > 0 else None
     for _ in range(_ROUNDS):
         if found is None or found.mode is None or not found.status.ok:
-            break  # nothing is to be judged by
+            break  # no model has scores to judge by
         absurd = outlier | outliers(density, e, found.mode, law)
         kept = np.asarray(first.seen) & ~absurd[:, None]
         lost = np.asarray(first.seen).any(axis=0) & ~kept.any(axis=0)
         if absurd.sum() > _MOST * judged.sum() or lost.any():
             refused = (
                 f"{absurd.sum()} of {judged.sum()} models look like outliers, too many to leave out: the law does not "
-                f"describe such scores"
+                f"describe these scores"
             )
             absurd, kept = np.zeros_like(judged), np.asarray(first.seen)
         if np.array_equal(absurd, outlier):
@@ -121,9 +121,9 @@ def fit_without_outliers(
 
 
 def law_log_evidence(found: Cleaned, capabilities: int) -> float:
-    """log p(y | K), outliers and who they are included, by Laplace's approximation around all 2^(K-1) (K-1)! modes,
-    which differ by signs and order of contrasts. Where contrasts are not clear modes overlap, and this is too much, by
-    no more than their logarithm.
+    """log p(y | K), with the probability of the outliers included, by Laplace's approximation around all 2^(K-1) (K-1)!
+    modes, which differ by signs and order of contrasts. If contrasts are not distinct, the modes overlap, and this is
+    too large by at most the logarithm of their number.
     """
     contrasts = max(capabilities - 1, 0)
     modes = contrasts * math.log(2) + math.lgamma(contrasts + 1)
@@ -136,6 +136,6 @@ def log_either(
     bounded: Bool[np.ndarray, "*#cell"],
     prior: float,
 ) -> np.ndarray:
-    """log probability of a score of a model that may be an outlier, where the law's is `log_p`."""
+    """log probability of a score whose model may be an outlier; `log_p` is its log probability under the law."""
     with np.errstate(divide="ignore"):
         return np.logaddexp(np.log1p(-prior) + log_p, np.log(prior) + _log_anything(score, bounded))

@@ -1,4 +1,4 @@
-"""What every method of inference returns."""
+"""The result of every method of inference."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Fit", "Status"]
 
 @dataclass(frozen=True)
 class Status:
-    """How a fit ended. sentence: what happened and, where that is not well, what to do."""
+    """How a fit ended. sentence: what happened and, if something is wrong, what to do."""
 
     ok: bool
     sentence: str
@@ -23,11 +23,11 @@ class Status:
 
 
 class Fit(NamedTuple):
-    """Draws of the unconstrained parameters, whatever the method.
+    """Draws of the unconstrained parameters, from any method.
 
-    method: its settings. x [chain, draw, n]: a mode is one draw of one chain. mode [n]: where the method has one.
-    diagnostics: arrays by name, what the status was told from; the method says which. optimum: what the search for the
-    mode found, from which another method may start.
+    method: its settings. x [chain, draw, n]: a mode is one draw of one chain. mode [n]: if the method has one.
+    diagnostics: arrays by name, from which the status was derived; documented by each method. optimum: the result of
+    the search for the mode, from which another method may start.
     """
 
     method: Any

@@ -1,13 +1,13 @@
 """Minima of a potential: L-BFGS in which every step of every start is exactly one evaluation.
 
-A search asks (`trial`) and is told (`absorb`), so that whoever drives it evaluates the density in one place: compiling
-a density costs seconds.
+The search names a point (`trial`) and receives its value (`absorb`), so that the caller evaluates the density in one
+place of the program: compiling a density costs seconds.
 
-A line search inside a step would make all starts of a vmap wait for the longest. Here a start that was refused its step
-tries a shorter one while the others go on. Directions are those of `optax.scale_by_lbfgs`; a step is taken if the value
-falls enough (Armijo) or, where values differ by no more than they are exact, if the slope does (the approximate Wolfe
-condition of Hager and Zhang 2005, SIAM J. Optim. 16(1), eq. 4.1): a density that is an integral by quadrature has a
-gradient a little more exact than its value.
+A line search inside a step would make all starts of a vmap wait for the longest. Here a start whose step was rejected
+tries a shorter one while the others continue. Directions are those of `optax.scale_by_lbfgs`. A step is accepted if the
+value falls enough (Armijo) or, if values differ by no more than their accuracy, if the slope does (the approximate
+Wolfe condition of Hager and Zhang 2005, SIAM J. Optim. 16(1), eq. 4.1): a density that is an integral by quadrature has
+a gradient that is slightly more exact than its value.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from csvjax.infer.curvature import Layout, Metric, offset
 __all__ = ["Lane", "Piece", "absorb", "begin", "done", "evaluate", "trial"]
 
 _MEMORY = 20
-_FALL = 1e-4  # Armijo: share of the promised fall
-_EXACT = 1e-6  # relative error that a value may have
+_FALL = 1e-4  # Armijo: least share of the predicted decrease
+_EXACT = 1e-6  # relative error of a value
 _SHORTEST = 1e-9
 
 
 class Lane(NamedTuple):
     """One search. x, value, grad: the best point so far. direction, size: the next trial is x + size direction.
 
-    steps: evaluations so far. stuck: how often no step in a direction was short enough.
+    steps: evaluations so far. stuck: how often no step along a direction was short enough.
     """
 
     x: Float[Array, " n"]
@@ -52,7 +52,7 @@ _LBFGS = optax.scale_by_lbfgs(memory_size=_MEMORY)
 def _convex(memory: Any, x: Array, grad: Array) -> Any:
     """The memory, changed so that the curvature along the last step counts by its absolute value.
 
-    Without the second Wolfe condition it may be negative, and the direction would then lead uphill.
+    Without the second Wolfe condition the curvature may be negative, and the direction would then lead uphill.
     """
     s, y = x - memory.params, grad - memory.updates
     square = jnp.vdot(s, s)
@@ -62,31 +62,31 @@ def _convex(memory: Any, x: Array, grad: Array) -> Any:
 
 
 def begin(x: Float[Array, " n"]) -> Lane:
-    """A search from x, which was not evaluated yet."""
+    """A search from x, which has not been evaluated yet."""
     none = jnp.zeros_like(x)
     return Lane(x, jnp.full_like(x[0], jnp.inf), none, none, jnp.ones_like(x[0]), _LBFGS.init(x), *[jnp.asarray(0)] * 2)
 
 
 def trial(lane: Lane) -> Float[Array, " n"]:
-    """The point at which the lane asks for its value and gradient."""
+    """The point at which the lane needs value and gradient next."""
     return lane.x + lane.size * lane.direction
 
 
 def done(lane: Lane, until: Int[Array, ""] | int, tolerance: float) -> Bool[Array, ""]:
-    """Whether the search has ended, or has used as many evaluations as it may."""
+    """Whether the search has ended, or has used all the evaluations that it may."""
     more = jnp.isinf(lane.value) | (jnp.max(jnp.abs(lane.grad)) > tolerance)
     return ~(more & (lane.steps < until) & (lane.stuck < 3))
 
 
 def absorb(lane: Lane, value: Float[Array, ""], grad: Float[Array, " n"]) -> Lane:
-    """The lane after it was told the value and the gradient at `trial(lane)`."""
+    """The lane after it received value and gradient at `trial(lane)`."""
     slope, new_slope = jnp.vdot(lane.grad, lane.direction), jnp.vdot(grad, lane.direction)
     falls = value <= lane.value + _FALL * lane.size * slope
     level = (value <= lane.value + _EXACT * jnp.abs(lane.value)) & (jnp.abs(new_slope) <= 0.9 * jnp.abs(slope))
     finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(grad))
     taken = finite & (falls | level)
 
-    # A refused step becomes the one that minimises the parabola through both values and the slope.
+    # A rejected step is replaced by the minimum of the parabola through both values and the slope.
     bend = value - lane.value - lane.size * slope
     shorter = jnp.where(finite & (bend > 0), -slope * lane.size / (2 * bend), 0.1)
     size = lane.size * jnp.clip(shorter, 0.1, 0.5)
@@ -96,7 +96,7 @@ def absorb(lane: Lane, value: Float[Array, ""], grad: Float[Array, " n"]) -> Lan
         return jax.tree.map(lambda a, b: jnp.where(when, a, b), new, old)
 
     x, value, grad = select(taken, (trial(lane), value, grad), (lane.x, lane.value, lane.grad))
-    # Where no step is short enough the memory is wrong: the search starts anew along the gradient.
+    # If no step is short enough, the memory is wrong: the search restarts along the gradient.
     memory = _convex(select(lost, _LBFGS.init(x), lane.memory), x, grad)
     update, memory = _LBFGS.update(grad, memory, x)
     moved = taken | lost
@@ -105,8 +105,8 @@ def absorb(lane: Lane, value: Float[Array, ""], grad: Float[Array, " n"]) -> Lan
 
 
 class Piece(NamedTuple):
-    """A stretch of a search, of x = centre + metric z. lane: over z. until: the most evaluations of the lane, those
-    before included.
+    """A part of a search in x = centre + metric z. lane: the search over z. until: the most evaluations of the lane,
+    including earlier ones.
     """
 
     lane: Lane
@@ -119,7 +119,7 @@ class Piece(NamedTuple):
 def evaluate(
     slope: Callable[[Array], tuple[Array, Array]], piece: Piece, layout: Layout, look: Bool[Array, ""]
 ) -> tuple[Lane, Float[Array, "gradient n"]]:
-    """The lane at the end of the piece, and, if `look`, the gradients around its end that `curvature_of` needs.
+    """The lane at the end of the piece and, if `look`, the gradients around its end that `curvature_of` needs.
 
     slope: value and gradient at x.
     """

@@ -1,4 +1,4 @@
-"""Variational inference: NumPyro's guides over the flat vector, started at Laplace's approximation."""
+"""Variational inference: NumPyro's guides on the flat vector, started at Laplace's approximation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _MOST_INFINITE = 0.01  # share of steps
 
 @keepable
 class Found(NamedTuple):
-    """What was found, before it is read: `elbo`, the bound on the evidence in nats."""
+    """Results before they are read; `elbo`: the bound on the evidence in nats."""
 
     optimum: Optimum
     x: Float[Array, "draw n"]
@@ -44,12 +44,12 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True)
 class Svi:
-    """The normal density of a family that is nearest to the posterior, by Kullback-Leibler divergence from it.
+    """The normal density of a family of densities with the least Kullback-Leibler divergence from the posterior.
 
-    guide: its covariance is diagonal, diagonal plus `rank` outer products, or free. steps: of optax's Adam, with a
-    learning rate that falls to nothing; the last quarter's parameters are averaged. particles: draws for each step.
-    diagnostics: those of MAP; `elbo` [step], `elbo_end`, `elbo_rise`: its mean over the last tenth, and by how many of
-    its standard errors that is above the tenth before.
+    guide: the covariance is diagonal, diagonal plus `rank` outer products, or free. steps: of optax's Adam, with a
+    learning rate that falls to zero; the parameters are averaged over the last quarter. particles: draws for each step.
+    diagnostics: those of MAP; `elbo` [step]; `elbo_end`: its mean over the last tenth; `elbo_rise`: how many of its
+    standard errors this mean lies above that of the tenth before.
     """
 
     guide: Literal["mean-field", "low-rank", "full-rank"] = "full-rank"
@@ -64,14 +64,14 @@ class Svi:
         return self.solve_from(density, data, key, self.map.solve(density, data, jax.random.fold_in(key, 0)))
 
     def solve_from(self, density: Density, data: Any, key: Array, optimum: Optimum) -> Found:
-        """The same from a mode that was found before."""
+        """The same, from a mode that was found before."""
         key_fit, key_draws = jax.random.split(jax.random.fold_in(key, 1))
         stretch = self._stretch(optimum)
         volume = jnp.linalg.slogdet(stretch)[1]
 
         def model() -> None:
             z = numpyro.sample("z", dist.ImproperUniform(dist.constraints.real_vector, (), optimum.x.shape))
-            with handlers.block():  # the sites of the law are not those of this model
+            with handlers.block():  # hides the sites of the law from this model
                 potential = density.potential(optimum.x + stretch @ z, data)
             numpyro.factor("x", -potential)
 
@@ -84,7 +84,7 @@ class Svi:
 
         def step(carry: tuple[Any, Any], i: Array) -> tuple[tuple[Any, Any], Array]:
             state, mean = carry
-            state, value = svi.stable_update(state)  # a draw without a finite density moves nothing
+            state, value = svi.stable_update(state)  # a draw without a finite density changes nothing
             share = jnp.where(i < late, 0.0, 1 / jnp.maximum(i - late + 1.0, 1.0))
             mean = jax.tree.map(lambda m, p: m + share * (p - m), mean, svi.get_params(state))
             return (state, mean), volume - value
@@ -95,7 +95,7 @@ class Svi:
         return Found(optimum, optimum.x + z @ stretch.T, elbo)
 
     def _stretch(self, optimum: Optimum) -> Array:
-        """Units in which Laplace's approximation is near the standard normal; they leave the family as it is."""
+        """Units in which Laplace's approximation is near the standard normal; they do not change the family."""
         if self.guide == "full-rank":
             return optimum.metric
         precision = jnp.linalg.inv(optimum.metric @ optimum.metric.T)
@@ -132,24 +132,24 @@ class Svi:
         if rise > 4:
             return Status(
                 False,
-                f"not converged: the bound on the evidence still rose at the end, by {rise:.1f} standard errors; raise "
-                f"steps (now {self.steps})",
+                f"not converged: the bound on the evidence was still rising at the end, by {rise:.1f} standard errors; "
+                f"raise steps (now {self.steps})",
             )
         mode = map_status(self.map, found.optimum)
         if not mode.ok:
-            return Status(False, f"its start, the mode, was {mode}")
+            return Status(False, f"the mode that SVI starts from was {mode}")
         end = float(np.mean(_finite(found.elbo)[-50:]))
         return Status(True, f"converged: the bound on the evidence ended at {end:.2f} nats")
 
 
 def approximation(parameters: int, draws: int, search: Map, widen: float = 1.0) -> Laplace | Svi:
-    """The normal approximation for so many parameters.
+    """The normal approximation for this number of parameters.
 
-    Up to `Map.curved` it is Laplace's. Beyond, the joint mode leaves too little to the residuals: hundreds of loadings
-    have fitted them. The mean-field density whose divergence from the posterior is least has another centre and costs
-    less than a whole Hessian; its draws are not widened. On 84 models and 133 benchmarks (937 parameters, K = 2, t
-    residuals) with a tenth of the shown scores hidden inside: mean log density 1.30 nats against 1.14 of Laplace's, 87
-    and 79 % in 90 % intervals.
+    Up to `Map.curved` parameters it is Laplace's. With more, the joint mode leaves too little to the residuals, because
+    hundreds of loadings have fitted them. The mean-field density with the least divergence from the posterior has
+    another centre and costs less than a whole Hessian; its draws are not widened. On 84 models and 133 benchmarks (937
+    parameters, K = 2, t residuals) with a tenth of the shown scores hidden inside: mean log density 1.30 nats against
+    1.14 for Laplace's, 87 and 79 % in 90 % intervals.
     """
     if parameters <= search.curved:
         return Laplace(draws=draws, map=search, widen=widen)
@@ -157,11 +157,11 @@ def approximation(parameters: int, draws: int, search: Map, widen: float = 1.0) 
 
 
 def mean_field(draws: int, search: Map) -> Svi:
-    """The mean-field approximation with the settings that were tried on hundreds of parameters."""
+    """The mean-field approximation with settings that were tested on hundreds of parameters."""
     return Svi(guide="mean-field", steps=1500, particles=1, draws=draws, map=search)
 
 
 def _finite(elbo: ArrayLike) -> np.ndarray:
-    """The values of the steps that moved something; all of them if none did."""
+    """The values of the steps that changed something; all values if no step did."""
     value = np.asarray(elbo)
     return value[np.isfinite(value)] if np.isfinite(value).any() else value

@@ -1,16 +1,16 @@
 """Columns of the models' table as covariates of the law.
 
-params, tokens and flops are amounts: their natural logarithms are covariates, and so are products of these, written
-params*tokens. Any other column may be named too:
+params, tokens and flops are amounts: the covariates are their natural logarithms and products of these logarithms,
+written params*tokens. Any other column may be used too:
 
-- numbers are taken as they are, or as logarithms where all are positive and the largest is 30 times the smallest or
-  more; log:COLUMN and raw:COLUMN say so in place of this rule;
-- dates are years;
-- anything else is a category, with one column (0 or 1) for each of its levels.
+- a column of numbers is used as it is, or as logarithms if all numbers are positive and the largest is at least 30
+  times the smallest; log:COLUMN and raw:COLUMN override this rule;
+- dates become years;
+- any other column is a category, with one column (0 or 1) for each of its levels.
 
-Every covariate is standardised over the models of which it is known. What is not known is a factor of its own: products
-of an amount that is not known depend on one factor, not on one each. Where two of params, tokens and flops are known
-the third is flops = 6 params tokens (Kaplan et al. 2020, arXiv 2001.08361, eq. 2.1).
+Every covariate is standardised over the models that have a value. Each missing value is one latent factor: all products
+of a missing amount depend on the same factor. If two of params, tokens and flops are given, the third follows from
+flops = 6 params tokens (Kaplan et al. 2020, arXiv 2001.08361, eq. 2.1).
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ Kind = Literal["log", "raw", "date", "category"]
 
 @dataclass(frozen=True)
 class _Base:
-    """A column before it becomes a covariate. centre, scale: of the transformed column over the models it is known of;
-    levels: of a category.
+    """A column before it becomes a covariate. centre, scale: mean and standard deviation of the transformed column over
+    the models that have a value. levels: the levels of a category.
     """
 
     column: str
@@ -53,7 +53,7 @@ class _Base:
 
 @dataclass(frozen=True)
 class _Covariate:
-    """A product of bases (nearly always one), standardised. level: which level of a category it stands for."""
+    """A standardised product of bases (nearly always of one). level: the index of the category's level, else -1."""
 
     name: str
     bases: tuple[str, ...]
@@ -64,7 +64,7 @@ class _Covariate:
 
 @dataclass(frozen=True)
 class Columns:
-    """How covariates are made of a table of models; made by `find_columns` from the models of a fit."""
+    """How covariates are computed from a table of models; `find_columns` makes it from the models of a fit."""
 
     bases: dict[str, _Base]
     covariates: tuple[_Covariate, ...]
@@ -75,9 +75,9 @@ class Columns:
 
 
 def find_columns(lms: pd.DataFrame, wanted: Sequence[str]) -> Columns:
-    """The covariates named by `wanted`, scaled over the models `lms`.
+    """The covariates named by `wanted`, standardised over the models `lms`.
 
-    Raises: InputError for a name that is no column, and for a covariate with fewer than two different values.
+    Raises: InputError for a name that is not a column, and for a covariate with fewer than two different values.
     """
     table = _derived(lms)
     bases: dict[str, _Base] = {}
@@ -97,7 +97,7 @@ def find_columns(lms: pd.DataFrame, wanted: Sequence[str]) -> Columns:
 
 
 def encode(lms: pd.DataFrame, columns: Columns) -> tuple[Float[np.ndarray, "lm x"], Float[np.ndarray, "lm x unknown"]]:
-    """Standardised covariates, at their mean where they are not known, and their change with every unknown."""
+    """Standardised covariates (the mean where a value is missing) and their derivatives by each missing value."""
     table = _derived(lms)
     value = {name: _transformed(table, base) for name, base in columns.bases.items() if base.kind != "category"}
     held = {name: np.where(np.isnan(v), columns.bases[name].centre, v) for name, v in value.items()}
@@ -169,7 +169,7 @@ def _is_date(values: pd.Series) -> bool:
 
 
 def _transformed(table: pd.DataFrame, base: _Base) -> np.ndarray:
-    """The column of numbers before it is standardised, NaN where not known."""
+    """The column as numbers before it is standardised, NaN where missing."""
     values = table[base.column]
     if base.kind == "date":
         days = pd.to_datetime(values, errors="coerce")
@@ -206,7 +206,7 @@ def _levels(table: pd.DataFrame, base: _Base) -> list[_Covariate]:
 
 
 def _derived(lms: pd.DataFrame) -> pd.DataFrame:
-    """The table in which the third of params, tokens and flops follows from two that are known."""
+    """The table, in which the third of params, tokens and flops is computed where the other two are given."""
     table = lms.copy()
     if not set(AMOUNTS) <= set(table.columns):
         return table

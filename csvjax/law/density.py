@@ -1,4 +1,4 @@
-"""The one density that every method sees: a NumPyro model as a function of unconstrained parameters."""
+"""The one density that all methods of inference use: a NumPyro model as a function of unconstrained parameters."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ Sites = dict[str, Array]
 
 @dataclass(frozen=True)
 class Density:
-    """Minus log density, `potential`, over a vector x in R^n of unconstrained parameters, for data given at each call.
+    """Minus log density, `potential`, of a vector x in R^n of unconstrained parameters, for data given at each call.
 
-    The Jacobian of the transforms to constrained values is included, so the density is that of x, not of the
-    constrained values: its mode is what MAP and Laplace mean throughout (it moves with the transform, as modes do).
-    `model(data)` is a NumPyro model; a Density is hashable, so compiled functions can be kept for each. `prior(data)`
-    is a model with the same sites and none of the rest, where there is one that is quicker to trace. `axes`: which axis
-    of a site has an element for every benchmark (`blocks`).
+    The Jacobian of the transforms to constrained values is included, so this is the density of x, not of the
+    constrained values. MAP and Laplace use the mode of this density (a mode changes with the parametrisation).
+    `model(data)` is a NumPyro model. A Density is hashable, so compiled functions can be kept for each. `prior(data)`,
+    if given, is a model with the same latent sites but no likelihood, which is quicker to trace. `axes` names, for each
+    site with one element per benchmark, the axis of the benchmarks (`blocks`).
     """
 
     model: Callable[..., None]
@@ -58,7 +58,7 @@ class Density:
         return ravel_pytree(template)[1](x)
 
     def blocks(self, data: Any) -> Int[np.ndarray, "benchmark size"]:
-        """Places in x of the parameters of each benchmark; of none where the density names none."""
+        """Indices in x of the parameters of each benchmark; empty if the density names no such sites."""
         shapes = jax.eval_shape(lambda: self.sites(jax.random.key(0), data))
         axes = {name: axis for name, axis in self.axes if name in shapes}
         if not axes:
@@ -77,7 +77,7 @@ class Density:
         return potential_energy(self.model, (data,), {}, self.unflatten(x, data))
 
     def constrain(self, x: Float[Array, " n"], data: Any) -> Sites:
-        """Constrained values of all sites, and the deterministic sites."""
+        """Constrained values of all sites, and the values of the deterministic sites."""
         return constrain_fn(self.model, (data,), {}, self.unflatten(x, data), return_deterministic=True)
 
 
@@ -87,5 +87,5 @@ def _observed(site: dict) -> bool:
 
 @cache
 def law_density(law: Law) -> Density:
-    """The same object for the same law, so that compiled fits are reused."""
+    """The density of a law: always the same object for the same law, so that compiled fits are reused."""
     return Density(partial(law_model, law=law), partial(law_model, law=law, scores=False), BENCHMARK_AXES)

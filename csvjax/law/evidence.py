@@ -30,15 +30,15 @@ __all__ = [
 ]
 
 FREE_UNITS = 64
-"""With at most so many units of text z is free on every one of them."""
+"""If a text has at most this many units, z is free on each of them."""
 
 
 class Known(NamedTuple):
-    """What a fit reads off its dataset before it sees a score: the scales on which later models are put too.
+    """What a fit learns from its dataset before it uses a score, such as the scales that later models are put on too.
 
     columns: of the covariates. units: losses in groups of tokens. bounds: floors, ceilings, units of the benchmarks and
-    what was assumed of them. standard: of scores without bounds. features: of z. scale: deviation of the mean loss.
-    reference_loss, reference_design: losses and covariates of the models whose losses are known.
+    what was assumed about them. standard: standardisation of scores without bounds. features: of z. scale: standard
+    deviation of the mean loss. reference_loss, reference_design: losses and covariates of the models with known losses.
     """
 
     columns: Columns
@@ -54,23 +54,23 @@ class Known(NamedTuple):
 def make_evidence(
     dataset: Dataset, seen: Bool[np.ndarray, "lm benchmark"], law: Law, seed: int = 0
 ) -> tuple[Evidence, Known]:
-    """Evidence in which the scores `seen` are known and every other score is zero before anything sees it.
+    """Evidence that contains the scores in `seen`; all other scores are set to zero before any computation.
 
-    Covariates are scaled over all models of which they are known; groups of tokens, features and the scale of losses
-    are shaped by the models of which a score is seen.
+    Covariates are standardised over all models that have a value. Groups of tokens, features and the scale of losses
+    are computed from the models that have at least one seen score.
 
-    Raises: InputError for a dataset without scores, a mask of another shape, and covariates that do not fit.
+    Raises: InputError for a dataset without scores, a mask of the wrong shape, and covariates that cannot be used.
     """
     scores = dataset.scores
     if scores is None:
-        raise InputError("expected a dataset with scores, found one without; give scores to align")
+        raise InputError("expected a dataset with scores, found one without; pass scores to align")
     if seen.shape != scores.score.shape:
-        raise InputError(f"expected a mask of shape {scores.score.shape}, found {seen.shape}; give [lm, benchmark]")
+        raise InputError(f"expected a mask of shape {scores.score.shape}, found {seen.shape}; pass [lm, benchmark]")
     mask = seen & np.isfinite(scores.score)
     for b in np.flatnonzero(~scores.bounded & ~mask.any(axis=0)):
         raise InputError(
-            f"expected a score on {scores.benchmarks[b]!r}, which is in {scores.scales[b].word}, among those to fit, "
-            f"found none; leave the benchmark out, or hold out fewer"
+            f"expected at least one score to fit on {scores.benchmarks[b]!r}, which is in {scores.scales[b].word}, "
+            f"found none; leave the benchmark out, or hold out fewer scores"
         )
     bounds, standard = find_bounds(scores, mask), standard_of(scores.score, mask, scores.scales)
     columns = find_columns(dataset.lms, law.covariates)
@@ -89,7 +89,7 @@ def _known_losses(
     has = dataset.has_losses
     train = mask.any(axis=1) & has
     if not train.any():
-        raise InputError("expected losses of models that have scores, found none; give the losses of some")
+        raise InputError("expected losses of models that have scores, found none; add the losses of some of them")
     units = group_units(dataset.losses.select(list(dataset.lms.index[has])), train[has], law.per_domain, seed=seed)
     mean = units.loss[train[has]] @ units.weight
     if len(units.weight) <= FREE_UNITS:
@@ -101,13 +101,13 @@ def _known_losses(
 
 
 def _runs(lms: pd.DataFrame) -> list[str]:
-    """The run of each model: column `run`, where the checkpoints of one training run share a name; else its own."""
+    """The run of each model: column `run` (checkpoints of one training run share a name), otherwise its own run."""
     own = lms.index.to_series().map("\0{}".format)
     return [str(run) for run in lms["run"].fillna(own)] if "run" in lms.columns else list(own)
 
 
 def evidence_of(dataset: Dataset, mask: Bool[np.ndarray, "lm benchmark"], law: Law, known: Known) -> Evidence:
-    """The evidence of `dataset`, which may have other models than the fit whose scales are `known`."""
+    """The evidence of `dataset`, which may have other models than the fit that `known` comes from."""
     scores, bounds, lms = dataset.scores, known.bounds, len(dataset.lms)
     assert scores is not None
     x, missing = encode(dataset.lms, known.columns)
@@ -145,7 +145,7 @@ def evidence_of(dataset: Dataset, mask: Bool[np.ndarray, "lm benchmark"], law: L
 
 
 def names_of_groups(lms: pd.DataFrame, law: Law) -> tuple[list[str], list[str] | None]:
-    """Family and run of each model, as far as the law has effects of them; without either each model is alone."""
+    """Family and run of each model, if the law has such effects; without effects each model is its own family."""
     run = _runs(lms) if "run" in law.effects else None
     family = [str(name) for name in lms["family"]] if "family" in law.effects else run
     return (list(map(str, lms.index)) if family is None else family), run
@@ -158,11 +158,11 @@ def beside_family(
     its: tuple[list[str], list[str] | None],
     tidy: bool = False,
 ) -> tuple[Evidence, Int[np.ndarray, " lm"]]:
-    """Evidence in which every new model stands with the fitted models of its family and with no other new one.
+    """Evidence in which each new model is placed in the family of its fitted models, without the other new models.
 
-    Families are independent given the parameters, so that a model is predicted from it as if the fit had seen it alone.
-    groups, its: families and runs of the fitted and of the new models. tidy: as `filled_up` does. Returns the rows of
-    the new models too.
+    Families are independent given the parameters, so each new model is predicted as if it were the only new one.
+    groups, its: families and runs of the fitted and of the new models. tidy: as in `filled_up`. Also returns the rows
+    of the new models.
     """
     members: dict[str, list[int]] = {}
     for row, name in enumerate(groups[0]):
@@ -192,8 +192,8 @@ def beside_family(
 
 
 def filled_up(e: Evidence, family: Sequence[object], run: Sequence[object] | None, rows: int = 50) -> Evidence:
-    """The same evidence with models of which nothing is known, up to a multiple of `rows`, and tidy groups, so that
-    problems of like size share what was compiled.
+    """The same evidence, padded with empty models to a multiple of `rows` and with tidy groups, so that problems of
+    similar size share compiled programs.
     """
     more = -len(e.score) % rows
     by_row: dict[str, Any] = {}

@@ -1,15 +1,15 @@
-"""The latent field of a table of scores, integrated out: what models, runs and families have beyond the law's trend.
+"""The latent field of a table of scores, integrated out: deviations of models, runs and families from the law's trend.
 
     u[m, b] = trend[m, b] + sum_k own[m, b, k] t[m, k] + spread[b] (h[f(m), b] + g[r(m), b] + e[m, b])
     t[m, k] = r[m, k] + run[k] b[r(m), k] + family[k] a[f(m), k]                         r, b, a ~ Normal(0, 1)
     h ~ Normal(0, family_habit),  g ~ Normal(0, run_habit),  e ~ Normal(0, 1) or Student t with 1 / tail degrees
-    y[m, b] ~ what `csvjax.law.items` says at u[m, b]
+    y[m, b] ~ the likelihood of `csvjax.law.items` at u[m, b]
 
-Given the parameters the field is normal and cells meet it one by one, so Laplace's approximation around the field's
-mode gives log p(y | parameters): the inner step of integrated nested Laplace approximations (Rue, Martino and Chopin
-2009, J. R. Stat. Soc. B 71, eq. 3). Families are solved one by one (`csvjax.law.solve`). A t residual
-is met by its local curvature (iteratively reweighted), so that a cell that the law does not expect pulls at nothing
-else.
+Given the parameters, the field is normal and each score depends on one cell of it. So Laplace's approximation around
+the mode of the field gives log p(y | parameters). This is the inner step of integrated nested Laplace approximations
+(Rue, Martino and Chopin 2009, J. R. Stat. Soc. B 71, eq. 3). Families are solved one by one (`csvjax.law.solve`). The
+density of a t residual is approximated by its local curvature (iteratively reweighted), so that an unexpected score
+does not pull other cells.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from csvjax.law.solve import Prior, Solved, per_family, per_lm, solve
 
 __all__ = ["Drawn", "Field", "Prior", "draw_field", "log_marginal", "log_models", "log_residual"]
 
-_STEPS, _TOLERANCE = 50, 3e-4  # of Newton's method towards the mode; how far it may still be, logits
-_NEAR = 1e-2  # an exact step longer than that does not come from the mode
-_CLOSE = 2.0  # logits from the mode, below which steps have the exact curvature
-_SHORT = 4.0  # how many steps of the other kind the mode may be away
+_STEPS, _TOLERANCE = 50, 3e-4  # Newton's method: most steps, and how far the mode may still be, in logits
+_NEAR = 1e-2  # if an exact step is longer than this, it did not start at the mode
+_CLOSE = 2.0  # logits; if the mode may be nearer than this, steps use the exact curvature
+_SHORT = 4.0  # after a step with the other curvature, the mode may be four times as far away as the step was long
 
 
 class Field(NamedTuple):
     """The normal approximation of the field given the scores.
 
-    u: the mode. residual: e there. log_lm, log_family: contributions to log p(y | parameters); families in the order of
-    the buckets.
+    u: the mode. residual: e at the mode. log_lm, log_family: contributions to log p(y | parameters) of models and of
+    families; families are in the order of the buckets.
     """
 
     u: Float[Array, "lm benchmark"]
@@ -50,7 +50,7 @@ class Field(NamedTuple):
 
 
 def _tail_weights(tail: float, e: Array, exact: Array | bool) -> tuple[Array, Array]:
-    """Of minus log p(e): the slope divided by e, and the curvature, which unless `exact` is the slope's."""
+    """Slope divided by e, and curvature, of -log p(e). Unless `exact`, the curvature is replaced by slope / e."""
     if tail == 0:
         return jnp.ones_like(e), jnp.ones_like(e)
     square = tail * e**2
@@ -73,7 +73,7 @@ class _State(NamedTuple):
 
 
 class _Local(NamedTuple):
-    """Quadratic approximations of a cell's likelihood and of its residual's prior, at a state."""
+    """Quadratic approximations at a state: of a cell's likelihood and of the prior of its residual."""
 
     gradient: Array
     information: Array
@@ -89,7 +89,7 @@ def _local(cells: Cells, prior: Prior, at: _State, exact: Array | bool) -> _Loca
 
 
 def _pseudo(prior: Prior, at: _State, local: _Local) -> tuple[Array, Array]:
-    """Precision and pull of the pseudo-observations of trend + common, the residual integrated out."""
+    """Precision and pull of the pseudo-observations of trend + common, with the residual integrated out."""
     towards = local.information * (at.u - prior.trend) + local.gradient
     bent = local.information * prior.spread * at.e * (local.curvature - local.slope)
     return local.information * local.curvature / local.whole, (local.curvature * towards - bent) / local.whole
@@ -97,7 +97,7 @@ def _pseudo(prior: Prior, at: _State, local: _Local) -> tuple[Array, Array]:
 
 class _Stepped(NamedTuple):
     at: _State
-    alpha: Array  # Sigma^-1 (u - trend) there
+    alpha: Array  # Sigma^-1 (u - trend) at the new state
     solved: Solved
     sound: Array  # [lm]: whether the curvature of its family is positive definite
 
@@ -110,7 +110,7 @@ def _step(cells: Cells, prior: Prior, at: _State, exact: Array | bool = False) -
     push = prior.spread * (local.gradient + local.information * (at.u - eta))
     e = (push + (local.curvature - local.slope) * at.e) / local.whole
     u = eta + prior.spread * e
-    # A curvature that is not positive definite has a pivot below 0, and its logarithm is no number.
+    # If the curvature is not positive definite, a pivot is negative and its logarithm is NaN.
     sizes = [len(bucket.lm) for bucket in prior.groups.buckets]
     parts = jnp.split(jnp.isfinite(solved.log_det), np.cumsum(sizes)[:-1])
     sound = _spread_out(prior.groups, parts) & ~_any_of_family(prior.groups, jnp.min(local.whole, axis=1) <= 0)
@@ -133,11 +133,11 @@ def _any_of_family(groups: Groups, holds: Array) -> Array:
 
 
 def _mode(cells: Cells, prior: Prior) -> tuple[_State, Array]:
-    """The mode, and whether [lm] a Newton step with the exact curvature stays there, and that curvature is positive.
+    """The mode, and for each model whether it is sound: an exact Newton step stays there and the curvature is positive.
 
-    Far from the mode the curvature is one that is positive everywhere, with which the last digits take many steps. Near
-    it a family takes the exact one. Where that is not positive definite or leads further away the step is not taken,
-    and the family comes nearer before it tries again.
+    Far from the mode we use a curvature that is always positive, but it takes many steps to reach the last digits. So
+    near the mode a family uses the exact curvature. If that is not positive definite, or its step is longer than the
+    mode seemed to be away, the step is not taken, and the family comes nearer before it tries the exact one again.
     """
 
     def size(new: _State, old: _State) -> Array:
@@ -174,10 +174,10 @@ def _kept(where: Array, old: Array, new: Array) -> Array:
 
 
 def log_marginal(cells: Cells, prior: Prior) -> Field:
-    """Laplace's approximation of log p(y | parameters): `log_lm` and `log_family` sum to it.
+    """Laplace's approximation of log p(y | parameters), which is the sum of `log_lm` and `log_family`.
 
-    The mode is found without derivatives; one more step, with the exact curvature, carries its dependence on the
-    parameters, so that the gradient is that of the value.
+    The mode is found without derivatives. One more step with the exact curvature carries the dependence of the mode on
+    the parameters, so that the gradient is the gradient of the value.
     """
     every = {name: _for_each(getattr(cells, name), cells) for name in ("n_items", "floor", "ceiling")}
     cells = cells._replace(**every)
@@ -186,13 +186,13 @@ def log_marginal(cells: Cells, prior: Prior) -> Field:
     at, alpha, _, _ = _step(cells, prior, at, exact=found[:, None])
     local = _local(cells, prior, at, False)
     solved = solve(prior, *_pseudo(prior, at, local))
-    # (u - trend)' Sigma^-1 (u - trend), less the part of the residual, which has a density of its own.
+    # (u - trend)' Sigma^-1 (u - trend), without the part of the residual, which has its own density.
     square = alpha * (at.u - prior.trend - prior.spread * at.e)
     inside = jnp.where(cells.seen, log_items(cells, at.u) + log_residual(prior.tail, at.e), 0.0) - 0.5 * square
     inside -= jnp.where(cells.seen, 0.5 * jnp.log(local.whole), 0.0)
     log_lm = jnp.sum(inside, axis=1)
-    # A fraction of n + 1 values has a density of at most n + 1, one of exactly 0 or 1 a probability of at most 1; more
-    # comes of parameters too large for the arithmetic.
+    # A fraction of n + 1 values has a density of at most n + 1, and a score of exactly 0 or 1 a probability of at most
+    # 1. A larger value comes from parameters that are too large for floating point.
     counted = cells.seen & between(cells.score) & cells.bounded
     most = jnp.sum(jnp.where(counted, jnp.log(cells.n_items + 1), 0.0), axis=1)
     most += jnp.sum(jnp.where(cells.seen & ~cells.bounded, 10.0, 0.0), axis=1)
@@ -201,7 +201,7 @@ def log_marginal(cells: Cells, prior: Prior) -> Field:
 
 
 def log_models(cells: Cells, prior: Prior, field: Field) -> Float[Array, " lm"]:
-    """log p(scores of a model | parameters, the mode of its family), what it has of its own integrated out."""
+    """log p(scores of a model | parameters, the mode of its family), with the model's own effects integrated out."""
     local = _local(cells, prior, _State(field.u, field.residual), False)
     precision, _ = _pseudo(prior, _State(field.u, field.residual), local)
     own = jnp.einsum("mbk,mb,mbl->mkl", prior.own, precision, prior.own)
@@ -209,7 +209,7 @@ def log_models(cells: Cells, prior: Prior, field: Field) -> Float[Array, " lm"]:
 
 
 class Drawn(NamedTuple):
-    """A draw of the field given the scores. factor: t. eta: logits without the residual. u: with it."""
+    """A draw of the field given the scores. factor: t. eta: logits without the residual. u: logits with it."""
 
     factor: Float[Array, "lm factor"]
     eta: Float[Array, "lm benchmark"]
@@ -217,10 +217,10 @@ class Drawn(NamedTuple):
 
 
 def draw_field(cells: Cells, prior: Prior, field: Field, key: Array) -> Drawn:
-    """A draw of the field given the scores. A family or a model of which nothing was seen has effects drawn anew.
+    """A draw of the field given the scores. Effects of families and models without seen scores follow the prior.
 
-    The normal field and its pseudo-observations are drawn from the prior, and moved by the difference between what was
-    drawn and what was observed (Papandreou and Yuille 2010): one solution, and no root of a matrix.
+    The normal field and its pseudo-observations are drawn from the prior. The field is then moved by the difference
+    between these and the actual observations (Papandreou and Yuille 2010): one solve, and no matrix root.
     """
     at = _State(field.u, field.residual)
     local = _local(cells, prior, at, False)
@@ -233,7 +233,7 @@ def draw_field(cells: Cells, prior: Prior, field: Field, key: Array) -> Drawn:
     common = jnp.einsum("mbk,mk->mb", prior.own, factor) + habit
     solved = solve(prior, precision, pull - precision * (common + prior.spread * e + noise))
     eta = prior.trend + common + solved.common
-    # The residual's own share of what is still unexplained.
+    # The residual's share of the difference that is still unexplained.
     left = (pull - precision * (common + prior.spread * e + noise)) - precision * solved.common
     e += prior.spread * left / local.curvature
     if prior.tail:
@@ -246,7 +246,7 @@ def _draw_effects(prior: Prior, keys: Iterator[Array]) -> tuple[Array, Array]:
     lms, benchmarks, factors = prior.own.shape
     runs, families = [], []
     for offset, bucket in zip(_offsets(prior.groups), prior.groups.buckets, strict=True):
-        # A run is named by the first slot that it has, a family by its own first slot.
+        # A run is identified by its first slot, a family by its own first slot.
         first = jnp.arange(bucket.lm.shape[0])[:, None] * bucket.lm.shape[1] + offset
         runs.append(first + bucket.run)
         families.append(jnp.broadcast_to(first, bucket.lm.shape))

@@ -1,7 +1,7 @@
-"""Which models belong together: families, and the training runs inside them, as arrays of a fixed shape.
+"""Families, and the training runs inside them, as arrays of a fixed shape.
 
-Models of one family depend on each other and families do not, so the field is solved family by family. Families of like
-size share a bucket, in which every family has the same number of slots; an empty slot names no model.
+Models of one family depend on each other and families are independent, so the field is solved family by family.
+Families of similar size share a bucket, in which every family has the same number of slots; a slot may be empty.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from csvjax.types import AnyArray
 __all__ = ["Bucket", "Groups", "make_groups"]
 
 _TIDY = 20
-_MOST, _BUCKET = 3, 500  # buckets; slots whose work is as much as the compilation of a further one
+_MOST, _BUCKET = 3, 500  # most buckets; compiling one more bucket costs as much as this many slots
 
 
 class Bucket(NamedTuple):
-    """Families with as many slots each. lm: row of the model in a slot; the number of rows where a slot is empty.
+    """Families with the same number of slots. lm: row of the model in each slot; the number of rows if it is empty.
 
     run: number of the slot's run within its family; models with the same number are checkpoints of one run.
     """
@@ -33,7 +33,7 @@ class Bucket(NamedTuple):
 
 
 class Groups(NamedTuple):
-    """buckets: all families. slot: where each model stands when the slots of all buckets follow one another."""
+    """buckets: all families. slot: position of each model when the slots of all buckets are concatenated."""
 
     buckets: tuple[Bucket, ...]
     slot: Int[AnyArray, " lm"]
@@ -42,12 +42,11 @@ class Groups(NamedTuple):
 def make_groups(
     family: Sequence[object] | AnyArray, run: Sequence[object] | AnyArray | None = None, tidy: bool = False
 ) -> Groups:
-    """Groups of models by their family, and by their run within the family. Without `run` each model is its own run.
+    """Groups of models by family, and by run within the family. Without `run` each model is its own run.
 
-    Slots are powers of two, and families of unlike size share a bucket, up to three in all, unless that takes more
-    empty slots than a further bucket is worth: its program is compiled anew. tidy: slots are a power of four and
-    families are filled up with empty ones, to a power of two or a multiple of 20, so that problems of like size share
-    what was compiled.
+    Slots are powers of two. There are up to three buckets; families of different sizes share one unless the empty slots
+    cost more than a further bucket, whose program must be compiled. tidy: slots are powers of four, and empty families
+    are added up to a power of two or a multiple of 20, so that problems of similar size share compiled programs.
     """
     rows: dict[object, list[int]] = {}
     for row, name in enumerate(family):
@@ -71,7 +70,7 @@ def make_groups(
 
 
 def _shared(sizes: Sequence[int], families: Mapping[int, int], tidy: bool) -> Sequence[Sequence[int]]:
-    """Which numbers of slots share a bucket: neighbours, so that slots and buckets are fewest together."""
+    """Which numbers of slots share a bucket: neighbours, such that slots and buckets together cost least."""
     buckets = [
         [sizes[first:last] for first, last in pairwise((0, *cuts, len(sizes)))]
         for further in range(min(_MOST, len(sizes)))

@@ -1,9 +1,9 @@
-"""What one score says of its logit: the likelihood of a cell of the table, and its first two derivatives.
+"""The likelihood of one score given its logit, and its first two derivatives.
 
     n y ~ Binomial(n, floor + (ceiling - floor) sigmoid(u))        a score with bounds: a fraction of n items
     y   ~ Normal(u, GAUGE)                                          a score without bounds (Elo, nats), standardised
 
-A score without bounds has nearly all of its noise in the residual of its cell; GAUGE keeps its information finite.
+Nearly all of the noise of a score without bounds is the residual of its cell; GAUGE keeps its information finite.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from csvjax.types import AnyArray
 
 __all__ = ["GAUGE", "Cells", "between", "expected", "item_slopes", "log_items", "score_logit"]
 
-GAUGE = 0.03  # standard deviations of a score without bounds
-_EDGE = 1e-12  # how near to 0 and 1 a chance of success may come
+GAUGE = 0.03  # noise of a score without bounds, in its standard deviations
+_EDGE = 1e-12  # least distance of a probability from 0 and 1
 
 
 class Cells(NamedTuple):
-    """What was observed. score: fraction, or standardised where not `bounded`; 0 where not seen."""
+    """The observed scores. score: fraction, or standardised where not `bounded`; 0 where not seen."""
 
     score: Float[AnyArray, "lm benchmark"]
     seen: Bool[AnyArray, "lm benchmark"]
@@ -40,11 +40,11 @@ def expected(cells: Cells, u: Float[Array, "lm benchmark"]) -> Float[Array, "lm 
 
 
 def log_items(cells: Cells, u: Float[Array, "lm benchmark"]) -> Float[Array, "lm benchmark"]:
-    """log of the density of a score at logit u: binomial probability of n y, times n + 1 for a fraction of n + 1
-    values; gamma functions stand for factorials, so that n y need not be whole.
+    """Log density of a score at logit u: the binomial probability of n y, times n + 1 because a fraction has n + 1
+    values. Gamma functions replace factorials, so n y need not be whole.
 
-    Scores of exactly 0 and 1 count with the probability itself: as densities they would grow with n, and a few of them
-    would send an unknown n to infinity.
+    Scores of exactly 0 and 1 count with their probability: their density would grow with n, and a few of them would
+    drive an unknown n to infinity.
     """
     y, n = jnp.where(cells.bounded, cells.score, 0.5), cells.n_items
     p = jnp.clip(link(u, cells.floor, cells.ceiling), _EDGE, 1 - _EDGE)
@@ -55,8 +55,8 @@ def log_items(cells: Cells, u: Float[Array, "lm benchmark"]) -> Float[Array, "lm
 
 
 def log_factorial(x: Float[AnyArray, "*cell"]) -> Float[Array, "*cell"]:
-    """log Gamma(x + 1) for x >= 0, to 1e-12: Stirling's series (Abramowitz and Stegun 1964, eq. 6.1.41) at x + 8, less
-    the logarithm of the factors between. Its derivatives are as cheap; those of `gammaln` are not.
+    """log Gamma(x + 1) for x >= 0, to 1e-12: Stirling's series (Abramowitz and Stegun 1964, eq. 6.1.41) at x + 8, minus
+    the logarithm of the factors from x + 1 to x + 7. Its derivatives are cheap, unlike those of `gammaln`.
     """
     z = x + 8.0
     square = 1 / z**2
@@ -71,10 +71,11 @@ def between(score: AnyArray) -> AnyArray:
 
 
 def item_slopes(cells: Cells, u: Array, exact: Array | bool = False) -> tuple[Array, Array]:
-    """First and minus second derivative of log p(y | u), 0 where not seen.
+    """First derivative and minus second derivative of log p(y | u), 0 where not seen.
 
-    With a floor above 0 a score above what u says bends the other way, and with a ceiling below 1 one below it; unless
-    `exact`, the second derivative is kept positive, and smooth, by a trace of Fisher's information.
+    With a floor above 0, the likelihood of a score above its mean is not concave in u; with a ceiling below 1, that of
+    a score below its mean. Unless `exact`, the second derivative is kept positive and smooth by adding a small part of
+    Fisher's information.
     """
     p = jnp.clip(link(u, cells.floor, cells.ceiling), _EDGE, 1 - _EDGE)
     slope = link_slope(u, cells.floor, cells.ceiling)
@@ -92,7 +93,7 @@ def item_slopes(cells: Cells, u: Array, exact: Array | bool = False) -> tuple[Ar
 
 
 def score_logit(cells: Cells, trend: Array) -> Array:
-    """Where the scores alone would put u, as if each had half an item more on each side."""
+    """The logit that a score alone suggests, after adding half a right and half a wrong answer."""
     share = (cells.score - cells.floor) / (cells.ceiling - cells.floor)
     half = 0.5 / (cells.n_items + 1)
     share = jnp.clip(share, half, 1 - half)

@@ -1,4 +1,4 @@
-"""From a capability in logits to a mean score: between floor and ceiling, or a number in its own unit."""
+"""From a logit to a mean score: between floor and ceiling, or a number in the unit of the benchmark."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ def link_slope(
 
 
 def item_variance(mean: Float[AnyArray, "*s"], n_items: Float[AnyArray, "*#s"]) -> Float[Array, "*s"]:
-    """sqrt((mu (1 - mu))^2 + (h (1 - h))^2) / n with h = 0.5 / (n + 1), of the solved fraction of n items.
+    """sqrt((mu (1 - mu))^2 + (h (1 - h))^2) / n with h = 0.5 / (n + 1): variance of the fraction of n solved items.
 
-    Binomial in between; at 0 and 1 that of half an item, so that these stay possible. Smooth, so that no mode can sit
-    on an edge.
+    Away from 0 and 1 this is the binomial variance; at 0 and 1 it is that of half an item, so that such means stay
+    possible. It is smooth, so that no mode lies on an edge.
     """
     half = 0.5 / (n_items + 1)
     return jnp.sqrt((mean * (1 - mean)) ** 2 + (half * (1 - half)) ** 2) / n_items
 
 
-_ENOUGH, _QUARTILES = 8, 1.349  # scores; interquartile range of a standard normal density
+_ENOUGH, _QUARTILES = 8, 1.349  # scores; interquartile range of a standard normal distribution
 
 
 class Standard(NamedTuple):
-    """How scores without bounds become numbers of like size in which more is better: (g(score) - centre) / unit.
+    """How scores without bounds are standardised, so that more is better: (g(score) - centre) / unit.
 
-    bounded: fractions, which stay as they are. logged: whether g is the logarithm. unit: below 0 where lower scores are
+    bounded: fractions, which stay unchanged. logged: whether g is the logarithm. unit: negative if lower scores are
     better.
     """
 
@@ -57,19 +57,19 @@ class Standard(NamedTuple):
 
 
 def fractions(benchmarks: int) -> Standard:
-    """Of a table of fractions alone."""
+    """The standard of a table that contains only fractions."""
     return Standard(np.ones(benchmarks, bool), np.zeros(benchmarks, bool), np.zeros(benchmarks), np.ones(benchmarks))
 
 
 def standard_of(
     score: Float[np.ndarray, "lm benchmark"], seen: Bool[np.ndarray, "lm benchmark"], scales: Sequence[Scale]
 ) -> Standard:
-    """Centre and spread of the scores `seen` of each benchmark without bounds.
+    """Centre and unit of the scores `seen` of each benchmark without bounds.
 
-    These are the median and the interquartile range (as the standard deviation of a normal density) where there are
-    eight scores or more, so that a typing error does not decide on the unit; else mean and standard deviation.
+    With eight scores or more these are the median and the interquartile range (converted to the standard deviation of a
+    normal distribution), so that a typing error does not change the unit; otherwise mean and standard deviation.
 
-    Where they do not vary, the unit is a tenth of their size, or 1.
+    If the scores do not vary, the unit is a tenth of their size, or 1.
     """
     found = fractions(len(scales))
     for b, scale in enumerate(scales):
@@ -89,7 +89,7 @@ def standard_of(
 
 
 def standardised(standard: Standard, score: Float[np.ndarray, "... benchmark"]) -> Float[np.ndarray, "... benchmark"]:
-    """Scores in their own units as the law sees them."""
+    """Scores in the units of the table, converted to those of the law."""
     g = np.where(standard.logged, np.log(np.where(standard.logged & (score > 0), score, 1.0)), score)
     return np.where(standard.bounded, score, (g - standard.centre) / standard.unit)
 

@@ -1,4 +1,4 @@
-"""The law: compute, losses and benchmark scores of all models speak about a few capabilities that benchmarks share.
+"""The law: compute, losses and benchmark scores of all models depend on a few capabilities that benchmarks share.
 
     psi[m, k]   = sum_u softmax(log pi + tau[k] X z[k])[u] loss[m, u]                                  nats per byte
     trend[m, k] = sum_j gain[j, k] x[m, j] - loss_slope[k] (psi[m, k] - centre[k]) / unit[k]
@@ -9,20 +9,20 @@
     n y[m, b]   ~ Binomial(n[b], mu at eta[m, b] + spread[b] e[m, b])
 
 a, b, r ~ Normal(0, 1); h ~ Normal(0, family_habit), g ~ Normal(0, run_habit); e ~ Normal(0, 1), or Student t
-(`Law.tail`). x are standardised covariates; what is not known of a model is a factor of its own. Every source of
-evidence is optional, for the table and for single models: a model without losses has those that a regression of psi on
-its covariates expects, with the scatter of that regression. Floors, ceilings and numbers of items that are not known
-are inferred. a, b, r, h, g, e are integrated out (`csvjax.law.field`), so the density is that of the few dozen
-parameters that all models share.
+(`Law.tail`). x are standardised covariates; each missing value is a latent factor of its own. Every source of evidence
+is optional, for the table and for single models: a model without losses gets those predicted by a regression of psi on
+its covariates, with the scatter of that regression. Unknown floors, ceilings and numbers of items are inferred.
+a, b, r, h, g, e are integrated out (`csvjax.law.field`), so the density is a function of the few dozen parameters that
+all models share.
 
-Special cases: `capabilities=0` gives each benchmark salience, slope and covariates of its own and nothing else (the
+Special cases: with `capabilities=0` each benchmark has its own salience, slope and covariates, no capabilities (the
 Capability Salience Vector, Ge et al. 2025, arXiv 2506.13216); scores alone are observational scaling laws (Ruan et al.
 2024, arXiv 2405.10938, eqs. 3-5); covariates log N, log D, log N log D with family effects are Sloth (Maia Polo et al.
 2024, arXiv 2412.06540); tau = 0 is the mean loss.
 
-The unit of a capability is the standard deviation of what trend, families and runs leave open, so loadings are logits
-per that. The first capability raises every score (its loadings are positive and of like size), the others are
-contrasts.
+The unit of a capability is the standard deviation of r, the part that trend, families and runs do not explain, so
+loadings are in logits per such unit. The first capability raises every score (its loadings are positive and of similar
+size); the others are contrasts.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ __all__ = ["BENCHMARK_AXES", "MANY_UNITS", "Effect", "Evidence", "Law", "Priors"
 Effect = Literal["family", "run"]
 
 MANY_UNITS = 0.7
-"""`Priors.strength` for texts of many units, where z is a combination of features. By the evidence of inner training
-rows of the ladder (four inner folds, families and runs with effects) in nats: 1338.5, 945.0, 1789.9, 1758.4 with 0.3;
-1348.1, 933.0, 1798.0, 1757.4 with 0.7; 1314.1, 885.6, 1761.9 of the first three with 2."""
+"""`Priors.strength` for texts of many units, where z is a combination of features. Chosen by the evidence of inner
+training rows of the ladder (four inner folds, families and runs with effects), in nats: 1338.5, 945.0, 1789.9, 1758.4
+with 0.3; 1348.1, 933.0, 1798.0, 1757.4 with 0.7; 1314.1, 885.6, 1761.9 on the first three with 2."""
 
 BENCHMARK_AXES = (
     *(
@@ -61,37 +61,37 @@ BENCHMARK_AXES = (
     *((name, 0) for name in ("own_slope", "own_tau", "own_weight")),
     ("own_gain", 1),
 )
-"""Sites with an element for every benchmark, and along which axis."""
+"""Sites with one element for each benchmark, and the axis of the benchmarks."""
 
 _GAIN = 3.0  # degrees of freedom
-_LEAST = 0.1  # of the mean loss's deviation: what a salient loss varies by at least, so that noise is not stretched
+_LEAST = 0.1  # least scatter of a salient loss, in standard deviations of the mean loss, so that noise is not magnified
 
 
 class Priors(NamedTuple):
-    """Prior settings; logits where not said otherwise.
+    """Prior settings, in logits unless another unit is given.
 
-    loading, loading_sd: of the median first loading (log-normal), in logits per unit of capability.
+    loading, loading_sd: log-normal median and log-scale of the median first loading, in logits per unit of capability.
     steepness_sd: half-normal scale of how log first loadings differ between benchmarks.
     contrast_sd: half-normal scale of the loadings of the further capabilities, relative to the first loading.
-    intercept_mean, intercept_sd: of the intercepts.
+    intercept_mean, intercept_sd: mean and standard deviation of the intercepts.
     spread, spread_sd: log-normal median and log-scale of the typical residual.
     spread_differs: log-scale of how the residual differs between benchmarks.
-    habit_sd: half-normal scale, relative to the residual, of what a family or a run has in common on one benchmark
-    beyond its capabilities.
-    gain_sd: scale of a gain, in units of capability per standard deviation of a covariate. Its prior is Student's t
-    with 3 degrees of freedom: where models follow a trend closely the unit, what the trend leaves open, is small.
+    habit_sd: half-normal scale, relative to the residual, of what the models of a family or a run share on one
+    benchmark beyond their capabilities.
+    gain_sd: scale of a gain, in units of capability per standard deviation of a covariate. The prior is Student's t
+    with 3 degrees of freedom: where models follow a trend closely, the unit of capability is small and gains are large.
     family_sd: half-normal scale of the family and run effects, in units of capability.
-    loss_slope_sd: as gain_sd, for the salient loss.
-    own_slope, own_slope_sd: log-normal median and log-scale of the slope of a benchmark on its own salient loss, where
-    there are no capabilities; with capabilities it is Normal(0, own_beside).
-    strength: half-normal scale of tau, the scale of z: with 2 a single text may carry everything; 0 is the mean loss.
+    loss_slope_sd: like gain_sd, for the salient loss.
+    own_slope, own_slope_sd: log-normal median and log-scale of the slope of a benchmark on its own salient loss, if
+    there are no capabilities; with capabilities the slope is Normal(0, own_beside).
+    strength: half-normal scale of tau, the scale of z: with 2 one text may carry all the weight; 0 is the mean loss.
     `MANY_UNITS` suits texts of thousands of tokens.
-    floor: Beta(1, floor) of the place of an unknown floor between 0 and `Evidence.floor_most`; Beta(floor, 1) where the
-    floor that was given is contradicted by the scores and lies somewhat lower.
-    ceiling: Beta(ceiling, 1) of the place of an unknown ceiling between floor and 1; inf for a ceiling of 1. Chosen by
-    the evidence of training rows alone: of the first fold of Sloth's v1, v2 and all with one model seen, best K, and of
-    models up to 8.4e22 FLOP in the table of observational scaling laws, K = 2, in nats: 1420, 1073, 1522, 1770 with
-    inf; 1489, 1097, 1577, 1815 with 10; 1491, 1104, 1585, 1813 with 3.
+    floor: Beta(1, floor) for an unknown floor, as a share of `Evidence.floor_most`; Beta(floor, 1) if scores lie below
+    the floor that was given, so that the true floor is somewhat lower.
+    ceiling: Beta(ceiling, 1) for an unknown ceiling, as a share of the way from floor to 1; inf for a ceiling of 1. It
+    was chosen by the evidence of training rows alone: the first fold of Sloth's v1, v2 and all with one model seen,
+    best K, and models up to 8.4e22 FLOP in the table of observational scaling laws, K = 2, in nats: 1420, 1073, 1522,
+    1770 with inf; 1489, 1097, 1577, 1815 with 10; 1491, 1104, 1585, 1813 with 3.
     items, items_sd: log-normal median and log-scale of an unknown number of items.
     """
 
@@ -120,14 +120,14 @@ class Priors(NamedTuple):
 
 @dataclass(frozen=True)
 class Law:
-    """What the law is made of; hashable, so that compiled programs can be kept for each.
+    """Settings of the law; hashable, so that compiled programs can be kept for each.
 
-    capabilities: K, the number that all benchmarks share; 0: each benchmark stands alone ("each"). covariates: columns
-    of the models' table (`csvjax.law.covariates`). effects: what models share beyond covariates and losses. own: each
-    benchmark has a salience of its own beside those of the capabilities. tail: 1 / degrees of freedom of the residuals
-    of cells; 0: normal, 0.25: Student t with 4. priors: see `Priors`. outliers: prior probability that the law does not
-    describe a model at all, which is then left out (`csvjax.infer.outliers`); 0 keeps all. per_domain, features: groups
-    of tokens in each domain and components of z, where there are more than 64 units of text.
+    capabilities: K, the number of shared capabilities; with 0 benchmarks share none. covariates: columns of the models'
+    table (`csvjax.law.covariates`). effects: groups whose models share more than covariates and losses explain. own:
+    each benchmark also has its own salience, besides those of the capabilities. tail: 1 / degrees of freedom of the
+    residuals of cells; 0: normal, 0.25: Student t with 4. priors: see `Priors`. outliers: prior probability that the
+    law does not describe a model, which is then left out (`csvjax.infer.outliers`); 0 keeps all models. per_domain,
+    features: groups of tokens in each domain, and components of z, for texts of more than 64 units.
     """
 
     capabilities: int = 2
@@ -147,16 +147,15 @@ class Law:
 
 
 class Evidence(NamedTuple):
-    """What a fit sees. Arrays only, so that folds and replicates stack under vmap; an absent source has no columns.
+    """The data of a fit. Arrays only, so that folds and replicates stack under vmap; a missing source has no columns.
 
-    score: fraction, or standardised as `standard` says; 0 where not seen. weight: how often a model counts (1; a
-    bootstrap draws others). n_items, floor, ceiling: NaN where unknown. floor_most: the highest that an unknown floor
-    may be; floor_near: whether it is rather near to that than to 0. covariate: standardised, 0 where not known.
-    missing: change of each covariate with each unknown of the model, in standard deviations of that unknown.
-    loss: nats per byte, 0 where not known; has_loss. scale: standard deviation of the mean loss.
-    reference_loss, reference_design, design: losses and covariates of the models that losses are regressed on
-    covariates with, and covariates of these models. lacking: one number where a model has no losses, none where all
-    have them.
+    score: fraction, or standardised by `standard`; 0 where not seen. weight: how often a model counts (1; the bootstrap
+    draws other weights). n_items, floor, ceiling: NaN where unknown. floor_most: upper bound of an unknown floor;
+    floor_near: whether the floor is probably nearer to that bound than to 0. covariate: standardised, 0 where missing.
+    missing: change of each covariate with each missing value of the model, in standard deviations of that value.
+    loss: nats per byte, 0 where unknown; has_loss: whether it is known. scale: standard deviation of the mean loss.
+    reference_loss, reference_design: losses and covariates of the models on which the regression of losses is fitted;
+    design: covariates of the models of this evidence. lacking: one element if any model has no losses, otherwise none.
     """
 
     score: Float[AnyArray, "lm benchmark"]
@@ -183,18 +182,18 @@ class Evidence(NamedTuple):
 
 
 class _Trend(NamedTuple):
-    """mean [lm, column]; unknown [lm, column, factor]: its change with what is not known of a model."""
+    """mean [lm, column]; unknown [lm, column, factor]: change of the mean with each missing value of the model."""
 
     mean: Array
     unknown: Array
 
 
 def _losses(e: Evidence, z: Array, slope: Array, name: str) -> _Trend:
-    """-slope x of each column, x = (psi - centre) / unit; of models without losses as a regression expects it.
+    """-slope x of each column, x = (psi - centre) / unit; for models without losses, as predicted by the regression.
 
-    Centre and unit are mean and standard deviation of psi over the models whose losses are known, whatever z is: then z
-    says which models come first, and intercept and slope the rest. With a fixed centre and unit the three depend on
-    each other so much that a normal approximation of their posterior is of no use.
+    Centre and unit are the mean and standard deviation of psi over the models with known losses, for every z. So z
+    determines the order of the models, and intercept and slope the rest. With a fixed centre and unit, the three depend
+    on each other so strongly that a normal approximation of their posterior is useless.
     """
     reference = salient_losses(e.reference_loss, e.log_base, z)
     centre = jnp.mean(reference, axis=0)
@@ -219,7 +218,7 @@ def _salience(e: Evidence, name: str, columns: int, priors: Priors) -> Array:
 
 
 def _shared_trend(e: Evidence, law: Law) -> _Trend:
-    """Of every capability."""
+    """The trend of each capability."""
     lms, covariates = e.covariate.shape
     count, priors = law.capabilities, law.priors
     first = jnp.arange(count) == 0
@@ -240,7 +239,7 @@ def _shared_trend(e: Evidence, law: Law) -> _Trend:
 
 
 def _own_trend(e: Evidence, law: Law) -> _Trend:
-    """Of every benchmark beside its capabilities."""
+    """The trend of each benchmark beyond its capabilities."""
     benchmarks, priors = e.score.shape[1], law.priors
     lms, covariates = e.covariate.shape
     mean, unknown = jnp.zeros((lms, benchmarks)), jnp.zeros((lms, benchmarks, 0))
@@ -277,8 +276,8 @@ def _loadings(benchmarks: int, law: Law) -> Array:
 
 
 def _bounds(e: Evidence, priors: Priors) -> tuple[Array, Array]:
-    """Floors and ceilings. They are sampled as normal quantiles of their Beta priors: a normal approximation, and a
-    sampler in units of the curvature, then holds also where no score tells of them.
+    """Floors and ceilings. They are sampled as normal quantiles of their Beta priors, so that a normal approximation,
+    and a sampler in units of the curvature, also work where no score contains information about them.
     """
     ones = jnp.ones(len(e.floor))
     quantile = numpyro.sample("free_floor", dist.Normal(0.0 * ones, 1.0).to_event(1))
@@ -294,7 +293,7 @@ def _bounds(e: Evidence, priors: Priors) -> tuple[Array, Array]:
 
 
 def _effects(law: Law) -> dict[str, Array]:
-    """Spreads of families and runs, of capabilities and of single benchmarks; no elements without such effects."""
+    """Spreads of families and runs, on capabilities and on single benchmarks; empty arrays without such effects."""
     found: dict[str, Array] = {}
     for name in ("family", "run"):
         spread, habit = jnp.zeros(0), jnp.zeros(0)
@@ -309,7 +308,7 @@ def _effects(law: Law) -> dict[str, Array]:
 
 
 def law_model(evidence: Evidence, law: Law, scores: bool = True) -> None:
-    """The NumPyro model; without `scores` its prior alone, which is traced in a tenth of the time.
+    """The NumPyro model; without `scores` only its prior, which takes a tenth of the time to trace.
 
     Deterministic sites: capability_trend [lm, capability], capability_unknown, loading [benchmark, capability], floor,
     ceiling, n_items, spread [benchmark], and those of `Prior` and `Field`, from which
@@ -345,6 +344,6 @@ def law_model(evidence: Evidence, law: Law, scores: bool = True) -> None:
 
 
 def _weighted(field: Field, e: Evidence) -> Array:
-    """log p(y | parameters) in which a family counts as often as its models, which must count alike."""
+    """log p(y | parameters) in which a family counts as often as its models; these must have equal weights."""
     weight = [jnp.take(e.weight, b.lm, mode="fill", fill_value=0.0).max(axis=1) for b in e.groups.buckets]
     return jnp.sum(e.weight * field.log_lm) + jnp.sum(jnp.concatenate(weight) * field.log_family)

@@ -2,7 +2,7 @@
 
     N = diag(1 / weight) + run same_run + family 1 1'         one such matrix for each family and column
 
-Runs are integrated out first, then the family (Sherman and Morrison, twice), so that nothing is factorised.
+First the runs are integrated out, then the family (Sherman and Morrison, twice), so no matrix is factorised.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ def nested(
     run: Float[Array, " column"],
     family: Float[Array, " column"],
 ) -> Nested:
-    """The inverse, from the variances of runs and of families. A slot of weight 0 says nothing."""
+    """The inverse, from the variances of runs and of families. A slot of weight 0 has no information."""
     inside = in_run(same_run, weight)
     shrink = 1 / (1 + run * inside)
     reduced = weight * shrink
     total = jnp.sum(reduced, axis=1, keepdims=True)
-    # A run stands in as many slots as it has models, and counts once.
+    # A run fills as many slots as it has models, but counts once.
     each = jnp.log1p(run * inside) / jnp.sum(same_run, axis=2)[..., None]
     log_det = jnp.sum(each, axis=(1, 2)) + jnp.sum(jnp.log1p(family * total), axis=(1, 2))
     return Nested(same_run, weight, run * shrink, reduced, family / (1 + family * total), log_det)

@@ -1,4 +1,4 @@
-"""What the law says of every cell, given the scores that it has seen."""
+"""Predictions of the law for every cell, given the seen scores."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ _SITES = (
 
 @keepable
 class Predictive(NamedTuple):
-    """Draws. capability: theta. logit: eta, without the residual of the cell. mean: the mean score of models with such
-    capabilities, of the model's family and run. score: observed for this model, with its own residual and the luck of
-    its items; fractions, or in the unit of the benchmark. log_model: log p(the scores seen of a model | parameters),
-    nats. sites: parameters by name.
+    """Posterior draws. capability: theta. logit: eta, without the residual of the cell. mean: the mean score of models
+    with these capabilities, in the model's family and run. score: a new observation of this model, with its own
+    residual and the chance of its items; a fraction, or in the unit of the benchmark. log_model: log p(the seen scores
+    of a model | parameters), nats. sites: parameters by name.
     """
 
     capability: Float[np.ndarray, "draw lm capability"]
@@ -53,7 +53,7 @@ class Predictive(NamedTuple):
 
 
 def field_of(sites: Sites, e: Evidence, tail: float) -> tuple[Cells, Prior, Field]:
-    """The field's approximation at the parameters of `sites` (those of `Density.constrain`)."""
+    """The approximation of the field at the parameters in `sites` (from `Density.constrain`)."""
     cells = Cells(e.score, e.seen, sites["n_items"], sites["floor"], sites["ceiling"], e.standard.bounded)
     named = {name.removeprefix("prior_"): value for name, value in sites.items() if name.startswith("prior_")}
     prior = Prior(loading=sites["loading"], spread=sites["spread"], groups=e.groups, tail=tail, **named)
@@ -84,7 +84,7 @@ def _piece(
     density: Density, tail: float, e: Evidence, x: Float[Array, "draw n"], key: Array, first: Int[AnyArray, ""]
 ) -> Any:
     keys = jax.vmap(partial(jax.random.fold_in, key))(first + jnp.arange(len(x)))
-    # Side by side all draws wait for the one whose field is hardest to solve, which pays for small tables alone.
+    # Under vmap all draws wait for the draw whose field is hardest to solve, so it is faster only for small tables.
     if e.score.size <= _SMALL:
         return jax.vmap(partial(_one, density, tail, e))(x, keys)
     return jax.lax.map(lambda pair: _one(density, tail, e, *pair), (x, keys))
@@ -93,8 +93,8 @@ def _piece(
 def draw_pieces(
     density: Density, tail: float, e: Evidence, x: Float[AnyArray, "draw n"], key: Array
 ) -> Iterator[Predictive]:
-    """What `draw_law` returns, in pieces of at most 50 draws: every number of draws takes the same compiled program,
-    and memory does not grow with it.
+    """The result of `draw_law` in pieces of at most 50 draws: any number of draws uses the same compiled program, and
+    memory does not grow with the number of draws.
     """
     for first in range(0, len(x), _BATCH):
         rows = jnp.asarray(np.resize(x[first : first + _BATCH], (_BATCH, x.shape[1])))
@@ -105,7 +105,7 @@ def draw_pieces(
 def draw_law(density: Density, tail: float, e: Evidence, x: Float[AnyArray, "draw n"], key: Array) -> Predictive:
     """One draw for each posterior draw of the parameters, for every cell of `e`, seen or not.
 
-    tail: as in `Law`. A draw is the same whichever others stand beside it.
+    tail: as in `Law`. A draw does not depend on the other draws.
     """
     return jax.tree.map(lambda *parts: np.concatenate(parts), *draw_pieces(density, tail, e, x, key))
 
@@ -120,8 +120,9 @@ def _log_scores(tail: float, cells: Cells, eta: Array, spread: Array) -> Array:
 
 
 def log_scores(tail: float, judged: Evidence, drawn: Predictive) -> Float[np.ndarray, "draw lm benchmark"]:
-    """log p(score | parameters, eta) of the scores that `judged` shows, residuals integrated out; nats, of a density of
-    fractions (or standardised scores), for scores of exactly 0 and 1 of their probability; NaN where no score is shown.
+    """log p(score | parameters, eta) of the scores that `judged` contains, with the residuals integrated out, in nats;
+    a log density of fractions (or standardised scores), or a log probability for scores of exactly 0 and 1; NaN where
+    `judged` has no score.
     """
     parts, count = [], len(drawn.logit)
     for first in range(0, count, _BATCH):
@@ -143,9 +144,9 @@ def draw_curve(
     x: Float[Array, "draw n"],
     key: Array,
 ) -> Float[Array, "draw point benchmark"]:
-    """Mean scores of one model, that of `row` in `e`, if its covariates were those of the rows of `grid`.
+    """Mean scores of one model, in `row` of `e`, if it had the covariates of the rows of `grid`.
 
-    In each draw its family and all that it has of its own are the same at every point.
+    In each draw its family effects and its own effects are the same at every point.
     """
 
     def one(x: Array, key: Array) -> Array:
@@ -163,11 +164,11 @@ def draw_curve(
 
 @partial(jit_by_size, static=("density",))
 def draw_salience(density: Density, e: Evidence, x: Float[Array, "draw n"]) -> Float[Array, "draw benchmark unit"]:
-    """-d eta[m, b] / d (loss[m, u] in nats per byte): how many logits a benchmark loses for a nat more on each unit.
+    """-d eta[m, b] / d (loss[m, u] in nats per byte): the logits that a benchmark loses per extra nat on each unit.
 
         sum over k of loading[b, k] loss_slope[k] s[k, u] / unit[k]  +  own_slope[b] own_s[b, u] / own_unit[b]
 
-    It does not depend on how capabilities are turned or signed.
+    It does not depend on the rotation or the signs of the capabilities.
     """
 
     def one(x: Array) -> Array:

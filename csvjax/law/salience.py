@@ -1,7 +1,7 @@
-"""Salience: how much each unit of the validation text counts towards a task, and the loss that it defines.
+"""Salience: how much each unit of the validation text counts for a task, and the loss that it defines.
 
 The Capability Salience Vector (Ge et al. 2025, arXiv 2506.13216) weighs validation tokens so that the weighted loss
-predicts a task. Here the weights are a softmax around the share of bytes, so that z = 0 is the mean loss itself.
+predicts a task. Here the weights are a softmax around the share of bytes, so that z = 0 gives the mean loss.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from csvjax.types import AnyArray
 
 __all__ = ["impute_losses", "salience", "salient_loss", "salient_losses"]
 
-_GRAIN = 1e-6  # of a column's mean square, so that columns that say the same can be inverted
+_GRAIN = 1e-6  # of a column's mean square, so that a matrix with collinear columns can be inverted
 
 
 def salience(log_base: Float[AnyArray, " unit"], z: Float[AnyArray, " unit"]) -> Float[Array, " unit"]:
@@ -33,7 +33,7 @@ def salient_loss(
 def salient_losses(
     loss: Float[AnyArray, "lm unit"], log_base: Float[AnyArray, " unit"], z: Float[AnyArray, "column unit"]
 ) -> Float[Array, "lm column"]:
-    """psi of every column of z."""
+    """psi for every column of z."""
     return jnp.dot(loss, jax.nn.softmax(log_base + z, axis=1).T)
 
 
@@ -42,11 +42,11 @@ def impute_losses(
     known: Float[AnyArray, "reference x"],
     design: Float[AnyArray, "lm x"],
 ) -> tuple[Float[Array, "lm column"], Float[Array, "lm column column"]]:
-    """Salient losses that models have whose losses were not measured: mean, and a root of their covariance.
+    """Salient losses of models whose losses were not measured: their mean, and a root of their covariance.
 
-    With B = (X'X)^-1 X' psi and S = (psi - X B)'(psi - X B) / (n - p) a model has
+    With B = (X'X)^-1 X' psi and S = (psi - X B)'(psi - X B) / (n - p) a model with covariates x has
     psi ~ Normal(x B, (1 + x (X'X)^-1 x') S)
-    (Bayesian regression with flat priors, its t replaced by a normal). X has a column of ones.
+    (Bayesian regression with flat priors, whose t is replaced by a normal). X has a column of ones.
     """
     n, columns = known.shape
     square = known.T @ known

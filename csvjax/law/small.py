@@ -1,8 +1,8 @@
 """Algebra of many small positive definite matrices, in plain array operations.
 
-The batched LAPACK kernels of jaxlib 0.10 wait for the pool of threads that they run on: two of them at once on two
-cores wait for each other for ever. What is inverted here is no larger than some twenty rows, so that sweeps over whole
-batches are as fast, and derivatives need nothing but products.
+The batched LAPACK kernels of jaxlib 0.10 wait for the thread pool that they run on: two of them at once on two cores
+wait for each other for ever (deadlock). The matrices here have at most about twenty rows, so sweeps over whole batches
+are as fast, and their derivatives need only products.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _inverse_jvp(primals: tuple, tangents: tuple) -> tuple:
 
 
 def lower_root(a: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
-    """L, lower triangular with L L' = A, of positive definite matrices: Cholesky's, column by column."""
+    """L, lower triangular with L L' = A, of positive definite matrices: Cholesky's algorithm, column by column."""
     n = a.shape[-1]
 
     def column(k: Array, root: Array) -> Array:

@@ -1,11 +1,11 @@
-"""The normal field given pseudo-observations of its cells, family by family, by the smaller of two systems.
+"""The normal field given pseudo-observations of its cells, family by family, from the smaller of two linear systems.
 
     d[m, b] = trend[m, b] + sum_k own[m, b, k] t[m, k] + spread[b] (h[f(m), b] + g[r(m), b]) + noise[m, b]
 
-"By models": of a family and a benchmark everything but t has a covariance whose inverse is in closed form
-(`csvjax.law.nested`), which leaves one system of the size of the family's models times factors. "By benchmarks": a
-model's own factors are integrated out first, then what a run and what a family have in common, which are systems of
-the size of capabilities plus benchmarks. Both are exact; a bucket of families takes the one that is cheaper for it.
+"By models": for one family and one benchmark, everything except t has a covariance whose inverse is in closed form
+(`csvjax.law.nested`). This leaves one system with as many rows as the family has models times factors. "By benchmarks":
+first a model's own factors are integrated out, then the effects of its run and its family; these systems have as many
+rows as there are capabilities plus benchmarks. Both are exact; each bucket of families uses the cheaper one.
 """
 
 from __future__ import annotations
@@ -26,12 +26,11 @@ __all__ = ["Prior", "Solved", "per_family", "per_lm", "solve"]
 
 class Prior(NamedTuple):
     """Mean and covariance of the field, in logits. own [m, b, k]: loadings of each model. Its first columns are
-    `loading`, which all models share; the others are factors that are a model's alone (covariates that are not known of
-    it).
+    `loading`, which all models share; the others belong to factors of a single model (its missing covariates).
 
-    spread: standard deviation of the residual. family, run: of what models of a family and of a run share of each
-    capability; without elements where there are no such effects. family_habit, run_habit: of what they share on one
-    benchmark, relative to its spread. tail: 1 / degrees of freedom of the residual; 0: normal.
+    spread: standard deviation of the residual. family, run: standard deviations of the effects that models of a family
+    and of a run share on each capability; empty without such effects. family_habit, run_habit: of the effects that they
+    share on one benchmark, relative to its spread. tail: 1 / degrees of freedom of the residual; 0: normal.
     """
 
     trend: Float[Array, "lm benchmark"]
@@ -47,8 +46,8 @@ class Prior(NamedTuple):
 
 
 class Solved(NamedTuple):
-    """Means given the pseudo-observations. common: own t + spread (h + g). factor: t. log_det: of the family's factors
-    and habits, log det (I + covariance precision).
+    """Means given the pseudo-observations. common: own t + spread (h + g). factor: t. log_det: log det (I + covariance
+    precision) of the factors and habits of each family.
     """
 
     common: Float[Array, "lm benchmark"]
@@ -62,11 +61,11 @@ class _Table(NamedTuple):
     own: Array
     weight: Array
     pull: Array
-    there: Array  # 1 where there is a model
+    there: Array  # 1 where the slot has a model
 
 
 def per_family(rows: Array, groups: Groups) -> list[Array]:
-    """[lm, ...] -> [family, slot, ...] for each bucket, 0 in empty slots."""
+    """[lm, ...] -> [family, slot, ...] for each bucket; empty slots are 0."""
     shapes = [bucket.lm.shape for bucket in groups.buckets]
     order = jnp.concatenate([jnp.ravel(bucket.lm) for bucket in groups.buckets])
     flat = _to_slots(rows, order, jnp.asarray(groups.slot))
@@ -81,7 +80,7 @@ def per_lm(parts: list[Array], groups: Groups) -> Array:
     return _from_slots(flat, order, jnp.asarray(groups.slot))
 
 
-# Each model has one slot, so the derivative of one gather is the other. JAX would scatter, row after row.
+# Each model has one slot, so the derivative of each gather is the other gather. JAX would use a slow scatter.
 @jax.custom_vjp
 def _to_slots(rows: Array, order: Array, slot: Array) -> Array:
     return jnp.take(rows, order, axis=0, mode="fill", fill_value=0)
@@ -103,7 +102,7 @@ _from_slots.defvjp(
 
 
 def solve(prior: Prior, precision: Float[Array, "lm benchmark"], pull: Float[Array, "lm benchmark"]) -> Solved:
-    """Mean of the normal field, from the precision R of each cell's pseudo-observation d, its residual e included, and
+    """Mean of the normal field, from the precision R of each cell's pseudo-observation d (residual e included) and
     pull = R (d - trend).
     """
     common, factor, log_det = [], [], []
@@ -127,7 +126,7 @@ def _models_are_fewer(prior: Prior, bucket: Bucket) -> bool:
 
 
 def _variances(prior: Prior) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    """Of factors and of habits, of runs and of families; 0 where there are no such effects."""
+    """Variances of factors and of habits, for runs and for families; 0 where there are no such effects."""
     count, capabilities = prior.own.shape[2], prior.loading.shape[1]
 
     def of_factors(scale: Array) -> Array:
@@ -163,11 +162,11 @@ def _by_models(prior: Prior, bucket: Bucket, table: _Table) -> tuple[Array, Arra
 
 
 class _Level(NamedTuple):
-    """What is left of precision and pull when the common factors of a group are integrated out."""
+    """Precision and pull that remain after the common factors of a group are integrated out."""
 
     precision: Array  # [..., benchmark, benchmark]
     pull: Array  # [..., benchmark]
-    gain: Array  # [..., factor, benchmark]: factors = gain (pull - precision s), s what is common beyond the group
+    gain: Array  # [..., factor, benchmark]: factors = gain (pull - precision s), s: common effects beyond the group
     log_det: Array  # [...]
 
 

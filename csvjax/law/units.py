@@ -1,8 +1,8 @@
-"""Units for a salience fit: tokens gathered into groups with like losses, and features of the groups.
+"""Units for a salience fit: groups of tokens with similar losses, and features of the groups.
 
-Thousands of tokens and a hundred models: all that the models can tell of a token is how its loss varies among them. So
-tokens of one domain whose losses vary alike share a group, and z is spanned by the principal components of that
-variation. To first order the law is then ridge regression on these components, with the mean loss unpenalised.
+With thousands of tokens and a hundred models, the only information on a token is how its loss varies among the models.
+So tokens of one domain whose losses vary in a similar way share a group, and z is spanned by the principal components
+of that variation. To first order the law is then ridge regression on these components, with the mean loss unpenalised.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Units", "features_of", "group_units"]
 class Units(NamedTuple):
     """`label` [token]: the group of each token. `loss` [lm, group]: nats per byte. `weight` [group]: share of bytes.
 
-    A group may be empty (weight 0), so that the number of groups depends on the text alone: compiled fits are reused.
+    A group may be empty (weight 0), so that the number of groups depends only on the text and compiled fits are reused.
     """
 
     label: Int[np.ndarray, " token"]
@@ -29,7 +29,7 @@ class Units(NamedTuple):
 
 
 def _excess(loss: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """D diag(sqrt(weight)) [lm, unit], D the excess over the mean loss."""
+    """D diag(sqrt(weight)) [lm, unit], where D is the excess over the mean loss."""
     return (loss - loss @ weight[:, None]) * np.sqrt(weight)
 
 
@@ -39,7 +39,7 @@ def features_of(
     """Principal components, over units, of each unit's excess over the mean loss, with mean square 1 under `weight`.
 
     With D[m, u] = loss[m, u] - sum_v weight[v] loss[m, v] and D diag(sqrt(weight)) = P S V', they are V / sqrt(weight).
-    Components with singular values below 1e-6 of the largest are zero, and so is a unit of no weight.
+    Components with singular values below 1e-6 of the largest are set to zero, and so are units of weight 0.
     """
     _, size, vectors = np.linalg.svd(_excess(loss, weight), full_matrices=False)
     vectors, size = vectors[:most].T, size[:most]
@@ -53,17 +53,17 @@ def features_of(
 def group_units(table: LossTable, train: np.ndarray, per_domain: int, components: int = 12, seed: int = 0) -> Units:
     """Group the tokens of `table` by the losses of the models `train` [lm, bool] only.
 
-    At most `per_domain` groups in each domain, by k-means on the leading principal components of the tokens' losses. A
-    domain with no more tokens than that keeps each token as a group of its own.
+    Each domain has at most `per_domain` groups, by k-means on the leading principal components of the tokens' losses. A
+    domain with at most that many tokens keeps each token as a group of its own.
     """
     base = table.base_weight
     loss = table.loss.astype(float) / table.units["bytes"].to_numpy(float)
     excess = _excess(loss[train], base)
-    # P of P S V', from a small matrix: with many more tokens than models that is a tenth of the work of the whole.
+    # P of P S V', from a small matrix: with many more tokens than models this is a tenth of the work of a full SVD.
     directions = np.linalg.eigh(excess @ excess.T)[1][:, ::-1][:, :components]
     profile = (excess.T @ directions) / np.sqrt(base)[:, None]  # nats per byte of each token along each component
     label = np.empty(len(base), int)
-    from sklearn.cluster import MiniBatchKMeans  # half a second of every command that groups nothing
+    from sklearn.cluster import MiniBatchKMeans  # imported here: it would cost other commands half a second
 
     count = 0
     for domain in table.units["domain"].unique():

@@ -18,14 +18,14 @@ _PATIENCE = 60.0  # seconds to wait for other processes, which may hang
 
 
 class _ElsewhereError(InputError):
-    """Another process has failed and has told this one."""
+    """Another process has failed and has reported it."""
 
 
 class Meeting:
-    """A point where processes meet and tell whether they have failed. If one has failed, all raise an error.
+    """A point where processes meet and report whether they have failed. If one has failed, all raise an error.
 
     If a process raised an error and left, the others would wait in a broadcast forever. So a process that fails alone
-    (store, weights, full disk) sets `failure`, stays in step, and tells the others at the next meeting.
+    (store, weights, full disk) sets `failure`, stays in step, and reports it at the next meeting.
     """
 
     def __init__(self) -> None:

@@ -34,7 +34,7 @@ class LossOptions:
         chunk: tokens in a chunk of a new store.
         model: number of devices that share a model.
         part: (i, n) to compute only part i of n parts of the text, with i from 0.
-        memory: bytes on each device to use; None for what it has.
+        memory: bytes on each device to use; None for all that it has.
     """
 
     context: int | None = None

@@ -133,7 +133,7 @@ def _check_text(path: str, raw: bytes) -> None:
 
 def _document(domain: str, name: str, raw: bytes) -> Document:
     text = raw.decode(errors="replace")
-    # A U+FFFD that the text already has is no replacement.
+    # A U+FFFD that the text already has was not replaced.
     return Document(domain, name, text, text.count("\ufffd") - raw.count("\ufffd".encode()))
 
 

@@ -57,7 +57,7 @@ class EncodedText:
 def _spelled(tokens: Sequence[str], text: bytes) -> list[int] | None:
     """Bytes of each token if the tokens are in the alphabet of byte-level BPE and spell the text, otherwise None."""
     pieces = [spelled_bytes(token) for token in tokens]
-    if None in pieces or b"".join(pieces) != text:  # type: ignore[arg-type]  # there is no None
+    if None in pieces or b"".join(pieces) != text:  # type: ignore[arg-type]  # there is none left
         return None
     return list(map(len, pieces))  # type: ignore[arg-type]
 
@@ -157,7 +157,7 @@ def _frame(documents: Sequence[TextDocument], sizes: Sequence[np.ndarray], skip:
 
 
 def encode_text(documents: Sequence[TextDocument], tokenizer: Tokenizer, first_scored: bool = True) -> EncodedText:
-    """Tokens and units of documents. Unless `first_scored`, the first token of a document is no unit.
+    """Tokens and units of documents. Unless `first_scored`, the first token of a document is not a unit.
 
     Raises: InputError if two documents have the same name, or if the tokenizer drops characters.
     """

@@ -84,7 +84,7 @@ def plan_windows(
         context: number of tokens in a window.
         stride: tokens from one window to the next; None for `context // 2`.
         bos: id of a token before each document, with which all tokens are scored; None to leave out the first token of
-            each document, which then is no unit.
+            each document, which then is not a unit.
 
     Raises: InputError for a stride outside 1 to `context`.
     """

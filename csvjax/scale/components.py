@@ -1,14 +1,14 @@
-"""The mode of the law on a corpus, with the features that the law has and without its groups of tokens.
+"""The mode of the law on a corpus, with the features of the law but without its groups of tokens.
 
     z[u] = tau sum_p X[u, p] w[p],   X = D' V / sqrt(P lambda)       V, lambda: the P leading eigenvectors of D pi D'
          = sum_m c[m] loss[m, u] / bytes[u] + constant,   c = tau V w / sqrt(P lambda)
 
-X are the principal components of the losses that `csvjax.law.units.features_of` finds (D keeps what models share). As z
-is itself a weighted sum of losses, a chunk gives its own logits: nothing as long as the text is kept, and
+X are the principal components of the losses, as in `csvjax.law.units.features_of` (D keeps what models share). Since z
+is itself a weighted sum of losses, it can be computed from a chunk: no array as long as the text is kept, and
 
     d f / d c[m] = sum_u (d f / d z[u]) loss[m, u] / bytes[u]
 
-is one more product with the same chunk. The search is over w, tau and the law's own parameters: some twenty numbers.
+is one more product with the same chunk. The search is over w, tau and the parameters of the law: about twenty numbers.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from csvjax.types import AnyArray
 
 __all__ = ["ComponentFit", "component_z", "fit_components", "tilt_pull", "tilt_sums"]
 
-_LEAST = 1e-6  # of the largest singular value: a smaller one is rounding (as in `features_of`)
+_LEAST = 1e-6  # of the largest singular value: smaller ones are rounding errors (as in `features_of`)
 
 
 class ComponentFit(NamedTuple):
@@ -67,7 +67,7 @@ def _pull(chunk: Chunk, c: Array, sums: Sums, g: Array) -> Array:
 
 
 def tilt_sums(corpus: Corpus, c: Float[AnyArray, "lm column"]) -> Sums:
-    """The sums of the whole text where z = c' loss / bytes, in one pass."""
+    """The sums over the whole text for z = c' loss / bytes, in one pass."""
     found: Sums | None = None
     c = jnp.asarray(c, jnp.float32)
     for chunk, _ in corpus.chunks():
@@ -81,7 +81,7 @@ def tilt_sums(corpus: Corpus, c: Float[AnyArray, "lm column"]) -> Sums:
 def tilt_pull(
     corpus: Corpus, c: Float[AnyArray, "lm column"], sums: Sums, g: Float[AnyArray, "lm column"]
 ) -> Float[np.ndarray, "lm column"]:
-    """d f / d c through z, given g = d f / d psi, in one pass. (c does not change the losses that z weighs.)"""
+    """d f / d c through z, given g = d f / d psi, in one pass. (The losses that z weights do not depend on c.)"""
     total = np.zeros(np.shape(c))
     c, g, sums = jnp.asarray(c, jnp.float32), jnp.asarray(g, jnp.float32), single(sums)
     for chunk, _ in corpus.chunks():
@@ -99,7 +99,7 @@ def component_z(corpus: Corpus, c: Float[np.ndarray, " lm"]) -> Float[np.ndarray
 
 
 def _basis(corpus: Corpus, at: np.ndarray, components: int) -> Float[np.ndarray, "lm component"]:
-    """c of each component, for tau = 1: V / sqrt(P lambda) in the rows of the models `at`."""
+    """c of each component for tau = 1: V / sqrt(P lambda) in the rows of the models `at`."""
     values, vectors = np.linalg.eigh(gram(corpus, at, shared=True).gram)
     values, vectors = values[::-1][:components], vectors[:, ::-1][:, :components]
     kept = np.sqrt(np.maximum(values, 0)) > _LEAST * np.sqrt(values[0])
@@ -110,7 +110,7 @@ def _basis(corpus: Corpus, at: np.ndarray, components: int) -> Float[np.ndarray,
 
 @float64
 def fit_components(corpus: Corpus, target: Target, law: Law, *, steps: int = 200, seed: int = 0) -> ComponentFit:
-    """The mode. steps: of L-BFGS (SciPy's), at most."""
+    """The mode. steps: most iterations of L-BFGS (SciPy)."""
     inner, strength, count = inner_law(law), law.priors.strength, 0
     seen = np.asarray(target.evidence.seen)[:, 0] & np.asarray(target.evidence.has_loss)
     train = np.asarray(target.at)[np.asarray(target.row)[seen]]
@@ -135,7 +135,7 @@ def fit_components(corpus: Corpus, target: Target, law: Law, *, steps: int = 200
 
     at = np.concatenate([np.zeros(n), [np.log(strength / 2)], np.zeros(law.features)])
     options: dict[str, Any] = {"maxiter": steps, "gtol": 1e-3, "ftol": 1e-12, "maxcor": 20}
-    minimize: Any = scipy.optimize.minimize  # its types do not know of a function that returns both
+    minimize: Any = scipy.optimize.minimize  # its type stubs do not allow a function that returns value and gradient
     found = minimize(evaluate, at, jac=True, method="L-BFGS-B", options=options)
     tau, w = float(np.exp(found.x[n])), found.x[n + 1 :]
     c = tau * basis @ w

@@ -1,6 +1,6 @@
-"""A text of any length and the losses of all models on it, in chunks of units: in memory, or read while others compute.
+"""A text of any length and the losses of all models on it, in chunks of units: in memory, or read during computation.
 
-Every chunk has the same shape, so that each program is compiled once; the last is filled up with units of no weight.
+All chunks have the same shape, so that each program is compiled once; the last chunk is padded with units of weight 0.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from csvjax.types import AnyArray
 __all__ = ["CHUNK", "STEP", "Chunk", "Corpus", "in_memory", "laid_out", "specs_of"]
 
 CHUNK = 65_536
-"""Units of a chunk that is read from a disk: 13 MB of 100 models in 16 bits."""
+"""Units of a chunk that is read from disk: 13 MB for 100 models in 16 bits."""
 STEP = TILES * LANES
-"""A chunk has a multiple of so many units."""
+"""The number of units of a chunk is a multiple of this."""
 
 
 class Chunk(NamedTuple):
     """loss: nats, flat float32 [lm, unit] or float16 in tiles (`csvjax.scale.kernels`). log_base [unit]: log pi, -inf
-    where there is no unit. per_byte [unit]: 1 / bytes.
+    for padding. per_byte [unit]: 1 / bytes.
     """
 
     loss: AnyArray
@@ -38,7 +38,7 @@ class Chunk(NamedTuple):
 
 
 def specs_of(chunk: Chunk) -> Any:
-    """A `Chunk` of partitions: where units stand in each part."""
+    """A `Chunk` of partitions: the position of the unit axis in each part."""
     unit: Any = PartitionSpec("unit")
     flat: Any = PartitionSpec(None, "unit")
     return Chunk(flat if chunk.loss.ndim == 2 else unit, unit, unit)
@@ -46,8 +46,8 @@ def specs_of(chunk: Chunk) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """lms: names of the models. size [unit]: bytes. chunk: units of a chunk. read: losses of the chunk of a number, as
-    in `Chunk`. kept: whether what `read` gives stays as it is; otherwise its memory is used again two chunks later.
+    """lms: names of the models. size [unit]: bytes. chunk: units per chunk. read: number of a chunk -> its losses, as
+    in `Chunk`. kept: whether the array from `read` stays unchanged; otherwise its memory is reused two chunks later.
     mesh: devices that share every chunk, with one axis `unit`; None: one device.
     """
 
@@ -66,7 +66,7 @@ class Corpus:
         keep(self, "_log_base", np.pad(log_base, (0, filled), constant_values=-np.inf).astype(np.float32))
         keep(self, "_per_byte", np.pad(per_byte, (0, filled)).astype(np.float32))
         keep(self, "_count", count)
-        keep(self, "_known", {})  # chunks of a kept corpus, where they are computed on
+        keep(self, "_known", {})  # chunks of a kept corpus, on the device that computes
 
     @property
     def units(self) -> int:
@@ -78,7 +78,7 @@ class Corpus:
         return self.size / self.size.sum(dtype=float)
 
     def chunks(self) -> Iterator[tuple[Chunk, slice]]:
-        """Every chunk, and the units that it holds. The next one is read while the caller works on this one."""
+        """Every chunk, and its units as a slice. The next chunk is read while the caller works on this one."""
         count: int = self._count  # type: ignore[attr-defined]
         known: dict[int, Chunk] = self._known  # type: ignore[attr-defined]
         if self.kept:
@@ -106,18 +106,18 @@ class Corpus:
         return jax.tree.map(lambda a, spec: jax.device_put(a, NamedSharding(self.mesh, spec)), chunk, specs_of(chunk))
 
     def padded(self, a: Float[np.ndarray, "column unit"], at: slice) -> Float[np.ndarray, "column place"]:
-        """The columns of a chunk, zeros where it is filled up."""
+        """The columns for one chunk, with zeros for the padding."""
         found = np.asarray(a[:, at], np.float32)
         return found if found.shape[1] == self.chunk else np.pad(found, ((0, 0), (0, self.chunk - found.shape[1])))
 
     def wait(self, found: Any) -> None:
-        """Before the memory of a chunk is used again, what was computed from it must be there."""
+        """Wait for results computed from a chunk, before its memory is reused."""
         if not self.kept:
             jax.block_until_ready(found)
 
 
 def laid_out(loss: Float[np.ndarray, "lm unit"], dtype: Any, chunk: int) -> np.ndarray:
-    """The losses of one chunk as `Chunk.loss`, filled up with zeros."""
+    """The losses of one chunk in the layout of `Chunk.loss`, padded with zeros."""
     filled = np.pad(loss, ((0, 0), (0, chunk - loss.shape[1])))
     return to_tiles(filled) if dtype == np.float16 else np.ascontiguousarray(filled, np.float32)
 
@@ -130,12 +130,12 @@ def in_memory(
     chunk: int | None = None,
     mesh: Any = None,
 ) -> Corpus:
-    """Losses, nats, that fit in the memory of the device. chunk: units of a chunk; without it there is one.
+    """A corpus whose losses, in nats, fit in the memory of the device. chunk: units per chunk; None: a single chunk.
 
     Raises: InputError for shapes that do not fit, units without bytes, and losses that are not finite.
     """
     if loss.shape != (len(lms), len(size)) or not len(size):
-        raise InputError(f"expected losses of shape {(len(lms), len(size))}, as models and units, found {loss.shape}")
+        raise InputError(f"expected losses of shape {(len(lms), len(size))} [model, unit], found {loss.shape}")
     if np.min(size) < 1:
         raise InputError("expected units of at least 1 byte, found one of 0; join it with the unit before it")
     devices = 1 if mesh is None else mesh.size
@@ -145,6 +145,6 @@ def in_memory(
     for first in range(0, len(size), chunk):
         part = laid_out(np.asarray(loss[:, first : first + chunk]), dtype, chunk)
         if not np.isfinite(part).all():
-            raise InputError("expected finite losses, found one that is not; leave out the model or the unit")
+            raise InputError("expected finite losses, found NaN or infinity; leave out the model or the unit")
         parts.append(jax.device_put(part) if mesh is None else part)
     return Corpus(tuple(lms), np.asarray(size), chunk, parts.__getitem__, True, mesh)

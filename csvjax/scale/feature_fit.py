@@ -1,9 +1,9 @@
-"""Feature salience, fitted: the network and the law's own parameters together, by Adam (optax).
+"""Fit a feature salience: the network together with the parameters of the law, by Adam (optax).
 
     loss = potential of the law(x, psi(network)) + |parameters of the network|^2 / (2 scale^2)
 
-A step is two passes over the losses, as for any salience; between them the network is run on each piece of the
-features, and its gradient is that of z pulled back through it, piece by piece.
+A step is two passes over the losses, as for any salience. Between them the network runs on each piece of the features,
+and the gradient of z is propagated back through it, piece by piece.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from csvjax.scale.target import Target, inner_law, potential
 
 __all__ = ["FeatureFit", "fit_features", "z_of"]
 
-_PIECE = 65_536  # units that the network sees at once
+_PIECE = 65_536  # units that the network processes at once
 
 
 class FeatureFit(NamedTuple):
-    """config, parameters: of the network, parameters as a nested dict of arrays. x: of the `inner_law`. psi: salient
-    loss of each model of the corpus. potentials [step]: how the search went.
+    """config, parameters: of the network; parameters are a nested dict of arrays. x: of the `inner_law`. psi: salient
+    loss of each model of the corpus. potentials [step]: the potential at each step.
     """
 
     config: NetworkConfig
@@ -50,7 +50,7 @@ def _pieces(features: Features) -> list[slice]:
 
 
 def _part(features: Features, at: slice) -> Features:
-    """A piece of the features, filled up with its first rows to the one length that is compiled."""
+    """A piece of the features, padded with its first rows to the one length that is compiled."""
     size = min(_PIECE, len(features.bucket))
     return Features(*(np.resize(a[at], (size, *a.shape[1:])) for a in features))
 
@@ -92,9 +92,9 @@ def fit_features(
     scale: float = 1.0,
     seed: int = 0,
 ) -> FeatureFit:
-    """The network and the law's parameters after `steps` of Adam. rate: of learning, falling to 0 along a cosine.
+    """The network and the law's parameters after `steps` steps of Adam. rate: learning rate, falls to 0 along a cosine.
 
-    scale: deviation of the normal prior of each parameter of the network.
+    scale: standard deviation of the normal prior of each parameter of the network.
     """
     config = NetworkConfig(len(scaling.domains))
     graph, state = nnx.split(make_network(config, seed))

@@ -1,7 +1,7 @@
-"""What is known of a token besides its loss on each model: the features that a salience may depend on.
+"""Features of a token besides its loss on each model, on which a salience may depend.
 
-bucket     a number below `BUCKETS` made of the token's text (CRC-32), the same in every text
-domain     place of the token's domain among those of the fit, one beyond them where the fit had no such domain
+bucket     a number below `BUCKETS`, a hash of the token's text (CRC-32), the same in every text
+domain     index of the token's domain among those of the fit; the next index for a domain that the fit did not have
 number     log frequency in this text, log position in the document, log bytes, mean loss over models, and the
            spread of losses over models (nats per byte), each standardised as in the fit
 """
@@ -38,8 +38,8 @@ class Features(NamedTuple):
 
 
 class Scaling(NamedTuple):
-    """What makes features of two texts comparable. lms: models whose losses are averaged. domains: of the fit, in
-    order. mean, deviation [number]: of the fit's text.
+    """The scales that make features of two texts comparable. lms: models whose losses are averaged. domains: of the
+    fit, in order. mean, deviation [number]: of the fit's text.
     """
 
     lms: tuple[str, ...]
@@ -66,7 +66,7 @@ def raw_numbers(corpus: Corpus, units: pd.DataFrame, lms: tuple[str, ...]) -> Fl
     """
     if lost := [lm for lm in lms if lm not in corpus.lms]:
         raise InputError(
-            f"expected losses of the models of the fit, found none of {some(lost)}; score the text under them too"
+            f"expected losses of the models of the fit, found none of {some(lost)}; compute their losses on this text"
         )
     at = jnp.array([corpus.lms.index(lm) for lm in lms])
     codes, _ = pd.factorize(units["token"])
@@ -83,7 +83,7 @@ def raw_numbers(corpus: Corpus, units: pd.DataFrame, lms: tuple[str, ...]) -> Fl
 
 
 def scaling_of(numbers: Float[np.ndarray, "unit number"], units: pd.DataFrame, lms: tuple[str, ...]) -> Scaling:
-    """The scales of a text, for the fit that is made on it."""
+    """The scales of a text, for a fit on this text."""
     domains = tuple(map(str, dict.fromkeys(units["domain"])))
     deviation = np.maximum(numbers.std(axis=0, dtype=float), 1e-6)
     return Scaling(tuple(lms), domains, numbers.mean(axis=0, dtype=float), deviation)

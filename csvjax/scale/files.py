@@ -1,6 +1,6 @@
-"""A feature salience in a folder, and the weights that it gives to a text.
+"""A feature salience in a folder, and the weights that it assigns to a text.
 
-feature_fit.json    format, benchmark, network, scales, and how the fit ended
+feature_fit.json    format, benchmark, network, scales, and the status of the fit
 feature_fit.npz     parameters of the network and of the law; nothing is pickled
 """
 
@@ -27,7 +27,7 @@ _FORMAT = "csvjax feature salience 1"
 
 
 def save_features(fit: FeatureFit, benchmark: str, folder: Path) -> None:
-    """Write a fit into `folder`, which is there."""
+    """Write a fit into `folder`, which must exist."""
     arrays = {"/".join(map(str, k)): v for k, v in traverse_util.flatten_dict(fit.parameters).items()}
     own = {"x": fit.x, "psi": fit.psi, "potentials": fit.potentials}
     scales = {"mean": fit.scaling.mean, "deviation": fit.scaling.deviation}
@@ -40,7 +40,7 @@ def save_features(fit: FeatureFit, benchmark: str, folder: Path) -> None:
 def load_features(folder: Path) -> tuple[FeatureFit, str]:
     """The fit that `save_features` wrote, and its benchmark.
 
-    Raises: InputError where there is none, or it is damaged.
+    Raises: InputError if there is none, or it is damaged.
     """
     try:
         known = json.loads((folder / "feature_fit.json").read_text(encoding="utf-8"))
@@ -56,13 +56,13 @@ def load_features(folder: Path) -> tuple[FeatureFit, str]:
         return fit, str(known["benchmark"])
     except (OSError, BadZipFile, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"expected a feature salience in {folder}, found none to be read; make one with csvjax salience fit"
+            f"expected a feature salience in {folder}, found none that can be read; make one with csvjax salience fit"
         ) from error
 
 
 def token_weights(units: pd.DataFrame, z: np.ndarray) -> pd.DataFrame:
-    """A row for each unit: its place, base_weight (share of the bytes), weight (salience; sums to 1) and factor, one by
-    the other.
+    """One row for each unit: its position, base_weight (share of the bytes), weight (salience; sums to 1), and factor,
+    which is weight / base_weight.
     """
     base = units["bytes"].to_numpy(float) / units["bytes"].sum()
     logit = np.log(base) + z.astype(float)
@@ -73,7 +73,7 @@ def token_weights(units: pd.DataFrame, z: np.ndarray) -> pd.DataFrame:
 
 
 def by_document(tokens: pd.DataFrame) -> pd.DataFrame:
-    """A row for each document: tokens, bytes, base_weight, weight and factor (above 1: counts more than its bytes)."""
+    """One row for each document: tokens, bytes, base_weight, weight, factor (above 1: counts more than its bytes)."""
     grouped = tokens.groupby("document", sort=False)
     found = grouped.agg(
         domain=("domain", "first"),
@@ -86,9 +86,9 @@ def by_document(tokens: pd.DataFrame) -> pd.DataFrame:
 
 
 def weigh(fit: FeatureFit, corpus: Corpus, units: pd.DataFrame) -> pd.DataFrame:
-    """`token_weights` of a text that the fit need not have seen.
+    """`token_weights` of any text, also one that the fit has not seen.
 
-    Raises: InputError for models of the fit of which the text has no losses.
+    Raises: InputError if the text has no losses of a model of the fit.
     """
     numbers = raw_numbers(corpus, units, fit.scaling.lms)
     return token_weights(units, z_of(fit.config, fit.parameters, features_of(numbers, units, fit.scaling)))

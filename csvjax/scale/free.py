@@ -1,12 +1,12 @@
-"""The mode of the law with a salience that is free on every unit of a corpus, for one benchmark.
+"""The mode of the law for one benchmark, with a salience that is free on every unit of a corpus.
 
     z[u] = tau y[u] / sqrt(P pi[u]),    y[u] ~ Normal(0, 1),    tau ~ HalfNormal(strength)
     - log p = potential of the law(x, psi(z)) + sum_u y[u]^2 / 2 + (tau / strength)^2 / 2 - log tau
 
-The prior is white noise in the measure of bytes: a text cut into finer units has the same prior of psi. P
-(`Law.features`) is the number of independent pieces that the text counts as; with it psi has, to first order, the
-prior that the law of groups has, where z is spanned by P components. The search is L-BFGS (SciPy's) over the parameters
-of the law (in the metric of their curvature), log tau and y together; each evaluation is two passes over the losses.
+The prior is white noise in the measure of bytes: if a text is cut into finer units, the prior of psi does not change. P
+(`Law.features`) is the number of independent pieces that the text counts as. With it psi has, to first order, the same
+prior as in the law of groups, where z is spanned by P components. The search is L-BFGS (SciPy) over the parameters of
+the law (in the metric of their curvature), log tau and y together; each evaluation is two passes over the losses.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _LEFT = 1e-2  # nats
 
 class FreeFit(NamedTuple):
     """x: parameters of the `inner_law`. tau. z [unit]: salience is softmax(log pi + z). psi: salient loss of each model
-    of the corpus, nats per byte. evaluations: of value and gradient.
+    of the corpus, nats per byte. evaluations: number of evaluations of value and gradient.
     """
 
     x: Float[np.ndarray, " n"]
@@ -50,7 +50,7 @@ class FreeFit(NamedTuple):
 
 @float64
 def start_of(law: Law, target: Target, psi: Float[np.ndarray, " lm"], seed: int = 0) -> Optimum:
-    """The mode of the law's own parameters, given psi of every model of the corpus, and the curvature there."""
+    """The mode of the law's own parameters, given psi of every model of the corpus, and the curvature at the mode."""
     density, data = law_density(inner_law(law)), with_psi(target, jnp.asarray(psi[target.at], float))
     data = jax.tree.map(jnp.asarray, data)
     return jax.device_get(find_mode(density, Map(starts=4), data, jax.random.key(seed)))
@@ -60,12 +60,12 @@ def start_of(law: Law, target: Target, psi: Float[np.ndarray, " lm"], seed: int 
 def fit_free(
     corpus: Corpus, target: Target, law: Law, *, steps: int = 200, tolerance: float = 1e-3, seed: int = 0
 ) -> FreeFit:
-    """The mode. steps: of L-BFGS, at most. tolerance: largest component of the gradient at the end."""
+    """The mode. steps: most iterations of L-BFGS. tolerance: largest component of the gradient at the end."""
     inner, strength = inner_law(law), law.priors.strength
     root = 1 / np.sqrt(law.features * corpus.base_weight)
     mean = np.asarray(salient_losses(corpus, np.zeros((1, corpus.units), np.float32)).psi[:, 0], float)
     begin = start_of(law, target, mean, seed)
-    n, count, metric = len(begin.x), 0, begin.metric  # in which the curvature of the law is one
+    n, count, metric = len(begin.x), 0, begin.metric  # metric: the curvature of the law is one in it
     spread = root.astype(np.float32)
 
     def evaluate(p: np.ndarray) -> tuple[float, np.ndarray]:
@@ -87,7 +87,7 @@ def fit_free(
 
     at = np.concatenate([np.zeros(n), [np.log(strength / 2)], np.zeros(corpus.units)])
     options: dict[str, Any] = {"maxiter": steps, "gtol": tolerance, "ftol": 1e-12, "maxcor": 20}
-    minimize: Any = scipy.optimize.minimize  # its types do not know of a function that returns both
+    minimize: Any = scipy.optimize.minimize  # its type stubs do not allow a function that returns value and gradient
     found = minimize(evaluate, at, jac=True, method="L-BFGS-B", options=options)
     left = 0.5 * float(found.jac @ found.hess_inv.matvec(found.jac))
     tau = float(np.exp(found.x[n]))
@@ -99,16 +99,16 @@ def fit_free(
 
 
 def prior_constant(normals: int, strength: float) -> float:
-    """What the densities of so many Normal(0, 1) and of a HalfNormal(strength) have beside their squares."""
+    """Normalising constants of the log densities of this many Normal(0, 1) and of a HalfNormal(strength)."""
     return 0.5 * normals * np.log(2 * np.pi) + np.log(strength * np.sqrt(np.pi / 2))
 
 
 def status_of(left: float, steps: int) -> Status:
-    """left: by how much another step would better the density, nats. Rounding of float32 losses ends a search."""
+    """left: gain in log density from another step, nats. The search ends at the rounding errors of float32 losses."""
     if left <= _LEFT:
-        return Status(True, f"converged after {steps} steps: another would better the density by {left:.1g} nats")
+        return Status(True, f"converged after {steps} steps: another would raise the density by {left:.1g} nats")
     return Status(
         False,
-        f"not converged after {steps} steps: another would better the density by {left:.2g} nats, which should be "
-        f"below {_LEFT:g}; allow more",
+        f"not converged after {steps} steps: another would raise the density by {left:.2g} nats, which should be "
+        f"below {_LEFT:g}; allow more steps",
     )

@@ -1,15 +1,15 @@
-"""Gaussian salience: exact inference on the scale of models, and the salience of any unit in one more pass.
+"""Gaussian salience: exact inference on a problem as large as the number of models; salience of units in one more pass.
 
     s[u] = pi[u] (1 + f[u]),   f[u] ~ Normal(0, tau^2 / (P pi[u])) independently,   tau ~ HalfNormal(strength)
     psi[m] = mean loss[m] + h[m],   h = sum_u pi[u] D[:, u] f[u] ~ Normal(0, tau^2 G / P)
 
-with D and G of `csvjax.scale.gram`. Scores see f through h alone, so the posterior of h and of the law's parameters is
-found with as many unknowns as there are models. Given h, f is normal:
+with D and G of `csvjax.scale.gram`. Scores depend on f only through h, so the posterior of h and the law's parameters
+has as many unknowns as there are models. Given h, f is normal:
 
     mean of f[u] = D[:, u]' G^+ h,    variance = tau^2 / P (1 / pi[u] - D[:, u]' G^+ D[:, u])
 
 and so is its average over any set of units, with the set's mean of D and its share of bytes (Rasmussen and Williams
-2006, eq. 2.19). Over draws of h and tau means and variances are those of a mixture.
+2006, eq. 2.19). Over draws of h and tau, means and variances are those of a mixture.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from csvjax.types import AnyArray
 
 __all__ = ["GaussianFit", "Kernel", "fit_gaussian", "gaussian_density", "unit_salience"]
 
-_RANK = 1e-7  # of the largest eigenvalue of G: what float32 losses tell from rounding
+_RANK = 1e-7  # of the largest eigenvalue of G; smaller ones are rounding errors of float32 losses
 
 
 class Kernel(NamedTuple):
-    """Data of the density. root R with R R' = G / P. mean: mean losses, nats per byte."""
+    """Data of the density. root: R with R R' = G / P. mean: mean losses, nats per byte."""
 
     target: Target
     root: Float[AnyArray, "known rank"]
@@ -71,12 +71,12 @@ def _model(data: Kernel, law: Law, scores: bool = True) -> None:
 
 @cache
 def gaussian_density(law: Law) -> Density:
-    """Of the law's parameters, tau and the whitened h; the same object for the same law."""
+    """The density of the law's parameters, tau and the whitened h; the same object for the same law."""
     return Density(partial(_model, law=law), partial(_model, law=law, scores=False))
 
 
 def kernel_of(target: Target, found: Gram, pieces: int) -> tuple[Kernel, Float[np.ndarray, "known known"]]:
-    """The data of the density from the Gram matrix of the models `target.at`; and G^+."""
+    """The data of the density, from the Gram matrix of the models `target.at`; and G^+."""
     values, vectors = np.linalg.eigh(found.gram)
     kept = values > _RANK * values[-1]
     values, vectors = values[kept], vectors[:, kept]
@@ -86,9 +86,9 @@ def kernel_of(target: Target, found: Gram, pieces: int) -> tuple[Kernel, Float[n
 
 @float64
 def fit_gaussian(target: Target, found: Gram, law: Law, method: Method, seed: int = 0) -> GaussianFit:
-    """The posterior by any method (`Nuts`, `Laplace`, ...). found: of the models `target.at`.
+    """The posterior by any method (`Nuts`, `Laplace`, ...). found: `gram` of the models `target.at`.
 
-    Warns: FitWarning where the fit did not end well.
+    Warns: FitWarning if the status of the fit is not ok.
     """
     density = gaussian_density(law)
     data, inverse = kernel_of(target, found, law.features)
@@ -115,8 +115,8 @@ def _moments(chunk: Chunk, at: Array, mean: Array, alpha: Array, form: Array, la
 
 
 class UnitSalience(NamedTuple):
-    """factor, deviation [unit]: posterior mean and deviation of 1 + f, by which a unit's share of the bytes is
-    multiplied. set_factor, set_deviation: of the average over each set of units. set_share: its share of the bytes.
+    """factor, deviation [unit]: posterior mean and standard deviation of 1 + f, the factor on a unit's share of the
+    bytes. set_factor, set_deviation: of the average over each set of units. set_share: its share of the bytes.
     """
 
     factor: Float[np.ndarray, " unit"]

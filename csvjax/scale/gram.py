@@ -1,11 +1,11 @@
-"""The small problem behind a large one: what models' losses have in common, in one pass over the units.
+"""The small problem behind a large one: the Gram matrix of the models' losses, in one pass over the units.
 
     D[m, u] = loss[m, u] / bytes[u] - mean over models - (the same of the mean loss)
     G[m, n] = sum_u pi[u] D[m, u] D[n, u]
 
-All that a salience with a normal prior can do to the models' salient losses goes through G, which is as large as the
-number of models. What all models share is taken out first: the law takes psi relative to the mean over models, so it
-changes nothing, and without it G would be a small difference of large numbers.
+A salience with a normal prior changes the models' salient losses only through G, a matrix as large as the number of
+models. The part that all models share is subtracted first. The law uses psi relative to the mean over models, so this
+changes nothing; without it, G would be a small difference of large numbers.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ __all__ = ["Gram", "centred", "gram"]
 
 
 class Gram(NamedTuple):
-    """gram [lm, lm], (nats per byte)^2. mean [lm]: mean loss, nats per byte, weighed by bytes."""
+    """gram [lm, lm], (nats per byte)^2. mean [lm]: mean loss weighted by bytes, nats per byte."""
 
     gram: Float[np.ndarray, "lm lm"]
     mean: Float[np.ndarray, " lm"]
 
 
 def centred(chunk: Chunk, at: Array, mean: Array, shared: bool = False) -> Float[Array, "unit known"]:
-    """D of the models `at` on one chunk, transposed. mean [known]: what is subtracted from each. shared: keep what all
-    models have in common.
+    """D of the models `at` on one chunk, transposed. mean [known]: subtracted from each model. shared: keep the part
+    that all models have in common.
     """
     loss = chunk.loss
     if loss.ndim == 2:
@@ -57,7 +57,7 @@ def _part(chunk: Chunk, at: Array, guess: Array, shared: bool) -> tuple[Array, A
 
 @jax.jit
 def _means(chunk: Chunk, at: Array) -> tuple[Array, Array]:
-    """sum of pi loss / bytes [known], and of pi."""
+    """sum of pi loss / bytes [known], and sum of pi."""
     pi = jnp.exp(chunk.log_base) * chunk.per_byte
     loss = chunk.loss
     if loss.ndim == 4:
@@ -69,10 +69,10 @@ def _means(chunk: Chunk, at: Array) -> tuple[Array, Array]:
 
 
 def gram(corpus: Corpus, at: Int[np.ndarray, " known"] | None = None, shared: bool = False) -> Gram:
-    """G and the mean losses of the models `at`, or of all, in one pass. shared: keep what all models have in common.
+    """G and the mean losses of the models `at`, or of all, in one pass. shared: keep the part that all models share.
 
-    The first chunk's means are subtracted before products are taken, and what they are off by afterwards, so that
-    nothing is lost to rounding. Sums over chunks are float64.
+    The first chunk's means are subtracted before products are computed, and their error is corrected afterwards, so
+    that no precision is lost to rounding. Sums over chunks are float64.
     """
     where = jnp.arange(len(corpus.lms)) if at is None else jnp.asarray(at)
     count = len(where)

@@ -1,12 +1,12 @@
-"""The two products that salience is made of, for a chunk of units as it lies in memory.
+"""The two products that salience consists of, for a chunk of units in its memory layout.
 
     sums[m, k]  = sum_u loss[m, u] weight[k, u]          forward
     pull[k, u]  = sum_m slope[m, k] loss[m, u]           backward
 
-float32 losses are flat, [lm, unit]: one matrix product each, which runs at the speed of memory. 16-bit losses lie in
-tiles [run, tile, lm, lane] of `TILES` x `LANES` units. On a CPU their conversion is then part of the loop that
-multiplies: as a matrix product, XLA would write the converted losses to memory first and read them again. Weights stay
-float32 throughout, as a weight of 1e-7 has no float16.
+float32 losses are flat, [lm, unit]: each product is one matrix product, which runs at the speed of memory. 16-bit
+losses lie in tiles [run, tile, lm, lane] of `TILES` x `LANES` units. On a CPU their conversion is then part of the
+loop that multiplies; for a matrix product, XLA would write the converted losses to memory first and read them again.
+Weights are always float32, because float16 cannot represent a weight of 1e-7.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from csvjax.types import AnyArray
 __all__ = ["LANES", "TILES", "backward", "forward", "to_tiles", "units_of"]
 
 TILES, LANES = 8, 64
-_TOGETHER = 5  # rows of losses that one loop multiplies: more, and it waits for memory
+_TOGETHER = 5  # rows of losses in one loop; with more the loop waits for memory
 
 
 def to_tiles(loss: Float[np.ndarray, "lm unit"]) -> Float[np.ndarray, "run tile lm lane"]:
-    """16-bit losses in the order in which they are read. The number of units is a multiple of TILES x LANES."""
+    """16-bit losses in the order in which they are read. The number of units must be a multiple of TILES x LANES."""
     tiles = loss.reshape(len(loss), -1, TILES, LANES)
     return np.ascontiguousarray(tiles.transpose(1, 2, 0, 3), np.float16)
 
 
 def units_of(loss: AnyArray) -> int:
-    """Units of a chunk, in either layout."""
+    """Number of units of a chunk, in either layout."""
     return int(loss.shape[1] if loss.ndim == 2 else loss.shape[0] * TILES * LANES)
 
 
@@ -40,7 +40,7 @@ def forward(loss: AnyArray, weight: Float[Array, "column unit"]) -> Float[Array,
     """sum_u loss[m, u] weight[k, u], in float32."""
     if loss.ndim == 2:
         if len(weight) == 1:
-            # XLA would make a product of matrices of it, which is a third as fast.
+            # XLA would turn it into a matrix product, which has a third of the speed.
             column = lax.optimization_barrier(weight[0])
             return lax.optimization_barrier(jnp.dot(loss, column, precision=lax.Precision.HIGHEST))[:, None]
         return jnp.dot(loss, weight.T, precision=lax.Precision.HIGHEST)

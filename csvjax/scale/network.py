@@ -1,10 +1,10 @@
-"""Salience as a function of features of a token, so that it can be applied to text that no fit has seen.
+"""Salience as a function of features of a token, so that it can be applied to text that the fit has not seen.
 
     z[u] = network(features[u]),   s = softmax(log pi + z)
 
-An embedding of the token's bucket and of its domain beside its numbers, one hidden layer, one output; and beside it a
-number for each bucket and domain. All but the hidden layer begins at zero, so that a network that has learnt nothing
-gives the mean loss, and a token or a domain that the fit has not seen is neither salient nor the contrary.
+The inputs are an embedding of the token's bucket, one of its domain, and its numbers; there is one hidden layer and one
+output, plus one number for each bucket and domain. All parameters except the hidden layer start at zero. So an
+untrained network gives the mean loss, and a token or a domain that the fit has not seen gets no salience of its own.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""A loss store packed for reading: one file of chunks, each a single stretch of bytes, beside what is known of units.
+"""A loss store packed for reading: one file of chunks, each contiguous, and the description of the units.
 
     loss.bin       chunk after chunk, each as `csvjax.scale.corpus.Chunk.loss`; little-endian
     units          a Zarr group: the arrays of `csvjax.data.loss_format` without `loss`
     corpus.json    format, models, type, units, units of a chunk
 
-A store as csvjax losses writes it keeps one small compressed file for each model and stretch of text, which suits
-computing and not reading: of 100 models a chunk would be 400 files.
+The store that csvjax losses writes has one small compressed file for each model and stretch of text. It suits writing,
+not reading: for 100 models a chunk would be 400 files.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from csvjax.scale.corpus import CHUNK, STEP, Corpus, laid_out
 __all__ = ["FORMAT", "create", "open_packed", "pack", "packed_units"]
 
 FORMAT = "csvjax corpus 1"
-_ALIGNED = 64  # bytes; XLA reads memory with this alignment where it lies
-_BUFFERS = 3  # one is computed on, one is read into, one was just given up
+_ALIGNED = 64  # bytes; XLA reads memory with this alignment without a copy
+_BUFFERS = 3  # one in computation, one that is read into, one that was just released
 
 
 def pack(
@@ -40,11 +40,11 @@ def pack(
 ) -> tuple[int, int]:
     """Pack the losses of a Zarr store into the folder `out`; returns the numbers of models and units.
 
-    A model after the other is read, so memory holds one of them and the units. Units of 0 bytes become one with the
-    unit before. float16 moves a loss below 16 nats by 1/256 at most. A folder of this kind in the way is replaced.
+    Models are read one by one, so memory holds one model and the units. A unit of 0 bytes is joined with the unit
+    before it. float16 changes a loss below 16 nats by 1/256 at most. An existing packed corpus at `out` is replaced.
 
-    Raises: InputError for something that is no store of losses, a model whose losses are not complete, and for
-    something else at `out`.
+    Raises: InputError for a folder that is not a store of losses, a model whose losses are not complete, and something
+    else at `out`.
     """
     refuse_remote(out, "packed losses")
     _check_place(out)
@@ -62,7 +62,7 @@ def pack(
     except Exception as error:  # of zarr, of the file system, of a codec
         raise InputError(
             f"expected a store of losses in a folder at {store}, found something that cannot be read as one; "
-            "give what csvjax losses wrote"
+            "use a folder that csvjax losses wrote"
         ) from error
     lms = tuple(attributes["lms"])
     merged = merge_empty(np.zeros((0, len(units)), np.float32), units, texts)[1]
@@ -75,7 +75,7 @@ def pack(
         if not np.isfinite(found).all():
             raise InputError(
                 f"{store}: expected losses of {lms[m]!r} on every token, found {np.isnan(found).sum()} missing; run "
-                "the same csvjax losses again, or take the model out (csvjax losses drop)"
+                "the same csvjax losses again, or remove the model (csvjax losses drop)"
             )
         return merge_empty(found[None].astype(np.float32), units, texts)[0][0]
 
@@ -99,7 +99,7 @@ def _write_units(place: Path, units: pd.DataFrame, texts: dict[str, str]) -> Non
 
 
 def create(place: Path, lms: tuple[str, ...], units: int, dtype: str, chunk: int, row: Any) -> None:
-    """`corpus.json` and `loss.bin` in the folder `place`. row: number of a model -> its losses [unit], nats."""
+    """Write `corpus.json` and `loss.bin` into the folder `place`. row: number of a model -> its losses [unit], nats."""
     chunk = -(-min(chunk, units) // STEP) * STEP
     count = -(-units // chunk)
     shape = (count, *_shape(len(lms), chunk, dtype))
@@ -127,7 +127,7 @@ def _known(folder: Path) -> dict[str, Any]:
         found = None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise InputError(
-            f"expected a packed corpus at {folder}, found none; make one of a store: csvjax salience pack STORE"
+            f"expected a packed corpus at {folder}, found none; make one from a store: csvjax salience pack STORE"
         )
     return found
 
@@ -135,7 +135,7 @@ def _known(folder: Path) -> dict[str, Any]:
 def packed_units(folder: Path) -> tuple[pd.DataFrame, dict[str, str]]:
     """The units (token, document, domain, start, bytes) of a packed corpus, and the texts of documents.
 
-    Raises: InputError where there is none, or it is damaged.
+    Raises: InputError if there is none, or it is damaged.
     """
     _known(folder)
     try:
@@ -143,15 +143,15 @@ def packed_units(folder: Path) -> tuple[pd.DataFrame, dict[str, str]]:
         return decode_units(dict(group.attrs), {name: np.asarray(a[...]) for name, a in group.arrays()})
     except Exception as error:  # of zarr, of a codec
         raise InputError(
-            f"expected the units of a packed corpus in {folder}, found none to be read; pack it again"
+            f"expected the units of a packed corpus in {folder}, found none that can be read; pack it again"
         ) from (error)
 
 
 def open_packed(folder: Path, size: np.ndarray | None = None, mesh: Any = None) -> Corpus:
-    """The corpus in a folder that `pack` made; chunks are read from the file when they are asked for.
+    """The corpus in a folder that `pack` wrote; chunks are read from the file when they are needed.
 
-    size: bytes of the units, where they are not to be read from the folder.
-    Raises: InputError where there is none, or it is damaged.
+    size: bytes of the units; None: read from the folder.
+    Raises: InputError if there is none, or it is damaged.
     """
     known = _known(folder)
     lms, units, dtype, chunk = tuple(known["lms"]), known["units"], np.dtype(known["dtype"]), known["chunk"]

@@ -1,12 +1,12 @@
-"""Salient losses of a text that need not fit in memory, and what they pull on its units.
+"""Salient losses of a text that need not fit in memory, and the gradient with respect to z of its units.
 
     psi[m, k]     = sum_u s[k, u] loss[m, u] / bytes[u],    s[k] = softmax(log pi + z[k])        nats per byte
     d f / d z[k, u] = s[k, u] (sum_m loss[m, u] g[m, k] / bytes[u] - sum_m psi[m, k] g[m, k]),    g = d f / d psi
 
-The text comes in chunks of units. The first pass keeps, for each column, the largest logit so far, the sum of the
-exponentials and the sum of the weighed losses, all relative to it (online softmax: Milakov and Gimelshein 2018, arXiv
-1805.02867). Sums are float32 inside a chunk and float64 over chunks, so small chunks round less.
-The gradient needs psi of the whole text, and so reads each chunk a second time.
+The text comes in chunks of units. For each column the first pass keeps the largest logit so far, the sum of the
+exponentials and the sum of the weighted losses, both relative to this logit (online softmax: Milakov and Gimelshein
+2018, arXiv 1805.02867). Sums are float32 inside a chunk and float64 over chunks, so small chunks round less. The
+gradient needs psi of the whole text, so each chunk is read a second time.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _AXIS = "unit"
 
 
 class Sums(NamedTuple):
-    """Of the units so far. top [k]: largest logit. total [k], weighted [m, k]: sums of exp(logit - top), alone and
-    times the losses per byte. psi = weighted / total.
+    """Sums over the units so far. top [k]: largest logit. total [k]: sum of exp(logit - top). weighted [m, k]: sum of
+    exp(logit - top) times the losses per byte. psi = weighted / total.
     """
 
     top: Float[AnyArray, " column"]
@@ -45,7 +45,7 @@ class Sums(NamedTuple):
 
 
 def merge(a: Sums, b: Sums) -> Sums:
-    """The sums of two stretches of text, in float64; the order does not matter."""
+    """The sums of two parts of a text together, in float64; their order does not matter."""
     a, b = (jax.tree.map(lambda x: np.asarray(x, float), sums) for sums in (a, b))
     top = np.maximum(a.top, b.top)
     left, right = np.exp(a.top - top), np.exp(b.top - top)
@@ -53,20 +53,20 @@ def merge(a: Sums, b: Sums) -> Sums:
 
 
 def single(sums: Sums) -> Sums:
-    """In float32, for programs on chunks."""
+    """The sums in float32, for programs on chunks."""
     return jax.tree.map(lambda x: np.asarray(x, np.float32), sums)
 
 
 def chunk_sums(chunk: Chunk, z: Float[Array, "column unit"]) -> Sums:
-    """Of one chunk. A unit of no weight (log pi = -inf) counts for nothing."""
+    """The sums of one chunk. A unit of weight 0 (log pi = -inf) does not count."""
     logit = chunk.log_base + z
     top = jnp.max(logit, axis=1)
-    weight = jnp.exp(logit - jnp.where(jnp.isfinite(top), top, 0.0)[:, None])  # a device may hold no unit at all
+    weight = jnp.exp(logit - jnp.where(jnp.isfinite(top), top, 0.0)[:, None])  # a device may hold only padding
     return Sums(top, jnp.sum(weight, axis=1), forward(chunk.loss, weight * chunk.per_byte))
 
 
 def chunk_pull(chunk: Chunk, z: Float[Array, "column unit"], sums: Sums, g: Float[Array, "lm column"]) -> Array:
-    """d f / d z of one chunk, [column, unit], given the sums of the whole text."""
+    """d f / d z of one chunk [column, unit], given the sums of the whole text."""
     share = jnp.exp(chunk.log_base + z - sums.top[:, None]) / sums.total[:, None]
     return share * (backward(chunk.loss, g) * chunk.per_byte - jnp.sum(sums.psi * g, axis=0)[:, None])
 
@@ -96,7 +96,7 @@ def _pull(chunk: Chunk, z: Array, sums: Sums, g: Array, mesh: Any) -> Array:
 
 
 def salient_losses(corpus: Corpus, z: Float[np.ndarray, "column unit"]) -> Sums:
-    """The sums of the whole text, and with them psi [lm, column], in one pass."""
+    """The sums of the whole text, from which psi [lm, column] follows, in one pass."""
     found: Sums | None = None
     for chunk, at in corpus.chunks():
         part = _sums(chunk, corpus.padded(z, at), corpus.mesh)
@@ -123,7 +123,7 @@ def value_and_gradient(
     z: Float[np.ndarray, "column unit"],
     function: Callable[[Float[AnyArray, "lm column"]], tuple[Any, Float[AnyArray, "lm column"]]],
 ) -> tuple[Any, Float[np.ndarray, "column unit"]]:
-    """f(psi) and d f / d z in two passes. function: psi -> (f, d f / d psi); f may be any pytree.
+    """f(psi) and d f / d z in two passes. function: psi -> (f, d f / d psi); the first may be any pytree.
 
     Equals f of `csvjax.law.salience.salient_losses` and its gradient.
     """

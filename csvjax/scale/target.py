@@ -1,7 +1,7 @@
-"""What scores say of salient losses: the density of the law, given the salient loss of every model.
+"""The density of the law for one benchmark, given the salient loss of every model.
 
-A benchmark by itself (`Law(capabilities=0)`) sees a text through one number of each model, psi. So the law that is
-fitted here is `csvjax.law.model` itself, with psi in the place of the losses of a text of one unit.
+A benchmark without shared capabilities (`Law(capabilities=0)`) depends on a text through one number per model, psi. So
+the law that is fitted here is `csvjax.law.model` itself, with psi as the losses of a text of one unit.
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ __all__ = ["Target", "inner_law", "potential", "target_of", "with_psi"]
 
 
 class Target(NamedTuple):
-    """evidence: of one benchmark, its losses still to be given. at: the place in the corpus of each model that has
-    losses, in the order of the dataset. row: for each model of the dataset its place among these, beyond their number
-    where it has none.
+    """evidence: of one benchmark, without its losses. at: the index in the corpus of each model that has losses, in the
+    order of the dataset. row: for each model of the dataset its index among these, or their number if it has no losses.
     """
 
     evidence: Evidence
@@ -38,7 +37,7 @@ class Target(NamedTuple):
 
 
 def inner_law(law: Law) -> Law:
-    """The law of one benchmark, given psi: tau is a parameter of whoever makes psi."""
+    """The law of one benchmark given psi, without salience: tau is a parameter of the code that computes psi."""
     return replace(law, capabilities=0, own=False, priors=law.priors._replace(strength=0.0))
 
 
@@ -50,14 +49,14 @@ def target_of(
     mean_loss: Float[np.ndarray, " lm"],
     seen: Bool[np.ndarray, "lm benchmark"] | None = None,
 ) -> Target:
-    """What is known of one benchmark. lms, mean_loss: models of the corpus, and their mean loss in nats per byte.
+    """The data on one benchmark. lms, mean_loss: models of the corpus, and their mean loss in nats per byte.
 
-    seen: scores of the dataset to fit; without it all that are there.
+    seen: scores of the dataset to fit; None: all scores.
     Raises: InputError for a dataset without scores, an unknown benchmark, and fewer than three models with a score and
     losses.
     """
     if dataset.scores is None:
-        raise InputError("expected a dataset with scores, found one without; give scores")
+        raise InputError("expected a dataset with scores, found one without; pass scores to align")
     scores = dataset.scores.select(benchmarks=[benchmark])
     shown = np.isfinite(dataset.scores.score) if seen is None else seen
     mask = shown[:, [dataset.scores.benchmarks.index(benchmark)]] & np.isfinite(scores.score)
@@ -66,8 +65,8 @@ def target_of(
     train = has & mask[:, 0]
     if train.sum() < 3:
         raise InputError(
-            f"expected at least 3 models with losses and a score of {benchmark!r}, found {train.sum()}; score more "
-            "models, or make the names of models in both agree"
+            f"expected at least 3 models with losses and a score of {benchmark!r}, found {train.sum()}; add losses of "
+            "more models, or make the names of models in both tables agree"
         )
     at = np.array([place[name] for name in dataset.lms.index[has]])
     evidence, _ = make_evidence(Dataset(dataset.lms, scores), mask, inner_law(law))
@@ -83,7 +82,7 @@ def target_of(
 
 
 def with_psi(target: Target, psi: Float[Array, " known"]) -> Evidence:
-    """The evidence in which the models with losses have the salient losses psi, nats per byte."""
+    """The evidence in which the models with losses have the salient losses psi, in nats per byte."""
     loss = jnp.take(psi, target.row, mode="fill", fill_value=0.0)
     return target.evidence._replace(loss=loss[:, None], reference_loss=psi[:, None])
 

@@ -30,7 +30,7 @@ def rows(path: Path, loaded: Any) -> Iterator[Row]:
 
     If a model has several runs, the later ones have the edit format and the number of the record in their names.
 
-    Raises: InputError for a name that is no text or a rate that is no number.
+    Raises: InputError for a name that is not text or a rate that is not a number.
     """
     seen: dict[str, int] = {}
     last = max(int(match[1]) for run in loaded for key in run if (match := _RATE.fullmatch(str(key))))

@@ -31,7 +31,7 @@ def _first(raw: RawTable, names: tuple[str, ...]) -> str | None:
 def read(raw: RawTable) -> RawTable:
     """The long table. If a model has several runs on a benchmark, the one that began last counts.
 
-    Raises: InputError for a score that is no number, with its line.
+    Raises: InputError for a score that is not a number, with its line.
     """
     rows = list(_rows(raw))
     last = {(row["lm"], row["benchmark"]): row for row in rows}

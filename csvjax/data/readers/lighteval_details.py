@@ -39,7 +39,7 @@ def _metrics(frame: pd.DataFrame) -> str | None:
 def rows(path: Path, frame: pd.DataFrame) -> Iterator[Row]:
     """A row for each metric, with the mean over the answers.
 
-    Raises: InputError for a file outside of a folder `details`, and for a metric that is no number.
+    Raises: InputError for a file outside of a folder `details`, and for a metric that is not a number.
     """
     match, column = _FILE.fullmatch(path.name), _metrics(frame)
     assert match is not None

@@ -40,7 +40,7 @@ def matches(loaded: Any) -> bool:
 def rows(path: Path, loaded: Any) -> Iterator[Row]:
     """A row for each metric, with the mean over the samples.
 
-    Raises: InputError for a file with another name, a repeated sample, and a metric that is no number.
+    Raises: InputError for a file with another name, a repeated sample, and a metric that is not a number.
     """
     match = _FILE.match(path.name)
     if match is None:

@@ -22,7 +22,7 @@ def matches(loaded: Any) -> bool:
 def rows(path: Path, loaded: Any) -> Iterator[Row]:
     """A row for each task, with size, tokens and corpus (as the family) from the file of the model, if it exists.
 
-    Raises: InputError for a score or an amount that is no number.
+    Raises: InputError for a score or an amount that is not a number.
     """
     name = path.name.removesuffix(".json").removeprefix("evaluation_")
     for suffix in ("_heavy", "_medium", "_light"):

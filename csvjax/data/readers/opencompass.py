@@ -24,7 +24,7 @@ def matches(raw: RawTable) -> bool:
 def read(raw: RawTable) -> RawTable:
     """The long table. Rows that only name a section are left out.
 
-    Raises: InputError for a score that is no number, with its line.
+    Raises: InputError for a score that is not a number, with its line.
     """
     first = 4 if raw.columns[3].casefold() == "mode" else 3
     models = [name for name in raw.columns[first:] if name.casefold() not in ("total_count", "prompt", "")]

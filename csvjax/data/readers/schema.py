@@ -98,7 +98,7 @@ def number(path: Path | str, value: Any, what: str) -> float | None:
 def stderr_of(path: Path | str, value: Any, what: str) -> float | None:
     """A standard error, or None if it is unknown or not above 0.
 
-    Raises: InputError for a value that is no number.
+    Raises: InputError for a value that is not a number.
     """
     found = number(path, value, what)
     return found if found is not None and found > 0 else None

@@ -33,7 +33,7 @@ class Target:
         top: the value in the table that is a score of 1.
         cutoff: largest training compute of the training rows, in FLOP.
         gsm8k: whether GSM8K is among the predictors.
-        items: number of items, of which every score is a multiple of 1 / items; NaN for other scores.
+        items: number of items; every score is a multiple of 1 / items; NaN for other scores.
     """
 
     column: str

@@ -39,7 +39,7 @@ class Problem:
         Raises: InputError for a dataset without scores.
         """
         if self.dataset.scores is None:
-            raise InputError(f"expected scores in the problem {self.name!r}, found none; give scores to align")
+            raise InputError(f"expected scores in the problem {self.name!r}, found none; pass scores to align")
         return self.dataset.scores.select(benchmarks=self.targets).score
 
     @property
