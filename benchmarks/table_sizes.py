@@ -15,21 +15,24 @@ capabilities, mode and predictions (leaderboard_cpu_s). `gradient`: milliseconds
 Measured (2 cores, each part on one, the other busy):
 
     figure          asked for   measured
-    cold_cpu_s      <= 20       28.8   (fit 21.7, predict 7.1; the fit alone took 32 before one program drew everything)
-    warm_cpu_s      <= 6        20.8   (fit 15.0, predict 5.8: two times 2.3 s of imports, the rest tracing and draws)
+    cold_cpu_s      <= 20       30.8   (fit 23.2, predict 7.6; the fit alone took 32 before one program drew everything)
+    warm_cpu_s      <= 6        14.2   (fit 10.4, predict 3.8: two times 2 s of imports, loading programs, draws; 20.8
+                                       before lowered programs were kept: nothing is traced any more)
     nuts_cpu_s      <= 60       49.6
     help_s          <= 0.35     0.26
-    gradient_ms     <= 30       124
-    exponent        1           1.19
+    gradient_ms     <= 30       80
+    exponent        1           1.13
 
     size         parameters   gradient   first call
-    100 x 10             56      1.6 ms   6 CPU s
-    1000 x 50           256    124.4 ms   6 CPU s
-    5000 x 40           206    982.0 ms   6 CPU s
+    100 x 10             56      1.6 ms   7 CPU s
+    1000 x 50           256     79.9 ms   6 CPU s
+    5000 x 40           206    745.2 ms   7 CPU s
 
 What was gained: the transpose of a gather is a gather (26 scatters went), the sums over models of what is known of a
 benchmark became one product, factorials have a cheap derivative: 67 to 45 ms for the field of 1,000 x 50 x 200 alone.
-What is left are some forty sums over models in which XLA computes the terms anew, and five steps towards the mode. Not
+Near the mode the field's steps have the exact curvature: 11 where 24 were taken, 87 to 38 ms for the mode, 137 to 80
+for the gradient; of the 24, 13 were for one family of 200.
+What is left are some forty sums over models in which XLA computes the terms anew, and the steps (3 ms each). Not
 run to their ends: leaderboard, and matrix with its competitor; parts of it by hand, with other work on the machine: 74
 CPU seconds for the fit with K = 2 and t residuals, 29 to 41 for 400 draws of all cells.
 """

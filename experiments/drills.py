@@ -18,7 +18,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
@@ -102,14 +101,20 @@ def prepare(folder: Path) -> Work:
     return Work(folder, took[1], took[2])
 
 
-def _begin(command: list[str], limit: int | None = None, **environment: str) -> subprocess.Popen[str]:
-    def starve() -> None:
-        if limit is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+# Limits the size of a file in the new process itself: code between fork and exec may hang beside the threads of JAX.
+_STARVED = """
+import os, resource, sys
+limit = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
 
+
+def _begin(command: list[str], limit: int | None = None, **environment: str) -> subprocess.Popen[str]:
+    starved = [] if limit is None else ["-c", _STARVED, str(limit)]
     pipe = subprocess.PIPE
     return subprocess.Popen(
-        [sys.executable, "-m", "csvjax.cli", *command], stdout=pipe, stderr=pipe, text=True, preexec_fn=starve,
+        [sys.executable, *starved, "-m", "csvjax.cli", *command], stdout=pipe, stderr=pipe, text=True,
         env=os.environ | environment, start_new_session=True,
     )  # fmt: skip
 

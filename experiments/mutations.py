@@ -10,9 +10,9 @@ exception that is no `CsvjaxError`, every warning, and every error that does not
 
 Claim: no traceback in 2,000 mutations, and none takes longer than some seconds, bombs included.
 
-Measured on 2026-11-28 (two busy cores): 2,007 mutations, no traceback; 1,631 were refused with a sentence. Alone, a
-million scores in a long table take 2.8 CPU seconds and 470 MiB, and the slowest case, a million lines of JSON, 9.4
-seconds and 675 MiB.
+Measured on 2026-11-28 (two cores with other work): 2,007 mutations, no traceback; 1,631 were refused with a sentence.
+A million scores in a long table take 2.0 CPU seconds; the slowest case, a million lines of JSON, 8.6; the process had
+at most 1,015 MiB.
 
 Last line: mutations, tracebacks, worst_s (CPU seconds of the slowest one), slowest, read_s (CPU seconds for a million
 scores), peak_mib (memory of the whole process, some 300 MiB of it libraries), refused, read.

@@ -46,7 +46,7 @@ Cluster = Annotated[
         show_default=False,
         rich_help_panel="Devices and processes",
         help="Run the jobs as tasks of Ray: auto starts Ray on this machine, ADDRESS names a running cluster. Needs "
-        "pip install 'csvjax[cluster]'.",
+        "pip install 'csvjax[cluster]'. Example: auto.",
     ),
 ]
 Seed = Annotated[

@@ -68,3 +68,28 @@ def test_errors_on_observational_rows() -> None:
     assert f"contain {inside[0]}, {inside[1]} and {inside[2]} % of the scores" in TEXT
     components = [found["methods"][name]["geomean_test_mse"] for name in ("mean of PC-1..1 to PC-1..4", "PC-1..3")]
     assert f"{told(components[0])} if their number is not chosen by the test rows, and {told(components[1])} if" in TEXT
+
+
+def test_calibration_of_nuts() -> None:
+    page = (ROOT / "docs" / "inference.md").read_text(encoding="utf-8")
+    found = results("calibration")
+    assert found["figures"]["nuts_outside"] == 0
+    shares = {}
+    for verdict in found["verdicts"]["nuts"]:
+        assert f"inside the 95% band of {found['figures']['nuts_sims']:.0f} simulations" in verdict
+        name, share = re.match(r"(.*?): .*90 % intervals contain ([\d.]+)%", verdict).groups()
+        shares[name] = round(float(share))
+    names = {
+        "held-out score, mean": "mean score of a held-out cell",
+        "held-out score, observed": "held-out score",
+        "score of a new model, mean": "mean score of a new model",
+        "score of a new model, observed": "score of a new model",
+        "gain of compute": "gain",
+        "typical loading": "typical_loading",
+        "typical residual": "typical_spread",
+        "spread of families": "family_spread",
+        "intercept": "intercept",
+    }
+    for shown, name in names.items():
+        (line,) = re.findall(rf"^\| {shown} \|(.*)\|$", page, re.MULTILINE)
+        assert line.split("|")[2].strip() == f"{shares[name]} %"

@@ -157,7 +157,7 @@ def test_scores_in_another_unit_than_the_fit_are_refused(fit: Result) -> None:
 def test_a_benchmark_without_a_score_to_fit_is_refused() -> None:
     seen = np.ones((COUNT, 3), bool)
     seen[:, 1] = False
-    with pytest.raises(InputError, match="expected a score on 'rating', which is in Elo"):
+    with pytest.raises(InputError, match="expected at least one score to fit on 'rating', which is in Elo"):
         csvjax.fit(table(), LAW, method=METHOD, seen=seen)
 
 
