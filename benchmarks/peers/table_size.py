@@ -72,7 +72,7 @@ def matrix(data: str) -> dict[str, Any]:
     its = draws[:, cells[0], cells[1]]
     ours = figures(matrix, cells, np.median(its, axis=0), *np.quantile(its, [0.05, 0.95], axis=0))
     began = time.process_time()
-    als = find_methods(["logit-als"])[0]
+    als = find_methods(["logit-als"])["logit-als"]
     fitted = als.fit(view_of(matrix, shown), jax.random.key(0))
     fitted.draws(view_of(matrix, shown), jax.random.key(1), 400)
     return {"matrix_cpu_s": seconds, **told, "figures": ours, "als_cpu_s": time.process_time() - began}

@@ -14,26 +14,23 @@ does not pull other cells.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Float
 
 from csvjax.law.groups import Groups
 from csvjax.law.items import Cells, between, item_slopes, log_items, score_logit
 from csvjax.law.small import inverse
-from csvjax.law.solve import Prior, Solved, per_family, per_lm, solve
+from csvjax.law.solve import Prior, Solved, per_lm, solve
 
 __all__ = ["Drawn", "Field", "Prior", "draw_field", "log_marginal", "log_models", "log_residual"]
 
-_STEPS, _TOLERANCE = 50, 3e-4  # Newton's method: most steps, and how far the mode may still be, in logits
+_STEPS, _TOLERANCE = 50, 1e-4  # Newton's method: most steps, and tolerance in logits
 _NEAR = 1e-2  # if an exact step is longer than this, it did not start at the mode
-_CLOSE = 2.0  # logits; if the mode may be nearer than this, steps use the exact curvature
-_SHORT = 4.0  # after a step with the other curvature, the mode may be four times as far away as the step was long
 
 
 class Field(NamedTuple):
@@ -99,7 +96,7 @@ class _Stepped(NamedTuple):
     at: _State
     alpha: Array  # Sigma^-1 (u - trend) at the new state
     solved: Solved
-    sound: Array  # [lm]: whether the curvature of its family is positive definite
+    least: Array  # the smallest `whole`, which must be positive
 
 
 def _step(cells: Cells, prior: Prior, at: _State, exact: Array | bool = False) -> _Stepped:
@@ -110,67 +107,36 @@ def _step(cells: Cells, prior: Prior, at: _State, exact: Array | bool = False) -
     push = prior.spread * (local.gradient + local.information * (at.u - eta))
     e = (push + (local.curvature - local.slope) * at.e) / local.whole
     u = eta + prior.spread * e
-    # If the curvature is not positive definite, a pivot is negative and its logarithm is NaN.
-    sizes = [len(bucket.lm) for bucket in prior.groups.buckets]
-    parts = jnp.split(jnp.isfinite(solved.log_det), np.cumsum(sizes)[:-1])
-    sound = _spread_out(prior.groups, parts) & ~_any_of_family(prior.groups, jnp.min(local.whole, axis=1) <= 0)
-    return _Stepped(_State(u, e), local.gradient + local.information * (at.u - u), solved, sound)
-
-
-def _spread_out(groups: Groups, parts: Sequence[Array]) -> Array:
-    """[family] of each bucket -> [lm]."""
-    each = zip(parts, groups.buckets, strict=True)
-    return per_lm([jnp.broadcast_to(part[:, None, None], (*bucket.lm.shape, 1)) for part, bucket in each], groups)[:, 0]
-
-
-def _most_of_family(groups: Groups, value: Array) -> Array:
-    """The largest value of each model's family; values are at least 0."""
-    return _spread_out(groups, [jnp.max(part, axis=(1, 2)) for part in per_family(value[:, None], groups)])
-
-
-def _any_of_family(groups: Groups, holds: Array) -> Array:
-    return _most_of_family(groups, holds * 1.0) > 0
+    return _Stepped(_State(u, e), local.gradient + local.information * (at.u - u), solved, jnp.min(local.whole))
 
 
 def _mode(cells: Cells, prior: Prior) -> tuple[_State, Array]:
-    """The mode, and for each model whether it is sound: an exact Newton step stays there and the curvature is positive.
+    """The mode, and whether a Newton step with the exact curvature stays there and that curvature is positive.
 
-    Far from the mode we use a curvature that is always positive, but it takes many steps to reach the last digits. So
-    near the mode a family uses the exact curvature. If that is not positive definite, or its step is longer than the
-    mode seemed to be away, the step is not taken, and the family comes nearer before it tries the exact one again.
+    Steps with the exact curvature near the mode would need half as many of them. But they end in shallow modes beside
+    the path, which come and go with the parameters, and then the search for the parameters gets stuck.
     """
 
     def size(new: _State, old: _State) -> Array:
-        change = jnp.max(jnp.abs(jnp.where(cells.seen, new.u - old.u, 0.0)), axis=1)
-        return _most_of_family(prior.groups, change)
+        return jnp.max(jnp.abs(jnp.where(cells.seen, new.u - old.u, 0.0)))
 
-    def go_on(carry: tuple[_State, Array, Array, Array]) -> Array:
-        _, away, _, count = carry
-        return jnp.any(away > _TOLERANCE) & (count < _STEPS)
+    def go_on(carry: tuple[_State, Array, Array]) -> Array:
+        _, last, count = carry
+        return (last > _TOLERANCE) & (count < _STEPS)
 
-    def near(carry: tuple[_State, Array, Array, Array]) -> tuple[_State, Array, Array, Array]:
-        at, away, close, count = carry
-        exact = away < close
-        new, _, _, sound = _step(cells, prior, at, exact[:, None])
-        change = size(new, at)
-        back = exact & ~(sound & ((change <= away) | (away <= _TOLERANCE)))
-        moved = _State(
-            *(_kept(back, old, old + jnp.clip(to - old, -3.0, 3.0)) for old, to in zip(at, new, strict=True))
-        )
-        left = jnp.where(exact, change, _SHORT * change)
-        return moved, jnp.where(back, away, left), jnp.where(back, away / 4, close), count + 1
+    def near(carry: tuple[_State, Array, Array]) -> tuple[_State, Array, Array]:
+        at, _, count = carry
+        new = _step(cells, prior, at).at
+        new = _State(*(old + jnp.clip(after - old, -3.0, 3.0) for old, after in zip(at, new, strict=True)))
+        return new, size(new, at), count + 1
 
     u = score_logit(cells, prior.trend)
-    far = jnp.full(len(u), jnp.inf, u.dtype)
-    begin = (_State(u, jnp.zeros_like(u)), far, jnp.full(len(u), _CLOSE, u.dtype), jnp.asarray(0))
+    begin = (_State(u, jnp.zeros_like(u)), jnp.asarray(jnp.inf, u.dtype), jnp.asarray(0))
     at = jax.lax.while_loop(go_on, near, begin)[0]
-    better, _, _, sound = _step(cells, prior, at, exact=True)
-    found = sound & (size(better, at) < _NEAR)
-    return _State(*(_kept(~found, old, new) for old, new in zip(at, better, strict=True))), found
-
-
-def _kept(where: Array, old: Array, new: Array) -> Array:
-    return jnp.where(where[:, None], old, new)
+    better = _step(cells, prior, at, exact=True)
+    # A curvature that is not positive definite has a pivot below 0, and its logarithm is not a number.
+    found = jnp.all(jnp.isfinite(better.solved.log_det)) & (better.least > 0) & (size(better.at, at) < _NEAR)
+    return jax.tree.map(lambda new, old: jnp.where(found, new, old), better.at, at), found
 
 
 def log_marginal(cells: Cells, prior: Prior) -> Field:
@@ -183,7 +149,7 @@ def log_marginal(cells: Cells, prior: Prior) -> Field:
     cells = cells._replace(**every)
     fixed = jax.lax.stop_gradient((cells, prior._replace(tail=0.0)))
     at, found = jax.lax.stop_gradient(_mode(fixed[0], fixed[1]._replace(tail=prior.tail)))
-    at, alpha, _, _ = _step(cells, prior, at, exact=found[:, None])
+    at, alpha, _, _ = _step(cells, prior, at, exact=found)
     local = _local(cells, prior, at, False)
     solved = solve(prior, *_pseudo(prior, at, local))
     # (u - trend)' Sigma^-1 (u - trend), without the part of the residual, which has its own density.

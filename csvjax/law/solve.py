@@ -21,7 +21,7 @@ from csvjax.law.groups import Bucket, Groups
 from csvjax.law.nested import in_run, nested
 from csvjax.law.small import inverse
 
-__all__ = ["Prior", "Solved", "per_family", "per_lm", "solve"]
+__all__ = ["Prior", "Solved", "per_lm", "solve"]
 
 
 class Prior(NamedTuple):
