@@ -15,8 +15,8 @@ capabilities, mode and predictions (leaderboard_cpu_s). `gradient`: milliseconds
 Measured (2 cores, each part on one, the other busy):
 
     figure          asked for   measured
-    cold_cpu_s      <= 20       30.8   (fit 23.2, predict 7.6; the fit alone took 32 before one program drew everything)
-    warm_cpu_s      <= 6        14.2   (fit 10.4, predict 3.8: two times 2 s of imports, loading programs, draws; 20.8
+    cold_cpu_s      <= 20       30.3   (fit 22.7, predict 7.5; the fit alone took 32 before one program drew everything)
+    warm_cpu_s      <= 6        14.8   (fit 10.8, predict 4.0: two times 2 s of imports, loading programs, draws; 20.8
                                        before lowered programs were kept: nothing is traced any more)
     nuts_cpu_s      <= 60       49.6
     help_s          <= 0.35     0.26
