@@ -13,31 +13,21 @@ from jaxtyping import Array, Bool, Float
 from csvjax.data.scales import Scale
 from csvjax.types import AnyArray
 
-__all__ = ["Standard", "fractions", "in_units", "item_variance", "link", "link_slope", "standard_of", "standardised"]
+__all__ = ["Standard", "fractions", "in_units", "link", "link_slope", "standard_of", "standardised"]
 
 
 def link(
     logit: Float[AnyArray, "*s"], floor: Float[AnyArray, "*#s"], ceiling: Float[AnyArray, "*#s"]
 ) -> Float[Array, "*s"]:
-    """mu = gamma + (eta - gamma) sigmoid(logit), the mean score as a fraction of items."""
+    """mu = floor + (ceiling - floor) sigmoid(logit), the mean score as a fraction of items."""
     return jax.nn.sigmoid(logit) * (ceiling - floor) + floor
 
 
 def link_slope(
     logit: Float[AnyArray, "*s"], floor: Float[AnyArray, "*#s"], ceiling: Float[AnyArray, "*#s"]
 ) -> Float[Array, "*s"]:
-    """d mu / d logit = (eta - gamma) sigmoid(logit) sigmoid(-logit)."""
+    """d mu / d logit = (ceiling - floor) sigmoid(logit) sigmoid(-logit)."""
     return jax.nn.sigmoid(logit) * jax.nn.sigmoid(-logit) * (ceiling - floor)
-
-
-def item_variance(mean: Float[AnyArray, "*s"], n_items: Float[AnyArray, "*#s"]) -> Float[Array, "*s"]:
-    """sqrt((mu (1 - mu))^2 + (h (1 - h))^2) / n with h = 0.5 / (n + 1): variance of the fraction of n solved items.
-
-    Away from 0 and 1 this is the binomial variance; at 0 and 1 it is that of half an item, so that such means stay
-    possible. It is smooth, so that no mode lies on an edge.
-    """
-    half = 0.5 / (n_items + 1)
-    return jnp.sqrt((mean * (1 - mean)) ** 2 + (half * (1 - half)) ** 2) / n_items
 
 
 _ENOUGH, _QUARTILES = 8, 1.349  # scores; interquartile range of a standard normal distribution

@@ -1,10 +1,8 @@
 import jax
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from csvjax.law.links import item_variance, link, link_slope
+from csvjax.law.links import link, link_slope
 
 LOGITS = np.linspace(-30, 30, 121)
 FLOORS, CEILINGS = np.full(121, 0.25), np.full(121, 0.9)
@@ -34,32 +32,3 @@ def test_beyond_every_exponent_the_link_is_flat_and_its_gradients_finite(logit: 
     assert float(link_slope(*at)) == 0.0
     assert np.isfinite(jax.grad(link, (0, 1, 2))(*at)).all()
     assert np.isfinite(jax.grad(link_slope, (0, 1, 2))(*at)).all()
-
-
-@given(st.floats(0, 1), st.floats(1, 1e6))
-def test_variance_of_items_is_that_of_a_share_of_them_and_never_below_half_an_item(mean: float, n: float) -> None:
-    found = float(item_variance(np.array(mean), np.array(n)))
-    plain, least = mean * (1 - mean) / n, 0.5 / (n + 1) * (1 - 0.5 / (n + 1)) / n
-    assert max(plain, least) * (1 - 1e-12) <= found <= (plain + least) * (1 + 1e-12)
-    if n * min(mean, 1 - mean) > 10:  # half an item in ten: sqrt(1 + 0.05^2) < 1.0013
-        assert found < 1.0014 * plain
-    mirrored = float(item_variance(np.array(1 - mean), np.array(n)))
-    assert mirrored == pytest.approx(found, rel=1e-6)  # 1 - mean rounds
-
-
-@pytest.mark.parametrize("n", [1.0, 20.0, 400.0])
-def test_variance_of_items_has_no_edge(n: float) -> None:
-    """Its slope moves by at most the largest curvature times the step, half an item included; a clip would jump."""
-    step = 1e-3 / n
-    means = np.arange(0, 0.5, step)
-    with jax.enable_x64(True):
-        slopes = jax.vmap(jax.grad(item_variance), (0, None))(means, np.array(n))
-    half = 0.5 / (n + 1) * (1 - 0.5 / (n + 1))
-    # With v = mu (1 - mu): d^2 sqrt(v^2 + h^2) / d mu^2 is at most v'^2 / h + |v''| = 1 / h + 2.
-    assert np.abs(np.diff(slopes)).max() <= step * (1 / half + 2) / n
-
-
-@pytest.mark.parametrize("mean", [0.0, 1.0])
-def test_at_its_ends_the_variance_is_that_of_half_an_item(mean: float) -> None:
-    half = 0.5 / 301
-    assert float(item_variance(np.array(mean), np.array(300.0))) == pytest.approx(half * (1 - half) / 300, rel=1e-6)
