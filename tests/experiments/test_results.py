@@ -93,3 +93,33 @@ def test_calibration_of_nuts() -> None:
     for shown, name in names.items():
         (line,) = re.findall(rf"^\| {shown} \|(.*)\|$", page, re.MULTILINE)
         assert line.split("|")[2].strip() == f"{shares[name]} %"
+
+
+SPLITS = {
+    "each mixture of training text": "leave-one-out:family",
+    "the largest size": "weak-to-strong:params",
+    "the last two checkpoints of each run": "weak-to-strong:step:2",
+}
+
+
+@pytest.mark.parametrize("label", SPLITS)
+@pytest.mark.parametrize(
+    ("page", "number", "name"),
+    [
+        ("README.md", 0, "salience_ladder"),
+        ("docs/results.md", 0, "salience_ladder"),
+        ("docs/results.md", 1, "salience_ladder_fresh"),
+    ],
+)
+def test_salience_on_ladders(page: str, number: int, name: str, label: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    shown = re.findall(rf"^\| {label} \|(.*)\|$", text, re.MULTILINE)[number].split("|")
+    whole = {each["law"]: each for each in results(name)["metrics"] if _is_mean_of(each, SPLITS[label])}
+    found = [whole[law][figure] for figure in ("r2", "crps", "coverage90") for law in ("mean_loss", "salience")]
+    for cell, value, digits in zip(shown, found, (2, 2, 3, 3, 2, 2), strict=True):
+        number_shown = float(cell.strip("% ")) / (100 if "%" in cell else 1)
+        assert number_shown == pytest.approx(value, abs=0.51 * 10**-digits)
+
+
+def _is_mean_of(row: dict[str, Any], split: str) -> bool:
+    return row["split"] == split and row["benchmark"] == "all"
