@@ -10,7 +10,7 @@ from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
-from csvjax.programs import Untold, described, lowered, setting
+from csvjax.programs import Untold, described, lowered, settings
 
 __all__ = ["jit_by_size", "keep_compiled"]
 
@@ -61,7 +61,7 @@ def jit_by_size(fun: Callable[..., Any], *, small: int = _SMALL, static: tuple[s
             (getattr(leaf, "shape", ()), str(getattr(leaf, "dtype", type(leaf))), getattr(leaf, "weak_type", False))
             for leaf in leaves
         )
-        key = (effort, tuple(fixed.values()), tree, shapes, setting("jax_enable_x64"))
+        key = (effort, tuple(fixed.values()), tree, shapes, settings())
         if key not in kept:
             kept[key] = _kept(fun, fixed, leaves, tree, _options(effort))
         program = kept[key]

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from csvjax.atomic import replacing
 
-__all__ = ["Untold", "described", "keepable", "lowered", "setting"]
+__all__ = ["Untold", "described", "keepable", "lowered", "settings"]
 
 _BUILT_ON = ("jax", "jaxlib", "numpyro", "numpy")
 _SETTINGS = ("jax_enable_x64", "jax_default_matmul_precision")
@@ -60,8 +60,14 @@ def described(value: Any) -> str:
     raise Untold(f"{type(value).__qualname__} {value!r}")
 
 
-def setting(name: str) -> Any:
-    """A setting of JAX as it is here and now."""
+def settings() -> tuple[Any, ...]:
+    """The settings of JAX, here and now, on which a program depends beside its function and arguments."""
+    import jax
+
+    return *map(_setting, _SETTINGS), jax.default_backend()
+
+
+def _setting(name: str) -> Any:
     import jax
 
     return getattr(jax.config, name)
@@ -80,12 +86,11 @@ def lowered(fun: Callable[..., Any], leaves: list[Any], made_from: str) -> Calla
     import jax
     from jax import export
 
-    cache_folder = setting("jax_compilation_cache_dir")
+    cache_folder = _setting("jax_compilation_cache_dir")
     if not cache_folder:
         raise Untold("no folder")
     shapes = [_shape(leaf) for leaf in leaves]
-    settings = (*map(setting, _SETTINGS), jax.default_backend())
-    whole = "\n".join([_built_on(), made_from, described(settings), *map(str, shapes)])
+    whole = "\n".join([_built_on(), made_from, described(settings()), *map(str, shapes)])
     folder = Path(cache_folder, "lowered")
     path = folder / hashlib.sha256(whole.encode()).hexdigest()
     try:

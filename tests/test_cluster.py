@@ -21,6 +21,7 @@ from csvjax.cli import app
 from csvjax.cluster import Lost, Where, _needs, run_all
 from csvjax.data.read_losses import read_losses
 from csvjax.errors import InputError
+from experiments.drills import write_scores
 from tests.cluster_jobs import dies, dies_once, refuses, square, threads
 from tests.lms.small import write_checkpoint
 
@@ -134,12 +135,7 @@ def test_a_model_that_fails_on_a_cluster_leaves_the_others_complete(cluster: Whe
 
 
 def test_a_comparison_on_a_cluster_is_that_of_one_process(cluster: Where, tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    size = np.tile([1, 3, 10, 30], 6)
-    ability = 0.5 * np.log(size) + np.repeat(rng.normal(0, 0.5, 6), 4)
-    frame = pd.DataFrame({"model": [f"m{i}" for i in range(24)], "family": np.repeat(list("abcdef"), 4)})
-    frame = frame.assign(flops=size * 1e20, easy=1 / (1 + np.exp(-ability)), hard=1 / (1 + np.exp(2 - ability)))
-    frame.to_csv(tmp_path / "scores.csv", index=False)
+    write_scores(tmp_path / "scores.csv")
     for name, more in (("here", []), ("there", ["--cluster", "auto"])):
         given = ["--methods", "family-mean,last-known", "--split", "families:2", "--out", str(tmp_path / name)]
         done = CliRunner().invoke(app, ["compare", "--scores", str(tmp_path / "scores.csv"), *given, *more])

@@ -57,7 +57,7 @@ def test_names_of_models_and_documents_stay_inside_the_store(tmp_path: Path) -> 
 
 def test_names_in_tables_stay_inside_the_run(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    names = ["../../evil", "/tmp/evil", "..", "a/b", "c\\d", "%2e%2e", "m6", "m7"]
+    names = ["../../evil", "/evil", "..", "a/b", "c\\d", "%2e%2e", "m6", "m7"]
     rows = [f"{name},../../f{i % 4},{i + 1}e20,0.{i + 1}5,0.{i + 1}1" for i, name in enumerate(names)]
     (tmp_path / "in" / "s.csv").write_text("\n".join(["model,family,flops,../../bench,x/y", *rows]) + "\n")
     before = tree(tmp_path)
