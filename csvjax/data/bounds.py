@@ -4,6 +4,10 @@ If no floor is given, the chance level of a known benchmark (`csvjax/data/benchm
 unknown benchmark is inferred. Scores may contradict a floor: their mean over models lies below it by more than the
 noise of the items explains, or a single score does by five standard errors. Then the floor is inferred, at or below the
 given value. `told` has a sentence for each of these assumptions.
+
+A benchmark whose scores are all the same, and neither guessing nor perfect, depends on nothing that the table shows:
+it is `flat`, and the law has nothing to infer a floor or a ceiling from: they are taken as 0 and 1. Scores at a bound
+say less, because models that only guess, or solve all items, may still differ.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ __all__ = ["Bounds", "chance_of", "find_bounds"]
 _HIGHEST = 0.5  # upper limit of an unknown floor
 _ITEMS = 200.0  # assumed number of items, if unknown, to judge whether scores lie below the floor
 _SINGLE, _MEAN = 5.0, 3.0  # standard errors
+_FEWEST = 3  # scores that have to be the same
 
 
 class Bounds(NamedTuple):
@@ -31,6 +36,7 @@ class Bounds(NamedTuple):
         floor_most: upper limit of an inferred floor [benchmark].
         floor_near: whether an inferred floor is expected near its upper limit [benchmark].
         ceiling: a fraction; NaN if the law infers it; 1 for scores without bounds [benchmark].
+        flat: whether all scores are the same, strictly between floor and ceiling [benchmark].
         told: a sentence for each assumption.
     """
 
@@ -38,6 +44,7 @@ class Bounds(NamedTuple):
     floor_most: Float[np.ndarray, " benchmark"]
     floor_near: Bool[np.ndarray, " benchmark"]
     ceiling: Float[np.ndarray, " benchmark"]
+    flat: Bool[np.ndarray, " benchmark"]
     told: tuple[str, ...]
 
 
@@ -46,19 +53,24 @@ def find_bounds(scores: ScoreTable, seen: Bool[np.ndarray, "lm benchmark"]) -> B
     floor, ceiling = scores.floor.astype(float).copy(), scores.ceiling.astype(float).copy()
     limit = np.where(np.isnan(ceiling), 1.0, ceiling)
     highest, near, told = np.minimum(_HIGHEST, limit), np.zeros(len(floor), bool), []
-    by_name, inferred = [], []
+    by_name, inferred, flat = [], [], np.zeros(len(floor), bool)
     for b, name in enumerate(scores.benchmarks):
+        score = scores.score[seen[:, b], b]
+        same = len(score) >= _FEWEST and np.ptp(score) == 0
         if not scores.scales[b].bounded:
+            flat[b] = same
             floor[b], ceiling[b] = 0.0, 1.0  # not used, but nothing is left to infer
             continue
         given = not np.isnan(floor[b])
         if not given and (chance := chance_of(name)) is not None and chance < limit[b]:
             floor[b] = chance
             by_name.append(f"{name} {chance:g}")
-        if np.isnan(floor[b]):
+        if same and np.nan_to_num(floor[b]) < score[0] < limit[b]:
+            flat[b], floor[b], ceiling[b] = True, np.nan_to_num(floor[b]), limit[b]
+        elif np.isnan(floor[b]):
             inferred.append(name)
-        elif _below(scores.score[seen[:, b], b], floor[b], scores.n_items[b]):
-            low = scores.score[seen[:, b], b].min()
+        elif _below(score, floor[b], scores.n_items[b]):
+            low = score.min()
             word = "the given floor" if given else "its chance level"
             told.append(
                 f"scores of {name} lie below {word} {floor[b]:g} (the lowest is {low:.3g}), so its floor is inferred, "
@@ -69,7 +81,10 @@ def find_bounds(scores: ScoreTable, seen: Bool[np.ndarray, "lm benchmark"]) -> B
         told.append(f"floors assumed from the names of benchmarks: {', '.join(by_name)}")
     if inferred:
         told.append(f"floors inferred, between 0 and {_HIGHEST:g}: {', '.join(inferred)}")
-    return Bounds(floor, highest, near, ceiling, tuple(told))
+    if flat.any():
+        names = ", ".join(str(name) for name, each in zip(scores.benchmarks, flat, strict=True) if each)
+        told.append(f"the same score expected of every model, because all that were fitted are equal: {names}")
+    return Bounds(floor, highest, near, ceiling, flat, tuple(told))
 
 
 def _below(score: np.ndarray, floor: float, n_items: float) -> bool:

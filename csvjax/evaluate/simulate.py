@@ -42,6 +42,7 @@ def blank_table(
         floor_most=np.full(benchmarks, 0.5),
         floor_near=np.zeros(benchmarks, bool),
         ceiling=np.ones(benchmarks),
+        flat=np.zeros(benchmarks, bool),
         standard=fractions(benchmarks),
         covariate=np.linspace(-1.6, 1.6, lms)[:, None],
         missing=np.zeros((lms, 1, 0)),

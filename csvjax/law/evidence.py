@@ -128,6 +128,7 @@ def evidence_of(dataset: Dataset, mask: Bool[np.ndarray, "lm benchmark"], law: L
         floor_most=bounds.floor_most,
         floor_near=bounds.floor_near,
         ceiling=bounds.ceiling,
+        flat=bounds.flat,
         standard=known.standard,
         covariate=x,
         missing=missing,

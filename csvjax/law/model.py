@@ -149,13 +149,15 @@ class Law:
 class Evidence(NamedTuple):
     """The data of a fit. Arrays only, so that folds and replicates stack under vmap; a missing source has no columns.
 
-    score: fraction, or standardised by `standard`; 0 where not seen. weight: how often a model counts (1; the bootstrap
-    draws other weights). n_items, floor, ceiling: NaN where unknown. floor_most: upper bound of an unknown floor;
-    floor_near: whether the floor is probably nearer to that bound than to 0. covariate: standardised, 0 where missing.
-    missing: change of each covariate with each missing value of the model, in standard deviations of that value.
-    loss: nats per byte, 0 where unknown; has_loss: whether it is known. scale: standard deviation of the mean loss.
-    reference_loss, reference_design: losses and covariates of the models on which the regression of losses is fitted;
-    design: covariates of the models of this evidence. lacking: one element if any model has no losses, otherwise none.
+    score: fraction, or standardised by `standard`; 0 where not seen. weight: how often a model counts (1; the
+    bootstrap draws other weights). n_items, floor, ceiling: NaN where unknown. floor_most: upper bound of an
+    unknown floor; floor_near: whether the floor is probably nearer to that bound than to 0. flat: whether all
+    fitted scores are the same, so that nothing they depend on can be seen: the benchmark has neither loadings nor a
+    trend of its own. covariate: standardised, 0 where missing. missing: change of each covariate with each missing
+    value of the model, in standard deviations of that value. loss: nats per byte, 0 where unknown; has_loss:
+    whether it is known. scale: standard deviation of the mean loss. reference_loss, reference_design: losses and
+    covariates of the models on which the regression of losses is fitted; design: covariates of the models of this
+    evidence. lacking: one element if any model has no losses, otherwise none.
     """
 
     score: Float[AnyArray, "lm benchmark"]
@@ -166,6 +168,7 @@ class Evidence(NamedTuple):
     floor_most: Float[AnyArray, " benchmark"]
     floor_near: Bool[AnyArray, " benchmark"]
     ceiling: Float[AnyArray, " benchmark"]
+    flat: Bool[AnyArray, " benchmark"]
     standard: Standard
     covariate: Float[AnyArray, "lm covariate"]
     missing: Float[AnyArray, "lm covariate unknown"]
@@ -186,6 +189,10 @@ class _Trend(NamedTuple):
 
     mean: Array
     unknown: Array
+
+    def times(self, factor: Array) -> _Trend:
+        """factor: of each column."""
+        return _Trend(self.mean * factor, self.unknown * factor[:, None])
 
 
 def _losses(e: Evidence, z: Array, slope: Array, name: str) -> _Trend:
@@ -316,8 +323,9 @@ def law_model(evidence: Evidence, law: Law, scores: bool = True) -> None:
     """
     e, priors = evidence, law.priors
     ones = jnp.ones(e.score.shape[1])
-    shared, own = _shared_trend(e, law), _own_trend(e, law)
-    loading = _loadings(len(ones), law)
+    varies = jnp.where(e.flat, 0.0, ones)
+    shared, own = _shared_trend(e, law), _own_trend(e, law).times(varies)
+    loading = _loadings(len(ones), law) * varies[:, None]
     intercept = numpyro.sample("intercept", dist.Normal(priors.intercept_mean * ones, priors.intercept_sd).to_event(1))
     typical = numpyro.sample("typical_spread", dist.LogNormal(jnp.log(priors.spread), priors.spread_sd))
     differ = numpyro.sample("spread_differs", dist.Normal(0.0 * ones, 1.0).to_event(1))

@@ -29,7 +29,7 @@ from csvjax.result.result import Result
 
 __all__ = ["load", "load_convergence", "load_status", "load_tree", "save_fit"]
 
-_FORMAT = "csvjax fit 4"
+_FORMAT = "csvjax fit 5"
 _KNOWN = ("features", "scale", "reference_loss", "reference_design")
 _INFINITE = "Infinity"  # JSON has no number for it
 

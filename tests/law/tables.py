@@ -42,6 +42,7 @@ def evidence(
         floor_most=np.full(benchmarks, 0.5),
         floor_near=np.zeros(benchmarks, bool),
         ceiling=np.full(benchmarks, np.nan),
+        flat=np.zeros(benchmarks, bool),
         standard=fractions(benchmarks),
         covariate=covariate,
         missing=np.zeros((lms, covariates, 0)),
