@@ -26,11 +26,11 @@ _LINKS = {
     "elo": "it is a rating",
     "nats": "it is a loss",
     "minutes": "it is a time or a speed",
-    "number": "its scores are no fractions",
+    "number": "its scores are not fractions",
     "bits": "it is a loss",
     "perplexity": "it is a loss",
     "dollars": "it is a cost",
-    "log": "its scores are no fractions",
+    "log": "its scores are not fractions",
 }
 # With these endings a name still means the whole benchmark.
 _SAME = re.compile(r"(_(\d+_?shots?|acc|acc_norm|norm|em|exact_match|pass_1|cot))*")

@@ -83,7 +83,7 @@ def _without_summaries(raw: RawTable, column: str) -> RawTable:
     if not kept:
         return raw
     left = names.some(sorted(found))
-    return replace(raw.rows(kept), said=(*raw.said, f"rows that are no models are left out: {left}"))
+    return replace(raw.rows(kept), said=(*raw.said, f"rows that are not models were left out: {left}"))
 
 
 def _behind(raw: RawTable, benchmarks: Sequence[str]) -> list[str]:

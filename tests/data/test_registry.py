@@ -64,7 +64,7 @@ def test_ratings_and_losses_are_no_fractions() -> None:
     assert dict(found.described.ignored) == {
         "wikitext": "it is a loss",
         "Chatbot Arena": "it is a rating",
-        "MT-Bench": "its scores are no fractions",
+        "MT-Bench": "its scores are not fractions",
     }
 
 

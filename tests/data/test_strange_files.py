@@ -166,10 +166,10 @@ def test_what_is_left_out_is_told(tmp_path: Path) -> None:
 
     assert "ignored MMLU rank: it is a rank" in told("ranks and a total")
     assert "what stands behind a number, such as ± or *, is left out in 'arc', 'piqa'" in told("uncertainties in cells")
-    assert "rows that are no models are left out: 'Mean'" in told("a title and a mean")
+    assert "rows that are not models were left out: 'Mean'" in told("a title and a mean")
     assert "the first line is a title" in told("a title and a mean")
     assert "ignored config: it holds lists or groups" in told("objects in objects")
-    assert "ignored MT-Bench: its scores are no fractions" in told("a board on GitHub")
+    assert "ignored MT-Bench: its scores are not fractions" in told("a board on GitHub")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.feather
 import pytest
@@ -148,7 +149,6 @@ REFUSED: dict[str, tuple[bytes, str]] = {
 
 
 def test_frames_of_polars_are_tables_whatever_their_types() -> None:
-    pl = pytest.importorskip("polars")
     frame = pl.DataFrame(
         {
             "model": ["a", "b", "c"],
