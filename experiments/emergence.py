@@ -5,13 +5,16 @@
 
 Question: accuracies of small models sit on the floor and say little; does the law predict large models better if it
 sees, of the training models alone, the Brier score of the task and of ten groups of its questions, from hard to easy,
-and their accuracies? Tables of github.com/tony10101105/ExpEmergence 288b731 (arXiv 2410.01692): arithmetic, Persian QA,
-MMLU. Models are held out by compute as in arXiv 2405.10938 (training up to 84e21 FLOP, arithmetic 22e21); predictors
-are the standard benchmarks without the task itself, and without GSM8K for arithmetic. Rows without compute are dropped.
-The columns of the task are not shown of the models to predict. 33 models train and 31 are predicted for arithmetic, 53
-and 10 for Persian QA, 54 and 11 for MMLU. Not measured yet.
+and their accuracies? A smaller Brier score is better, so the law sees 1 - Brier: it takes every column as one that
+rises with capability. Tables of github.com/tony10101105/ExpEmergence 288b731 (arXiv 2410.01692): arithmetic, Persian
+QA, MMLU. Models are held out by compute as in arXiv 2405.10938 (training up to 84e21 FLOP, arithmetic 22e21);
+predictors are the standard benchmarks without the task itself, and without GSM8K for arithmetic. Rows without compute
+are dropped. The columns of the task are not shown of the models to predict. 33 models train and 31 are predicted for
+arithmetic, 53 and 10 for Persian QA, 54 and 11 for MMLU.
 
-Last line: mse_TASK and mse_TASK_columns (with the further columns), coverage90 and coverage90_columns over all cells.
+Last line: mse_TASK and mse_TASK_columns (with the further columns), crps likewise, coverage90 and coverage90_columns
+over all cells; crps_gain_companions: by how much the further columns lower the CRPS of arithmetic and Persian QA, on
+average over their cells.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from csvjax.baselines import find_methods, hide
 from csvjax.baselines.law import LawMethod
 from csvjax.data.dataset import Dataset
 from csvjax.data.scores import ScoreTable
+from csvjax.intervals import crps
 from experiments.running import begin, data_folder, intervals, once, start
 
 
@@ -66,7 +70,9 @@ def read(folder: Path, task: Task) -> Data:
     frame = brier.merge(groups[["Model", *(c for c in groups if c.endswith("_acc"))]], on="Model", how="left")
     frame = frame[frame["FLOPs (1E21)"].notna() & frame["acc"].notna()].drop_duplicates("Model")
     train = (frame["FLOPs (1E21)"] * 1e21 <= task.cutoff * _ROUNDING).to_numpy()
-    further = [c for c in frame if c.endswith("_acc") or c.endswith("_brier") or c == "brier"]
+    brier = [c for c in frame if c.endswith("_brier") or c == "brier"]
+    frame[brier] = 1 - frame[brier]
+    further = [c for c in frame if c.endswith("_acc") or c in brier]
     further = [c for c in further if frame.loc[train, c].between(0, 1).all() and frame.loc[train, c].std() > 1e-3]
     score = frame[["acc", *(p for p in PREDICTORS if p not in task.without), *further]].to_numpy(float)
     names = (TARGET, *(p for p in PREDICTORS if p not in task.without), *further)
@@ -96,7 +102,8 @@ def answer(data: Data, method: LawMethod, further: bool, seed: int) -> dict[str,
     drawn = fitted.draws(view.take(~data.train), draw_key, method.count)[:, :, 0]
     y = table.select(benchmarks=(TARGET,)).score[~data.train, 0]
     found = {"cells": float(len(y)), "train": float(data.train.sum()), "columns": float(len(kept))}
-    return found | {"mse": float(np.mean((drawn.mean(axis=0) - y) ** 2))} | intervals(y, drawn)
+    found |= {"mse": float(np.mean((drawn.mean(axis=0) - y) ** 2)), "crps": float(crps(y, drawn).mean())}
+    return found | intervals(y, drawn)
 
 
 def main(out: Path = Path("runs/emergence"), quick: bool = False, seed: int = 0) -> None:
@@ -113,10 +120,13 @@ def main(out: Path = Path("runs/emergence"), quick: bool = False, seed: int = 0)
         for kind, further in kinds.items():
             make = once(run / f"{name}{kind}.json", lambda d=data, f=further: answer(d, method, f, seed))
             rows[kind].append(make)
-            figures[f"mse_{name}{kind}"] = make["mse"]
+            figures |= {f"{figure}_{name}{kind}": make[figure] for figure in ("mse", "crps")}
             typer.echo(f"{name}{kind}: " + ", ".join(f"{key} {value:.4g}" for key, value in make.items()))
     for kind, found in rows.items():
         figures[f"coverage90{kind}"] = sum(r["inside90"] for r in found) / sum(r["cells"] for r in found)
+    if len(rows[""]) > 1:
+        without, with_columns = (sum(r["crps"] * r["cells"] for r in rows[kind][:2]) for kind in kinds)
+        figures["crps_gain_companions"] = 1 - with_columns / without
     runs.write_json(figures, run / "figures.json")
     typer.echo(json.dumps(figures))
 

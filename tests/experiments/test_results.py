@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from csvjax.errors import InputError
+from experiments import tables
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
 TEXT = " ".join(PAGE.split())
@@ -42,16 +45,6 @@ def test_errors_on_the_settings_of_sloth() -> None:
     assert [figures[f"mae_{each['setting']}"] for each in settings] == pytest.approx(
         [each["law"] for each in settings], abs=1e-4
     )
-
-
-def test_a_column_of_sloth_is_bold_where_it_is_best() -> None:
-    (ours,), (best,) = (
-        re.findall(rf"^\| {name} \|(.*)\|$", PAGE, re.MULTILINE) for name in ("the law, one setting", "best published")
-    )
-    for one, other in zip(ours.split("|"), best.split("|"), strict=True):
-        law, published = (float(cell.strip().strip("*")) for cell in (one, other))
-        assert ("**" in one) == (law < published)
-        assert ("**" in other) == (published < law)
 
 
 def test_errors_on_observational_rows() -> None:
@@ -95,31 +88,40 @@ def test_calibration_of_nuts() -> None:
         assert line.split("|")[2].strip() == f"{shares[name]} %"
 
 
-SPLITS = {
-    "each mixture of training text": "leave-one-out:family",
-    "the largest size": "weak-to-strong:params",
-    "the last two checkpoints of each run": "weak-to-strong:step:2",
-}
+def test_sentences_about_the_ladder() -> None:
+    figures = results("salience_ladder")["figures"]
+    assert f"gains {figures['r2_gain']:.2f} of R2 on average and {figures['worst_task_gain']:.3f} at least" in TEXT
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    again = results("salience_ladder_fresh")["metrics"]
+    mean, salience = (
+        next(m for m in again if (m["split"], m["law"], m["benchmark"]) == ("leave-one-out:family", law, "all"))
+        for law in ("mean_loss", "salience")
+    )
+    assert (
+        f"R2 {mean['r2']:.2f} and {salience['r2']:.2f}, CRPS {mean['crps']:.3f} and {salience['crps']:.3f}, "
+        f"{mean['coverage90']:.0%} and {salience['coverage90']:.0%} inside" in readme
+    )
 
 
-@pytest.mark.parametrize("label", SPLITS)
-@pytest.mark.parametrize(
-    ("page", "number", "name"),
-    [
-        ("README.md", 0, "salience_ladder"),
-        ("docs/results.md", 0, "salience_ladder"),
-        ("docs/results.md", 1, "salience_ladder_fresh"),
-    ],
-)
-def test_salience_on_ladders(page: str, number: int, name: str, label: str) -> None:
-    text = (ROOT / page).read_text(encoding="utf-8")
-    shown = re.findall(rf"^\| {label} \|(.*)\|$", text, re.MULTILINE)[number].split("|")
-    whole = {each["law"]: each for each in results(name)["metrics"] if _is_mean_of(each, SPLITS[label])}
-    found = [whole[law][figure] for figure in ("r2", "crps", "coverage90") for law in ("mean_loss", "salience")]
-    for cell, value, digits in zip(shown, found, (2, 2, 3, 3, 2, 2), strict=True):
-        number_shown = float(cell.strip("% ")) / (100 if "%" in cell else 1)
-        assert number_shown == pytest.approx(value, abs=0.51 * 10**-digits)
+def test_tables_are_what_the_results_give() -> None:
+    names = []
+    for page in tables.pages():
+        text = page.read_text(encoding="utf-8")
+        assert tables.written(text) == text, f"{page} shows other results; run python -m experiments.tables"
+        names += re.findall(r"<!-- table: (.*?) -->", text)
+    assert set(names) == set(tables.TABLES)
 
 
-def _is_mean_of(row: dict[str, Any], split: str) -> bool:
-    return row["split"] == split and row["benchmark"] == "all"
+def test_a_table_is_written_anew_and_nothing_else() -> None:
+    page = "before\n<!-- table: sloth -->\n| old \\1 |\n<!-- end of table -->\nafter | x |\n"
+    new = tables.written(page)
+    assert new.startswith("before\n<!-- table: sloth -->\n\n| | v1, 1 seen |")
+    assert new.endswith("\n\n<!-- end of table -->\nafter | x |\n")
+    assert "old" not in new
+    with pytest.raises(InputError, match=r"expected one of the tables ladder, .* found 'none'"):
+        tables.written(page.replace("sloth", "none"))
+
+
+def test_the_best_of_a_column_is_bold() -> None:
+    assert tables.best([2.0, None, 1.0], ["2", "", "1"]) == ["2", "-", "**1**"]
+    assert tables.best([2.0, 1.0], ["2", "1"], lower=False) == ["**2**", "1"]

@@ -1,0 +1,149 @@
+"""Writes the tables of README.md and docs/ that show results, from the results that are committed.
+
+    python -m experiments.tables            # writes them
+    python -m experiments.tables --check    # changes nothing; exit code 1 if a page shows something else
+
+A table stands between the comments `<!-- table: NAME -->` and `<!-- end of table -->`. The results are the JSON files
+in `experiments/results`; each has the command that made it and the date of the run.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from csvjax.atomic import replacing
+from csvjax.errors import InputError
+from experiments.running import start
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "experiments" / "results"
+_PLACE = re.compile(r"(<!-- table: (.*?) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+
+Table = list[str]
+"""Lines of Markdown."""
+
+
+def results(name: str) -> Any:
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def lines(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    first, *rest = [f"| {' | '.join(row)} |".replace("|  |", "| |") for row in (head, *rows)]
+    return [first, "|---" * len(head) + "|", *rest]
+
+
+def best(values: Sequence[float | None], texts: Sequence[str], lower: bool = True) -> list[str]:
+    """The texts, the best of them in bold; a missing value is a dash."""
+    known = [value for value in values if value is not None]
+    first = (min if lower else max)(known) if known else None
+    return [
+        "-" if value is None else f"**{text}**" if value == first else text
+        for value, text in zip(values, texts, strict=True)
+    ]
+
+
+SPLITS = {
+    "leave-one-out:family": "each mixture of training text",
+    "weak-to-strong:params": "the largest size",
+    "weak-to-strong:step:2": "the last two checkpoints of each run",
+}
+_FIGURES = {"r2": ("R2", ".2f"), "crps": ("CRPS", ".3f"), "coverage90": ("in 90 % interval", ".0%")}
+_LAWS = {"mean_loss": "mean loss", "salience": "salience"}
+
+
+def ladder(name: str) -> Table:
+    """The law with salience beside that of the mean loss, on each split of the ladder."""
+    found = {(m["split"], m["law"]): m for m in results(name)["metrics"] if m["benchmark"] == "all"}
+    pairs = [(figure, law) for figure in _FIGURES for law in _LAWS]
+    head = ["held out", *(f"{_FIGURES[f][0]} {_LAWS[law]}" for f, law in pairs[:4])]
+    head += ["in 90 % interval, mean loss", "salience"]
+    rows = [
+        [label, *(format(found[split, law][figure], _FIGURES[figure][1]) for figure, law in pairs)]
+        for split, label in SPLITS.items()
+    ]
+    return lines(head, rows)
+
+
+def ladder_tasks() -> Table:
+    """Each task of the ladder, each mixture of training text held out in turn."""
+    rows: dict[str, dict[str, dict[str, float]]] = {}
+    for m in results("salience_ladder")["metrics"]:
+        if m["split"] == "leave-one-out:family":
+            rows.setdefault(m["benchmark"].replace("all", "mean"), {})[m["law"]] = m
+    pairs = [(figure, law) for figure in ("r2", "crps") for law in _LAWS] + [("coverage90", "salience")]
+    head = ["task", *(f"{_FIGURES[f][0]} {_LAWS[law]}" for f, law in pairs[:4]), "in 90 % interval, salience"]
+    body = [
+        [name, *(format(row[law][figure], _FIGURES[figure][1]) for figure, law in pairs)] for name, row in rows.items()
+    ]
+    return lines(head, body)
+
+
+_PUBLISHED_SLOTH = (4.06, 2.86, 3.52, 4.10, 3.25, 3.96)  # arXiv 2412.06540, the best of all its links and dimensions
+
+
+def sloth() -> Table:
+    """Larger models of a family from its smallest, beside the best published error of each column."""
+    settings = results("sloth_families")["settings"]
+    ours = [each["law"] for each in settings]
+    both = [best(pair, [f"{v:.2f}" for v in pair]) for pair in zip(ours, _PUBLISHED_SLOTH, strict=True)]
+    names = [each["setting"].split("_n") for each in settings]
+    rows = [
+        ["the law, one setting", *(pair[0] for pair in both)],
+        ["best published", *(pair[1] for pair in both)],
+        ["inside the 90 % interval", *(f"{each['coverage90']:.0%}" for each in settings)],
+    ]
+    return lines(["", *(f"{name}, {seen} seen" for name, seen in names)], rows)
+
+
+TABLES: dict[str, Callable[[], Table]] = {
+    "ladder": lambda: ladder("salience_ladder"),
+    "ladder, trained again": lambda: ladder("salience_ladder_fresh"),
+    "ladder, tasks": ladder_tasks,
+    "sloth": sloth,
+}
+
+
+def written(text: str) -> str:
+    """A page with its tables made anew.
+
+    Raises: InputError for a table that does not exist.
+    """
+
+    def made(place: re.Match[str]) -> str:
+        begin, name, end = place.groups()
+        if name not in TABLES:
+            raise InputError(f"expected one of the tables {', '.join(TABLES)}, found {name!r}")
+        return begin + "\n" + "\n".join(TABLES[name]()) + "\n\n" + end
+
+    return _PLACE.sub(made, text)
+
+
+def pages() -> list[Path]:
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def main(check: Annotated[bool, typer.Option(help="Change nothing; say which pages differ.")] = False) -> None:
+    """Write the tables of all pages, or compare them with the results."""
+    other = []
+    for page in pages():
+        old = page.read_text(encoding="utf-8")
+        new = written(old)
+        if new == old:
+            continue
+        other.append(page.relative_to(ROOT))
+        if not check:
+            with replacing(page) as part:
+                part.write_text(new, encoding="utf-8")
+    typer.echo(f"{'other than the results' if check else 'written'}: {', '.join(map(str, other)) or 'none'}")
+    if check and other:
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    start(main)
