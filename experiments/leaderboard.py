@@ -22,8 +22,9 @@ kept what it made. It has the least error in all Sloth columns and the lowest CR
 tasks and GSM8K three components err less, whose number was published with the test rows in view. Short of the published
 figures: see the tests of each method.
 
-Without --quick the tables between the two marker comments of docs/results.md are written anew. What --out has is not
-computed again. Last line: minutes (of this run), rows (pairs of a method and a protocol), failed_rows.
+A full run is committed as experiments/results/leaderboard.json, from which `experiments.tables` writes docs/results.md.
+What --out has is not computed again. Last line: minutes (of this run), rows (pairs of a method and a protocol),
+failed_rows.
 """
 
 from __future__ import annotations
@@ -31,10 +32,9 @@ from __future__ import annotations
 import datetime
 import json
 import math
-import re
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 import typer
@@ -43,14 +43,12 @@ from csvjax import runs
 from csvjax.atomic import replacing
 from csvjax.baselines import BY_NAME, METHODS
 from csvjax.cluster import Where
-from csvjax.errors import InputError
 from csvjax.evaluate.compare import Comparison, compare, tasks, versions
 from csvjax.evaluate.compare_table import comparison_table
 from csvjax.evaluate.protocols.board import Protocol, protocols, question_of
 from experiments.running import data_folder, start
+from experiments.tables import headlines, interval_table
 
-PAGE = Path(__file__).parent.parent / "docs" / "results.md"
-MARKS = "<!-- leaderboard: python -m experiments.leaderboard -->", "<!-- end of leaderboard -->"
 _GROUPS = {"observational": ("emergent", "GSM8K", "IPA", "later models", "agents"), "Sloth": (), "corpus": ()}
 
 
@@ -59,7 +57,6 @@ def main(
     quick: bool = False,
     jobs: Annotated[int, typer.Option(min=1)] = 2,
     methods: Annotated[str, typer.Option(help="Some of the methods, by name.")] = "all",
-    page: Annotated[Path, typer.Option(help="The file with the marker comments.")] = PAGE,
 ) -> None:
     """Every method on every published protocol."""
     begun = time.monotonic()
@@ -75,16 +72,14 @@ def main(
     for name, frame in (("table.csv", table), ("headline.csv", headline)):
         with replacing(folder / name) as part:
             frame.to_csv(part, index=False, lineterminator="\n")
-    text = _markdown(board, wanted, headline, found)
-    (folder / "table.md").write_text(text, encoding="utf-8")
-    if not quick and methods == "all":
-        _write_page(page, text)
-    typer.echo(text)
     figures = {
         "minutes": round((time.monotonic() - begun) / 60, 2),
-        "rows": len(headline),
-        "failed_rows": int((headline["status"] == "failed").sum()),
+        "rows": float(len(headline)),
+        "failed_rows": float((headline["status"] == "failed").sum()),
     }
+    result = _result(board, wanted, headline, found)
+    runs.write_json(result | {"figures": figures}, folder / "leaderboard.json")
+    typer.echo("\n".join([*headlines(result), "", *interval_table(result), ""]))
     runs.write_json(figures, folder / "figures.json")
     typer.echo(json.dumps(figures))
 
@@ -115,61 +110,44 @@ def _row(protocol: Protocol, method: str, found: Comparison) -> dict[str, object
     }
 
 
-def _markdown(board: tuple[Protocol, ...], wanted: list[str], headline: pd.DataFrame, found: Comparison) -> str:
+def _result(
+    board: tuple[Protocol, ...], wanted: list[str], headline: pd.DataFrame, found: Comparison
+) -> dict[str, Any]:
+    """What the tables show, as plain values; None where a method has no answer."""
     at = headline.set_index(["protocol", "method"])
-    figure = {key: float(value) for key, value in at["figure"].items()}
-    known = {p.name: [v for m in wanted if not math.isnan(v := figure[p.name, m])] or [math.nan] for p in board}
-    best = {p.name: min(known[p.name]) if p.better == "lower" else max(known[p.name]) for p in board}
-    lines = ["| | " + " | ".join(p.name for p in board) + " |", "|---" * (len(board) + 1) + "|"]
-    for method in wanted:
-        row = []
-        for p in board:
-            value, whole = figure[p.name, method], at.loc[(p.name, method), "whole"]
-            text = "-" if math.isnan(value) else _digits(value) + ("" if whole else "*")
-            row.append(f"**{text}**" if value == best[p.name] else text)
-        lines.append(f"| {method} | " + " | ".join(row) + " |")
-    lines += ["", *_intervals(wanted, headline, found), ""]
-    now = datetime.date.today().isoformat()
-    packages = ", ".join(f"{name} {version}" for name, version in versions().items())
-    lines.append(f"{now}; {packages}; {headline['seconds'].sum():.0f} CPU seconds. Star: some scores not answered.")
-    return "\n".join(lines) + "\n"
-
-
-def _intervals(wanted: list[str], headline: pd.DataFrame, found: Comparison) -> list[str]:
     groups = {name: [s for s in found.outcomes["split"].unique() if _group(s) == name] for name in _GROUPS}
-    headings = [f"{name}: CRPS | in 90 %" for name in groups]
-    lines = ["| | " + " | ".join(headings) + " | CPU s |", "|---" * (2 * len(groups) + 2) + "|"]
+    methods = {}
     for method in wanted:
-        row = []
-        for splits in groups.values():
-            cells = found.cells[found.cells["split"].isin(splits) & (found.cells["method"] == method)]
-            cells = cells[cells["crps"].notna()]
-            inside = (cells["observed"] >= cells["lower90"] - 1e-6) & (cells["observed"] <= cells["upper90"] + 1e-6)
-            row += [f"{cells['crps'].mean():.4f}", f"{inside.mean():.0%}"] if len(cells) else ["-", "-"]
-        seconds = headline.loc[headline["method"] == method, "seconds"].sum()
-        lines.append(f"| {method} | " + " | ".join(row) + f" | {seconds:.0f} |")
-    return lines
+        value = {p.name: float(at.loc[(p.name, method), "figure"]) for p in board}
+        methods[method] = {
+            "figures": {name: None if math.isnan(v) else v for name, v in value.items()},
+            "in part": [p.name for p in board if not at.loc[(p.name, method), "whole"]],
+            "intervals": {name: _intervals(found, method, splits) for name, splits in groups.items()},
+            "seconds": float(headline.loc[headline["method"] == method, "seconds"].sum()),
+        }
+    return {
+        "command": "python -m experiments.leaderboard --out runs/leaderboard",
+        "date": datetime.date.today().isoformat(),
+        "versions": versions(),
+        "better": {p.name: p.better for p in board},
+        "methods": methods,
+    }
+
+
+def _intervals(found: Comparison, method: str, splits: list[str]) -> dict[str, float] | None:
+    """CRPS and share inside the 90 % interval over all cells of some protocols."""
+    cells = found.cells[found.cells["split"].isin(splits) & (found.cells["method"] == method)]
+    cells = cells[cells["crps"].notna()]
+    if cells.empty:
+        return None
+    inside = (cells["observed"] >= cells["lower90"] - 1e-6) & (cells["observed"] <= cells["upper90"] + 1e-6)
+    return {"crps": float(cells["crps"].mean()), "coverage90": float(inside.mean())}
 
 
 def _group(split: str) -> str:
     if split.startswith("Sloth"):
         return "Sloth"
     return "observational" if split in _GROUPS["observational"] else "corpus"
-
-
-def _digits(value: float) -> str:
-    return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
-
-
-def _write_page(page: Path, text: str) -> None:
-    """Put the tables between the marker comments."""
-    old = page.read_text(encoding="utf-8")
-    first, last = map(re.escape, MARKS)
-    new, count = re.subn(f"({first}\n).*?({last})", lambda m: f"{m[1]}\n{text}\n{m[2]}", old, flags=re.DOTALL)
-    if count != 1:
-        raise InputError(f"expected the markers {MARKS[0]} and {MARKS[1]} once in {page}, found them {count} times")
-    with replacing(page) as part:
-        part.write_text(new, encoding="utf-8")
 
 
 if __name__ == "__main__":

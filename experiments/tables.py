@@ -101,11 +101,43 @@ def sloth() -> Table:
     return lines(["", *(f"{name}, {seen} seen" for name, seen in names)], rows)
 
 
+def _digits(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+
+
+def headlines(result: Any) -> Table:
+    """The figure of each method on each protocol; a star: some scores were not answered."""
+    methods, columns = result["methods"], []
+    for protocol, better in result["better"].items():
+        values = [m["figures"][protocol] for m in methods.values()]
+        stars = ["*" if protocol in m["in part"] else "" for m in methods.values()]
+        texts = ["" if v is None else _digits(v) + star for v, star in zip(values, stars, strict=True)]
+        columns.append(best(values, texts, better == "lower"))
+    return lines(["", *result["better"]], [[name, *row] for name, *row in zip(methods, *columns, strict=True)])
+
+
+def interval_table(result: Any) -> Table:
+    """CRPS and coverage of each method over a group of protocols, and its seconds; then when and with what it ran."""
+    methods = result["methods"]
+    groups = list(next(iter(methods.values()))["intervals"])
+    rows = []
+    for name, m in methods.items():
+        pairs = [m["intervals"][group] for group in groups]
+        cells = [["-", "-"] if p is None else [f"{p['crps']:.4f}", f"{p['coverage90']:.0%}"] for p in pairs]
+        rows.append([name, *(cell for pair in cells for cell in pair), f"{m['seconds']:.0f}"])
+    packages = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    total = sum(m["seconds"] for m in methods.values())
+    told = f"{result['date']}; {packages}; {total:.0f} CPU seconds. Star: some scores not answered."
+    return [*lines(["", *(h for g in groups for h in (f"{g}: CRPS", "in 90 %")), "CPU s"], rows), "", told]
+
+
 TABLES: dict[str, Callable[[], Table]] = {
     "ladder": lambda: ladder("salience_ladder"),
     "ladder, trained again": lambda: ladder("salience_ladder_fresh"),
     "ladder, tasks": ladder_tasks,
     "sloth": sloth,
+    "leaderboard": lambda: headlines(results("leaderboard")),
+    "leaderboard, intervals": lambda: interval_table(results("leaderboard")),
 }
 
 
