@@ -34,7 +34,7 @@ def jit_by_size(fun: Callable[..., Any], *, small: int = _SMALL, static: tuple[s
     Args:
         fun: the function to compile.
         small: up to this number of array elements, in all tuples among the arguments, nothing is optimised.
-        static: the names of the arguments that are no arrays.
+        static: the names of the arguments that are not arrays.
 
     Returns: the compiled function.
     """
@@ -107,7 +107,7 @@ def keep_compiled() -> None:
     """Let JAX keep programs that took a second or more to compile in the user's cache folder.
 
     If the environment variable JAX_COMPILATION_CACHE_DIR is set, nothing changes; an empty value turns the cache off.
-    A folder that cannot be written is no error.
+    A folder that cannot be written is not an error.
     """
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return

@@ -30,7 +30,7 @@ ABILITIES = {
 
 LAW = Law(capabilities=0, covariates=(), effects=("family", "run"), priors=Priors(strength=MANY_UNITS))
 """Each benchmark has a salience of its own; the evidence of the training rows prefers this to shared capabilities by
-130 nats. Compute is no covariate, because the demo asks what the token losses alone predict."""
+130 nats. Compute is not a covariate, because the demo asks what the token losses alone predict."""
 
 METHOD = Laplace(draws=400, map=Map(starts=2, finalists=1))
 QUICK = Laplace(draws=200, map=Map(starts=1, finalists=1))

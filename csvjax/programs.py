@@ -41,7 +41,8 @@ def keepable(kind: type[T]) -> type[T]:
 def described(value: Any) -> str:
     """A description that is the same in every process, and differs for values that do.
 
-    Raises: Untold for an object that is no plain value, function of a module, partial of one, or dataclass of such.
+    Raises: Untold for an object that is not a plain value, a function of a module, a partial of one, or a dataclass of
+        these.
     """
     if value is None or isinstance(value, bool | int | float | str | bytes):
         return repr(value)

@@ -71,7 +71,7 @@ def predict_target(
 
     Returns: a row for each benchmark, with the columns of `csvjax.prediction.summary`.
 
-    Raises: InputError for a family that the fit does not have, and for an amount that is no covariate of the fit.
+    Raises: InputError for a family that the fit does not have, and for an amount that is not a covariate of the fit.
     """
     _check(fit, amounts, family)
     words = [f"{value:g} {name}" for name, value in amounts.items()]
@@ -93,7 +93,7 @@ def score_curves(
     Returns: a row for each benchmark and point with the columns benchmark, the amounts, mean, lower50, upper50,
     lower90 and upper90 of the mean score. In each draw the model is the same at every point.
 
-    Raises: InputError for a family that the fit does not have, and for an amount that is no covariate of the fit.
+    Raises: InputError for a family that the fit does not have, and for an amount that is not a covariate of the fit.
     """
     _check(fit, {name: float(values[0]) for name, values in amounts.items()}, family)
     points = len(next(iter(amounts.values())))

@@ -6,8 +6,8 @@
 Question: does the law fill a score matrix as well as logit bias ALS (arXiv 2606.24020; github.com/microsoft/benchpress
 108c0997a908), and do its intervals hold what they say? 84 models, 133 benchmarks, 23 % of the cells, no compute and no
 losses. Numbers of capabilities (1, 2, 3) and tails (normal, Student t with 4 degrees of freedom) are averaged by
-evidence inside what each problem shows. The five benchmarks that are no percentages are put between 0 and 1 by mean and
-deviation of their shown scores, because the law is one of fractions; errors are in their own unit, as published.
+evidence inside what each problem shows. The five benchmarks that are not percentages are put between 0 and 1 by mean
+and deviation of their shown scores, because the law is one of fractions; errors are in their own unit, as published.
 
 Folds: cells hidden at random, ten seeds of three folds, pooled. New releases: the eight landmarks of the paper, each
 from models released before it, with five scores revealed; revealed cells count as errors of zero, and the figure is the

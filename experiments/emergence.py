@@ -38,7 +38,7 @@ from experiments.running import begin, data_folder, intervals, once, start
 
 
 class Task(NamedTuple):
-    """A pair of tables by the beginning and end of their names. without: benchmarks that are no predictors."""
+    """A pair of tables by the beginning and end of their names. without: benchmarks that are not predictors."""
 
     file: str
     cutoff: float

@@ -10,8 +10,8 @@ The contract, which the referee relies on:
   `fit` a method may use everything in the view, but `predict` and `draws` for a row depend only on this row and the
   fit.
 - Scores are fractions. If a method cannot predict a row (one without compute, for example), its prediction and all its
-  draws are NaN; this is counted, but is no failure. A method that cannot be fitted raises an `InputError` with the
-  reason, and a `NotApplicable` if the view has none of the data that the method learns from.
+  draws are NaN; this is counted, but it is not a failure. A method that cannot be fitted raises an `InputError` with
+  the reason, and a `NotApplicable` if the view has none of the data that the method learns from.
 - `draws` are draws of an observed score, with the noise of models and items, not of the mean score. They may be any
   exchangeable sample; the referee judges the uncertainty of a method by them alone.
 - The same view and the same key give the same numbers.

@@ -110,8 +110,8 @@ def hide(
         train: rows or cells whose targets are shown [lm] or [lm, target].
         targets: benchmarks to predict.
 
-    Raises: InputError for a dataset without scores or with scores that are no fractions, targets that it does not have,
-    and a target without a score in the training rows.
+    Raises: InputError for a dataset without scores or with scores that are not fractions, targets that it does not
+    have, and a target without a score in the training rows.
     """
     if dataset.scores is None:
         raise InputError("expected a dataset with scores, found one without; pass scores to align")

@@ -34,8 +34,8 @@ def seen_cells(dataset: Dataset, holdout: Sequence[str], targets: Sequence[str])
     The first fold of each split hides scores of the targets. If the column of a split is blank for a model, its scores
     are hidden too.
 
-    Raises: InputError for a text that is no split, for fewer than three models with scores, and for a benchmark that is
-    left without scores.
+    Raises: InputError for a text that is not a split, for fewer than three models with scores, and for a benchmark that
+    is left without scores.
     """
     import numpy as np
 

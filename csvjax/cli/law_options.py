@@ -275,7 +275,7 @@ def _effects(text: str) -> tuple[Effect, ...]:
 def _priors(given: list[str] | None, default: Priors) -> Priors:
     """The default priors with the settings that --prior changes.
 
-    Raises: InputError for a name that is no setting, and for a value that the setting cannot have.
+    Raises: InputError for a name that is not a setting, and for a value that the setting cannot have.
     """
     from csvjax.names import hint
 

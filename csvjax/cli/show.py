@@ -25,7 +25,7 @@ _MAX_ROWS = 40  # predictions on the terminal; files have all of them
 
 @contextmanager
 def bar() -> Iterator[Progress]:
-    """A progress bar that disappears when the work is done; it is hidden if stderr is no terminal."""
+    """A progress bar that disappears when the work is done; it is hidden if stderr is not a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -124,7 +124,7 @@ def metrics_table(metrics: pd.DataFrame) -> None:
 
 
 def prediction_table(found: pd.DataFrame, title: str) -> None:
-    """Print predictions with both kinds of interval and the unit of scores that are no fractions.
+    """Print predictions with both kinds of interval and the unit of scores that are not fractions.
 
     Of a long table only the first rows are printed.
     """

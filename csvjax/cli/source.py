@@ -214,7 +214,7 @@ def with_source(*left_out: str) -> Callable[[Callable[..., Any]], Callable[..., 
     """The decorator of a command that has a parameter `source`: the command takes the options of `Source` instead.
 
     Options without a panel stand where `source` stands. Those with a panel come after the panels of the command itself,
-    and before its output. Fields named in `left_out` are no options of the command.
+    and before its output. Fields named in `left_out` are not options of the command.
     """
     hints = get_type_hints(Source, include_extras=True)
     kept = {field.name: field.default for field in fields(Source) if field.name not in left_out}

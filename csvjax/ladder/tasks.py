@@ -277,7 +277,8 @@ def _count(rng: np.random.Generator) -> Questions:
 def _copy(rng: np.random.Generator) -> Questions:
     """Choose the next letter of a copied sequence, among later letters, or a letter that is not in it if there are few.
 
-    Letters that are already copied are no choices, because a model that only repeats would fall below the floor.
+    Letters that are already copied are not offered as choices, because a model that only repeats would fall below the
+    floor.
     """
     while True:
         letters = synthetic.copy_letters(rng)

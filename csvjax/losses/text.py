@@ -27,7 +27,7 @@ _LOST_LIMIT = 0.3  # share of invalid characters; with more it is text in anothe
 
 @dataclass(frozen=True)
 class Document:
-    """A text with a name and a domain. `replaced`: number of characters that were no valid UTF-8 and are now U+FFFD."""
+    """A text with a name and a domain. `replaced`: number of characters that were not valid UTF-8 and became U+FFFD."""
 
     domain: str
     name: str
