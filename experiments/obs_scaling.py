@@ -47,7 +47,9 @@ Last line: geomean_test_mse, coverage50, coverage80, coverage90, width90.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import jax
 import numpy as np
@@ -62,9 +64,12 @@ from csvjax.baselines.least_squares import Solver
 from csvjax.baselines.observational import observational_pca
 from csvjax.evaluate.protocols.observational import AGENTS, EMERGENT, POST_TRAINING, agents, emergent, post_training
 from csvjax.evaluate.protocols.problem import Problem
+from csvjax.intervals import crps
 from experiments.running import LEVELS, begin, data_folder, intervals, once, start
 
 HEADLINE = 10
+FACTORS = (1.0, 1.25, 1.5, 2.0)
+_SMALLER, _FEWEST = 0.65, 15  # share and least number of training models
 LATER = ("Word Unscramble", "Persian QA", "3-digit subtraction", "2-digit multiplication")
 
 
@@ -129,6 +134,39 @@ def error(problem: Problem, point: np.ndarray) -> dict[str, float]:
     return {"cells": float(asked.sum()), "mse": float(np.mean(away**2))}
 
 
+def inner(problem: Problem, method: LawMethod, seed: int) -> dict[str, float]:
+    """Mean CRPS, in units of the target's range, of the larger training models from the smaller 65 %, by the factor on
+    the draws of the parameters. Nothing of the test rows is used.
+    """
+    flops = problem.dataset.lms["flops"].to_numpy(float)
+    rows = problem.fold.train & np.isfinite(flops) & np.isfinite(problem.observed[:, 0])
+    if rows.sum() < _FEWEST:
+        return {}
+    smaller = rows & (flops <= np.quantile(flops[rows], _SMALLER))
+    view = hide(problem.dataset, smaller, problem.targets).take(rows)
+    fit_key, draw_key = jax.random.split(jax.random.key(seed))
+    fitted = method.fit(view, fit_key)
+    larger = view.take(~view.train)
+    y, found = problem.observed[rows & ~smaller, 0], {}
+    for factor in FACTORS:
+        members = [
+            m._replace(x=m.x.mean(axis=0) + (m.x - m.x.mean(axis=0)) * factor / method.widen) for m in fitted.members
+        ]
+        draws = replace(fitted, members=members).draws(larger, draw_key, method.count)[:, :, 0]
+        found[f"{factor:g}"] = float(crps(y, draws).mean()) / problem.span
+    return found
+
+
+def choice(found: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+    """The factor with the least mean CRPS over the tasks if it gains more than a standard error over them, otherwise 1;
+    and the mean gain of each factor over 1 with its standard error. found: CRPS [task, factor].
+    """
+    gain = -found.sub(found["1"], axis=0)
+    table = pd.DataFrame({"crps": found.mean(), "gain": gain.mean(), "error": gain.sem()})
+    best = str(table["crps"].idxmin())
+    return (best if table.loc[best, "gain"] > table.loc[best, "error"] else "1"), table
+
+
 def figures_of(table: pd.DataFrame, headline: list[str], method: str = "law") -> dict[str, float]:
     """geomean_test_mse over the headline rows; coverage and mean width over all cells of all rows, of one method."""
     its = table[table["method"] == method]
@@ -139,12 +177,26 @@ def figures_of(table: pd.DataFrame, headline: list[str], method: str = "law") ->
     return found | {"width90": float((its["width90"] * its["cells"]).sum() / cells)}
 
 
-def main(out: Path = Path("runs/obs_scaling"), quick: bool = False, seed: int = 0) -> None:
+def main(
+    out: Path = Path("runs/obs_scaling"),
+    quick: bool = False,
+    seed: int = 0,
+    training: Annotated[
+        bool, typer.Option(help="Choose `widen` inside the training rows; predict no test row.")
+    ] = False,
+) -> None:
     """The law on all published rows of observational scaling laws."""
     todo = problems(data_folder() / "obsscaling", quick)
     method = find_methods(["law-scores"])["law-scores"]
     assert isinstance(method, LawMethod)
     folder = begin(out, {"command": "obs_scaling", "seed": seed, "method": method})
+    if training:
+        by_task = {
+            n: once(folder / "training" / f"{n}.json", lambda p=p: inner(p, method, seed)) for n, p in todo.items()
+        }
+        chosen, table = choice(pd.DataFrame({name: row for name, row in by_task.items() if row}).T)
+        typer.echo(f"{table.round(5)}\nfactor {chosen}, from {sum(map(bool, by_task.values()))} tasks")
+        return
     rows = []
     for name, problem in todo.items():
         found = once(folder / "rows" / f"{name}.json", lambda p=problem: answers(p, method, seed))

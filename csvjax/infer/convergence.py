@@ -6,10 +6,10 @@ Source: Vehtari, Gelman, Simpson, Carpenter and Buerkner 2021, Bayesian Analysis
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 from numpyro.diagnostics import effective_sample_size, split_gelman_rubin
 from scipy.special import ndtri
-from scipy.stats import rankdata
 
 __all__ = ["bulk_ess", "rhat", "tail_ess"]
 
@@ -23,7 +23,8 @@ def _halves(x: np.ndarray) -> np.ndarray:
 
 
 def _normal_ranks(x: np.ndarray) -> np.ndarray:
-    ranks = rankdata(x.reshape(-1, *x.shape[2:]), axis=0).reshape(x.shape)
+    # With pandas, because importing scipy.stats takes half a second, which every fit would wait for.
+    ranks = pd.DataFrame(x.reshape(x.shape[0] * x.shape[1], -1)).rank().to_numpy().reshape(x.shape)
     return ndtri((ranks - 0.375) / (x.shape[0] * x.shape[1] + 0.25))
 
 
