@@ -50,7 +50,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -116,38 +116,17 @@ def units_of(matrix: ScoreMatrix, shown: np.ndarray) -> Units:
 
 
 class Laws(NamedTuple):
-    """Fits with each tail, on the benchmarks that have a shown score; every row stands alone."""
+    """A fit on the benchmarks that have a shown score; every row stands alone."""
 
-    fits: list[LawFit]
+    fit: LawFit
     units: Units
     kept: np.ndarray
 
-    @property
-    def shares(self) -> list[np.ndarray]:
-        """Posterior probability of each member of each fit, under equal prior ones."""
-        value = [np.array([m.log_evidence for m in fit.members]) for fit in self.fits]
-        most = max(float(v.max()) for v in value)
-        weight = [np.exp(v - most) for v in value]
-        total = sum(float(w.sum()) for w in weight)
-        return [w / total for w in weight]
-
     def draws(self, view: View, key: jax.Array, count: int) -> np.ndarray:
         """Draws [draw, row, benchmark] in the units of the matrix, NaN for a benchmark without shown scores."""
-        seen = fractions(view, self.units, self.kept)
-        flat = [(fit, m, s) for fit, each in zip(self.fits, self.shares, strict=True) for m, s in _pairs(fit, each)]
-        ends = np.round(np.cumsum([share for _, _, share in flat]) * count).astype(int)
-        drawn = [
-            fit.draws_of(member, seen, jax.random.fold_in(key, i), int(number))
-            for i, ((fit, member, _), number) in enumerate(zip(flat, np.diff(ends, prepend=0), strict=True))
-            if number
-        ]
         found = np.full((count, *view.target.shape), np.nan)
-        found[:, :, self.kept] = np.concatenate(drawn)
+        found[:, :, self.kept] = self.fit.draws(fractions(view, self.units, self.kept), key, count)
         return self.units.back(found)
-
-
-def _pairs(fit: LawFit, shares: np.ndarray) -> Iterable[tuple]:
-    return zip(fit.members, shares.tolist(), strict=True)
 
 
 def fractions(view: View, units: Units, kept: np.ndarray) -> View:
@@ -160,11 +139,8 @@ def fit_law(matrix: ScoreMatrix, shown: np.ndarray, capabilities: tuple[int, ...
     shown = shown & ~np.isnan(matrix.score)
     units, kept = units_of(matrix, shown), shown.any(axis=0)
     view = fractions(view_of(matrix, shown).take(shown.any(axis=1)), units, kept)
-    fits = []
-    for tail in TAILS:
-        method = LawMethod("law", frozenset({"scores"}), capabilities, (), tail=tail, family=False, count=count)
-        fits.append(method.fit(view, jax.random.key(seed)))
-    return Laws(fits, units, kept)
+    method = LawMethod("law", frozenset({"scores"}), capabilities, (), tails=TAILS, family=False, count=count)
+    return Laws(method.fit(view, jax.random.key(seed)), units, kept)
 
 
 def summary(drawn: np.ndarray) -> Answer:

@@ -10,6 +10,10 @@ If the rows to predict are of families without training rows, and there are only
 for example), the evidence contains no information on the differences between families. Then each training family is
 left out in turn, and the shares are pseudo-BMA weights (Yao et al. 2018, Bayesian Analysis 13, eq. 8) of log p(y) of
 the hidden scores. Its mean over a family's rows on one target counts as one observation, because they are dependent.
+
+With `extrapolates`, the same is done for models that are larger than all fitted ones of their family: the largest
+training model of each family is hidden. The hidden scores decide the shares and how much wider predictions of larger
+models are than the law says (`csvjax.baselines.extrapolation`).
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from csvjax.baselines.extrapolation import excess, growth, largest_of_families, widened
 from csvjax.baselines.method import NotApplicable
 from csvjax.baselines.view import Need, View
 from csvjax.data.dataset import Dataset
@@ -30,7 +35,7 @@ from csvjax.data.losses import LossTable
 from csvjax.data.scores import ScoreTable
 from csvjax.errors import FitWarning
 from csvjax.infer import Map, approximation
-from csvjax.infer.choose import hidden_log_scores
+from csvjax.infer.choose import predict_hidden
 from csvjax.infer.outliers import fit_without_outliers, law_log_evidence
 from csvjax.law.covariates import AMOUNTS
 from csvjax.law.density import law_density
@@ -43,15 +48,17 @@ from csvjax.result.result import finite_draws
 __all__ = ["LawFit", "LawMethod", "law", "law_of_compute", "law_of_losses", "law_of_scores"]
 
 _FEW_FAMILIES = 4
+_OTHER_TAIL = 50  # added to what the random keys of other tails are made from
 
 
 @dataclass(frozen=True)
 class LawMethod:
     """The law with every number of `capabilities` K, averaged by evidence (0: benchmarks share no capability).
 
-    `covariates`: as in `Law`; those with fewer than two values in the training rows are left out. `family`: whether
-    families have effects. `count`: draws of the parameters for each K. `widen`: as in `Laplace`. Scores of larger
-    models deviate from a law fitted to smaller ones by more than the likelihood predicts.
+    `covariates`: as in `Law`; those with fewer than two values in the training rows are left out. `tails`: as
+    `Law.tail`; each number of capabilities is fitted with each. `family`: whether families have effects. `count`: draws
+    of the parameters for each K. `widen`: as in `Laplace`. Scores of larger models deviate from a law fitted to smaller
+    ones by more than the likelihood predicts.
     """
 
     name: str
@@ -59,10 +66,11 @@ class LawMethod:
     capabilities: tuple[int, ...] = (1, 2, 3, 4)
     covariates: tuple[str, ...] = ("flops",)
     priors: Priors = Priors()
-    tail: float = 0.0
+    tails: tuple[float, ...] = (0.0,)
     family: bool = True
     count: int = 400
     widen: float = 1.0
+    extrapolates: bool = False
     source: str = "after arXiv 2405.10938, 2412.06540 and 2506.13216"
 
     @float64
@@ -79,8 +87,8 @@ class LawMethod:
             raise NotApplicable(f"expected training rows with {wanted} that vary, found none; add these columns")
         data = dataset_of(seen, seen, losses)
         effects: tuple[Effect, ...] = ("family",) if self.family and len(set(seen.family[seen.train])) > 1 else ()
-        law = Law(self.capabilities[0], covariates, effects, tail=self.tail, priors=self.priors)
-        laws = [replace(law, capabilities=k) for k in self.capabilities]
+        law = Law(self.capabilities[0], covariates, effects, priors=self.priors)
+        laws = [replace(law, capabilities=k, tail=tail) for tail in self.tails for k in self.capabilities]
         # The choice between evidence and bound is the same for every number of capabilities.
         e, known = make_evidence(data, np.isfinite(_scores(data)), law)
         e = filled_up(e, *names_of_groups(data.lms, law))
@@ -91,15 +99,19 @@ class LawMethod:
         members = []
         for law in laws:
             k = law.capabilities
+            its_key = jax.random.fold_in(key, k + (_OTHER_TAIL if law.tail else 0))
             with warnings.catch_warnings():
                 # Fits without a share of the draws may warn; this does not matter.
                 warnings.simplefilter("ignore", FitWarning)
-                found = fit_without_outliers(law_density(law), e, method, jax.random.fold_in(key, k), None, law)
+                found = fit_without_outliers(law_density(law), e, method, its_key, None, law)
             outlier = found.outlier[: len(view.family)]
             members.append(Member(law, known, found.fit.draws, law_log_evidence(found, k), outlier))
+        fitted = LawFit(self, seen, losses, members)
+        if self.extrapolates and (largest := largest_of_families(seen)).any():
+            return _extrapolating(fitted, data, largest, jax.random.fold_in(key, 97))
         inner = _inner_parts(seen, data) if len(members) > 1 else []
         weight = [_inner_score(data, inner, member.law, jax.random.fold_in(key, 97)) for member in members]
-        return LawFit(self, seen, losses, members, np.array(weight) if inner else None)
+        return replace(fitted, inner=np.array(weight) if inner else None)
 
     def _usable(self, lms: pd.DataFrame) -> tuple[str, ...]:
         """The covariates that vary among these models."""
@@ -127,10 +139,30 @@ def _inner_score(data: Dataset, parts: list[Bool[np.ndarray, "row benchmark"]], 
     """Sum over hidden families and targets of the mean log density of their scores, in nats."""
     mask, total = np.isfinite(_scores(data)), 0.0
     for i, cells in enumerate(parts):
-        log_p = hidden_log_scores(data, mask, cells, law, jax.random.fold_in(key, i))
-        by_target = pd.Series(log_p).groupby(np.nonzero(cells)[1]).mean()
-        total += float(by_target.sum())
+        log_p = predict_hidden(data, mask, cells, law, jax.random.fold_in(key, i)).log_p
+        total += _by_target(log_p, cells)
     return total
+
+
+def _by_target(log_p: np.ndarray, cells: np.ndarray) -> float:
+    """Sum over targets of the mean over their cells."""
+    return float(pd.Series(log_p).groupby(np.nonzero(cells)[1]).mean().sum())
+
+
+def _extrapolating(fitted: LawFit, data: Dataset, largest: np.ndarray, key: jax.Array) -> LawFit:
+    """The fit with shares and growth of the spread from the `largest` models, hidden in turn from every member."""
+    seen, mask = fitted.seen, np.isfinite(_scores(data))
+    cells = mask & largest[:, None]
+    cells[:, seen.target.shape[1] :] = False
+    found = [predict_hidden(data, mask, cells, member.law, key) for member in fitted.members]
+    inner = replace(fitted, inner=np.array([_by_target(each.log_p, cells) for each in found]))
+    counts = np.diff(np.round(np.concatenate([[0.0], np.cumsum(inner.shares)]) * len(found[0].score)).astype(int))
+    drawn = np.concatenate([each.score[:n] for each, n in zip(found, counts, strict=True)])
+    row, target = np.nonzero(cells)
+    smaller = replace(seen, target=np.where(largest[:, None], np.nan, seen.target))
+    finite = finite_draws(drawn, drawn)
+    c = growth(finite, _scores(data)[cells], excess(smaller, seen)[row], target)
+    return replace(inner, growth=c)
 
 
 def _lms(view: View, fitted: View) -> pd.DataFrame:
@@ -211,7 +243,8 @@ class Member(NamedTuple):
 @dataclass(frozen=True, eq=False)
 class LawFit:
     """Fits with every number of capabilities. `losses`: whether they use losses. `inner` [member]: log scores of inner
-    folds, if these decide the shares. `shares` [member]: of the predictive draws.
+    folds, if these decide the shares. `shares` [member]: of the predictive draws. `growth`: c of
+    `csvjax.baselines.extrapolation`.
     """
 
     method: LawMethod
@@ -219,6 +252,7 @@ class LawFit:
     losses: bool
     members: list[Member]
     inner: Float[np.ndarray, " member"] | None = None
+    growth: float = 0.0
 
     @property
     def shares(self) -> Float[np.ndarray, " member"]:
@@ -247,7 +281,7 @@ class LawFit:
         x = member.x[np.arange(count) * len(member.x) // count]
         pieces = draw_pieces(density, law.tail, e, x, key)
         found = np.concatenate([piece.score[:, rows, :targets] for piece in pieces])
-        return finite_draws(found, found)
+        return widened(finite_draws(found, found), excess(self.seen, view)[:, None], self.growth)
 
     def _draw(self, view: View, key: jax.Array, count: int) -> np.ndarray:
         edges = np.round(np.concatenate([[0.0], np.cumsum(self.shares)]) * count)

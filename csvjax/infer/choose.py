@@ -25,7 +25,7 @@ from csvjax.law.model import Effect, Law, Priors
 from csvjax.law.predictive import draw_law, log_scores
 from csvjax.precision import float64
 
-__all__ = ["Choice", "candidates", "choose", "hidden_log_scores"]
+__all__ = ["Choice", "Hidden", "candidates", "choose", "predict_hidden"]
 
 _METHOD = Laplace(draws=200, map=Map(starts=2))
 
@@ -93,7 +93,7 @@ def choose(
         scores = []
         for i, cells in enumerate(parts):
             tell(f"{name}: inner part {i + 1} of {len(parts)}")
-            scores.append(hidden_log_scores(data, mask, cells, law, jax.random.fold_in(key, i)))
+            scores.append(predict_hidden(data, mask, cells, law, jax.random.fold_in(key, i)).log_p)
         score = float(np.concatenate(scores).mean()) if scores else np.nan
         rows.append((law.capabilities, ", ".join(law.covariates), _changed(law), evidence, score, ok))
     names = ["capabilities", "covariates", "priors", "log_evidence", "log_score", "converged"]
@@ -131,10 +131,15 @@ def _evidence(data: Dataset, mask: np.ndarray, law: Law, key: jax.Array) -> tupl
     return law_log_evidence(found, law.capabilities), found.fit.status.ok
 
 
-def hidden_log_scores(
-    data: Dataset, mask: np.ndarray, cells: np.ndarray, law: Law, key: jax.Array
-) -> Float[np.ndarray, " cell"]:
-    """log p(y) of each of the `cells` from a fit that has not seen them; any model may be an outlier."""
+class Hidden(NamedTuple):
+    """Scores that a fit has not seen: log p of each, in nats, and draws of it."""
+
+    log_p: Float[np.ndarray, " cell"]
+    score: Float[np.ndarray, "draw cell"]
+
+
+def predict_hidden(data: Dataset, mask: np.ndarray, cells: np.ndarray, law: Law, key: jax.Array) -> Hidden:
+    """Predict each of the `cells` from a fit to `mask` without them; any model may be an outlier."""
     density = law_density(law)
     assert data.scores is not None
     key_fit, key_cells = jax.random.split(key)
@@ -147,8 +152,9 @@ def hidden_log_scores(
     drawn = draw_law(density, law.tail, e, cleaned.fit.draws, key_cells)
     log_p = log_scores(law.tail, judged, drawn)[:, cells]
     log_p = log_p[np.isfinite(log_p).all(axis=1)]  # far from the mode the field may have no solution
+    draws = np.asarray(drawn.score)[:, cells]
     if not len(log_p):
-        return np.full(int(cells.sum()), -np.inf)
+        return Hidden(np.full(int(cells.sum()), -np.inf), draws)
     mean = logsumexp(log_p, axis=0) - np.log(len(log_p))
     bounded = np.broadcast_to(e.standard.bounded, cells.shape)[cells]
-    return log_either(np.asarray(mean), score[cells], bounded, law.outliers)
+    return Hidden(log_either(np.asarray(mean), score[cells], bounded, law.outliers), draws)
