@@ -10,7 +10,7 @@ from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
-from csvjax.programs import Untold, described, lowered, settings
+from csvjax.programs import NotKeepable, described, lowered, settings
 
 __all__ = ["jit_by_size", "keep_compiled"]
 
@@ -81,7 +81,7 @@ def _kept(
 
     try:
         call = lowered(flat, leaves, f"{described(fun)} {described(fixed)} {tree}")
-    except Untold:
+    except NotKeepable:
         return None
     return jax.jit(call, compiler_options=options)
 

@@ -17,7 +17,7 @@ from csvjax.data.losses import LossTable, check_units
 from csvjax.data.scales import Scale
 from csvjax.data.scores import ScoreTable
 from csvjax.errors import InputError
-from csvjax.law.evidence import OF_ROWS, beside_family, evidence_of, names_of_groups
+from csvjax.law.evidence import OF_ROWS, evidence_of, join_families, names_of_groups
 from csvjax.law.model import Evidence
 from csvjax.law.predictive import draw_pieces
 from csvjax.precision import float64
@@ -82,7 +82,7 @@ def draw_new(fit: Result, new: Dataset, seed: int = 0) -> Drawn:
     for first in range(0, len(new.lms), _LMS):
         at = np.arange(first, min(first + _LMS, len(new.lms)))
         its = [theirs[0][i] for i in at], None if theirs[1] is None else [theirs[1][i] for i in at]
-        beside, rows = beside_family(fit.evidence, groups, _rows(evidence, at), its)
+        beside, rows = join_families(fit.evidence, groups, _rows(evidence, at), its)
         parts.append(_piecewise(fit, beside, rows, seed))
     drawn = Drawn(*(np.concatenate(part, axis=1) for part in zip(*parts, strict=True)))
     return finite_draws(drawn, drawn.mean)

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from csvjax.atomic import replacing
 
-__all__ = ["Untold", "described", "keepable", "lowered", "settings"]
+__all__ = ["NotKeepable", "described", "keepable", "lowered", "settings"]
 
 _BUILT_ON = ("jax", "jaxlib", "numpyro", "numpy")
 _SETTINGS = ("jax_enable_x64", "jax_default_matmul_precision")
@@ -27,7 +27,7 @@ _LIMIT = 2**28  # bytes; those that were unused for longest are removed
 T = TypeVar("T")
 
 
-class Untold(Exception):
+class NotKeepable(Exception):
     """A value that cannot be described by what it is made of, or that a kept program cannot take."""
 
 
@@ -41,8 +41,8 @@ def keepable(kind: type[T]) -> type[T]:
 def described(value: Any) -> str:
     """A description that is the same in every process, and differs for values that do.
 
-    Raises: Untold for an object that is not a plain value, a function of a module, a partial of one, or a dataclass of
-        these.
+    Raises: NotKeepable for an object that is not a plain value, a function of a module, a partial of one, or a
+        dataclass of these.
     """
     if value is None or isinstance(value, bool | int | float | str | bytes):
         return repr(value)
@@ -58,7 +58,7 @@ def described(value: Any) -> str:
     name = getattr(value, "__qualname__", "<locals>")
     if callable(value) and "<" not in name:
         return f"{value.__module__}.{name}"
-    raise Untold(f"{type(value).__qualname__} {value!r}")
+    raise NotKeepable(f"{type(value).__qualname__} {value!r}")
 
 
 def settings() -> tuple[Any, ...]:
@@ -82,14 +82,15 @@ def lowered(fun: Callable[..., Any], leaves: list[Any], made_from: str) -> Calla
         leaves: its arguments, of which only the shapes and types are used.
         made_from: tells `fun` from every other function.
 
-    Raises: Untold where there is no folder to keep it in, or an argument or result is of a kind that cannot be kept.
+    Raises: NotKeepable where there is no folder to keep it in, or an argument or result is of a kind that cannot be
+        kept.
     """
     import jax
     from jax import export
 
     cache_folder = _setting("jax_compilation_cache_dir")
     if not cache_folder:
-        raise Untold("no folder")
+        raise NotKeepable("no folder")
     shapes = [_shape(leaf) for leaf in leaves]
     whole = "\n".join([_built_on(), made_from, described(settings()), *map(str, shapes)])
     folder = Path(cache_folder, "lowered")
@@ -104,7 +105,7 @@ def lowered(fun: Callable[..., Any], leaves: list[Any], made_from: str) -> Calla
         made = export.export(jax.jit(fun))(*shapes)
         kept = made.serialize()
     except (ValueError, NotImplementedError) as error:
-        raise Untold(str(error)) from error
+        raise NotKeepable(str(error)) from error
     try:
         with replacing(path) as part:
             part.write_bytes(kept)
@@ -119,9 +120,9 @@ def _shape(leaf: Any) -> Any:
 
     kind = jax.typeof(leaf)
     if kind.weak_type and not isinstance(leaf, bool | int):
-        raise Untold("a number whose type follows its neighbours")
+        raise NotKeepable("a number whose type follows its neighbours")
     if len(getattr(getattr(leaf, "sharding", None), "device_set", (0,))) > 1:
-        raise Untold("an array of several devices")
+        raise NotKeepable("an array of several devices")
     return jax.ShapeDtypeStruct(kind.shape, kind.dtype)
 
 

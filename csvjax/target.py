@@ -15,7 +15,7 @@ from csvjax import names
 from csvjax.data.scales import Scale, out_of_range, written
 from csvjax.errors import InputError
 from csvjax.law.covariates import AMOUNTS
-from csvjax.law.evidence import beside_family, evidence_of, names_of_groups
+from csvjax.law.evidence import evidence_of, join_families, names_of_groups
 from csvjax.law.predictive import draw_curve
 from csvjax.precision import float64
 from csvjax.prediction import IntervalKind, bounds, mean_of, new_models, predict
@@ -235,7 +235,7 @@ def _curve(fit: Result, lms: pd.DataFrame, seed: int) -> Float[np.ndarray, "draw
     first = new.subset([str(lms.index[0])])
     one = evidence_of(first, np.zeros((1, len(fit.benchmarks)), bool), fit.law, fit.known)
     groups, its = names_of_groups(fit.dataset.lms, fit.law), names_of_groups(first.lms, fit.law)
-    beside, rows = beside_family(fit.evidence, groups, one, its)
+    beside, rows = join_families(fit.evidence, groups, one, its)
     more = beside.missing.shape[2] - points.missing.shape[2]
     points = points._replace(missing=np.pad(points.missing, ((0, 0), (0, 0), (0, more))))
     x, key = fit.draws(), jax.random.key(seed)

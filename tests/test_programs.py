@@ -18,7 +18,7 @@ import pytest
 from csvjax.infer import Laplace, Map
 from csvjax.law.density import law_density
 from csvjax.law.model import Law, Priors
-from csvjax.programs import Untold, described, keepable, lowered
+from csvjax.programs import NotKeepable, described, keepable, lowered
 
 # Fits and predicts, and says how often the density was traced, and what it predicted.
 FIT = """
@@ -56,7 +56,7 @@ def test_a_description_is_the_same_for_the_same_and_differs_for_others() -> None
 
 @pytest.mark.parametrize("value", [lambda x: x, np.zeros(2), object(), partial(lambda x: x, 1)])
 def test_what_cannot_be_described_is_refused(value: object) -> None:
-    with pytest.raises(Untold):
+    with pytest.raises(NotKeepable):
         described(value)
 
 
@@ -123,9 +123,9 @@ def test_what_cannot_be_kept_is_said(folder: Path) -> None:
     class Unknown(NamedTuple):
         x: Any
 
-    with pytest.raises(Untold, match="Unknown"):
+    with pytest.raises(NotKeepable, match="Unknown"):
         lowered(Unknown, [np.zeros(2)], "unknown")
-    with pytest.raises(Untold, match="type follows"):
+    with pytest.raises(NotKeepable, match="type follows"):
         lowered(jnp.sin, [1.5], "sin")
 
 

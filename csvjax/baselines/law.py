@@ -39,7 +39,7 @@ from csvjax.infer.choose import predict_hidden
 from csvjax.infer.outliers import fit_without_outliers, law_log_evidence
 from csvjax.law.covariates import AMOUNTS
 from csvjax.law.density import law_density
-from csvjax.law.evidence import Known, beside_family, evidence_of, filled_up, make_evidence, names_of_groups
+from csvjax.law.evidence import Known, evidence_of, join_families, make_evidence, names_of_groups, pad_rows
 from csvjax.law.model import Effect, Law, Priors
 from csvjax.law.predictive import draw_pieces
 from csvjax.precision import float64
@@ -91,7 +91,7 @@ class LawMethod:
         laws = [replace(law, capabilities=k, tail=tail) for tail in self.tails for k in self.capabilities]
         # The choice between evidence and bound is the same for every number of capabilities.
         e, known = make_evidence(data, np.isfinite(_scores(data)), law)
-        e = filled_up(e, *names_of_groups(data.lms, law))
+        e = pad_rows(e, *names_of_groups(data.lms, law))
         # One kind of approximation for all, because evidence cannot be compared with a bound on it.
         sizes = {law.capabilities: jax.eval_shape(law_density(law).start, key, e).shape[0] for law in laws}
         shared = max((size for k, size in sizes.items() if k), default=max(sizes.values()))
@@ -277,7 +277,7 @@ class LawFit:
         of_old, of_new = (evidence_of(d, np.isfinite(_scores(d)), law, known) for d in (old, new))
         groups = names_of_groups(old.lms, law), names_of_groups(new.lms, law)
         density, targets = law_density(law), view.target.shape[1]
-        e, rows = beside_family(of_old, groups[0], of_new, groups[1], tidy=True)
+        e, rows = join_families(of_old, groups[0], of_new, groups[1], tidy=True)
         x = member.x[np.arange(count) * len(member.x) // count]
         pieces = draw_pieces(density, law.tail, e, x, key)
         found = np.concatenate([piece.score[:, rows, :targets] for piece in pieces])

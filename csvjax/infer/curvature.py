@@ -75,7 +75,9 @@ def whole(n: int) -> Layout:
 
 
 def in_blocks(n: int, block: Int[np.ndarray, "block size"]) -> Layout:
-    """The directions: each parameter of all blocks at once, four times with other signs; then the others one by one."""
+    """A layout whose first directions move one parameter of all blocks at once, with random signs; each has four such
+    directions. The parameters outside the blocks have a direction each.
+    """
     blocks, size = block.shape
     rest = np.setdiff1d(np.arange(n), block)
     signs = np.random.default_rng(0).choice([-1.0, 1.0], (_PROBES, blocks))

@@ -22,11 +22,11 @@ __all__ = [
     "FREE_UNITS",
     "OF_ROWS",
     "Known",
-    "beside_family",
     "evidence_of",
-    "filled_up",
+    "join_families",
     "make_evidence",
     "names_of_groups",
+    "pad_rows",
 ]
 
 FREE_UNITS = 64
@@ -152,7 +152,7 @@ def names_of_groups(lms: pd.DataFrame, law: Law) -> tuple[list[str], list[str] |
     return (list(map(str, lms.index)) if family is None else family), run
 
 
-def beside_family(
+def join_families(
     fitted: Evidence,
     groups: tuple[list[str], list[str] | None],
     new: Evidence,
@@ -162,7 +162,7 @@ def beside_family(
     """Evidence in which each new model is placed in the family of its fitted models, without the other new models.
 
     Families are independent given the parameters, so each new model is predicted as if it were the only new one.
-    groups, its: families and runs of the fitted and of the new models. tidy: as in `filled_up`. Also returns the rows
+    groups, its: families and runs of the fitted and of the new models. tidy: as in `pad_rows`. Also returns the rows
     of the new models.
     """
     members: dict[str, list[int]] = {}
@@ -188,11 +188,11 @@ def beside_family(
     has = by_row["has_loss"]
     whole = new._replace(lacking=np.zeros(0 if has.all() else 1), **by_row)
     if tidy:
-        return filled_up(whole, family, run or None), np.array(at)
+        return pad_rows(whole, family, run or None), np.array(at)
     return whole._replace(groups=make_groups(family, run or None)), np.array(at)
 
 
-def filled_up(e: Evidence, family: Sequence[object], run: Sequence[object] | None, rows: int = 50) -> Evidence:
+def pad_rows(e: Evidence, family: Sequence[object], run: Sequence[object] | None, rows: int = 50) -> Evidence:
     """The same evidence, padded with empty models to a multiple of `rows` and with tidy groups, so that problems of
     similar size share compiled programs.
     """

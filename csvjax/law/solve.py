@@ -61,7 +61,7 @@ class _Table(NamedTuple):
     own: Array
     weight: Array
     pull: Array
-    there: Array  # 1 where the slot has a model
+    occupied: Array  # 1 where the slot has a model
 
 
 def per_family(rows: Array, groups: Groups) -> list[Array]:
@@ -108,8 +108,8 @@ def solve(prior: Prior, precision: Float[Array, "lm benchmark"], pull: Float[Arr
     common, factor, log_det = [], [], []
     tables = (per_family(a, prior.groups) for a in (prior.own, precision, pull))
     for bucket, own, weight, towards in zip(prior.groups.buckets, *tables, strict=True):
-        there = jnp.asarray(bucket.lm < len(prior.trend), precision.dtype)
-        table = _Table(own, weight, towards, there)
+        occupied = jnp.asarray(bucket.lm < len(prior.trend), precision.dtype)
+        table = _Table(own, weight, towards, occupied)
         found = (_by_models if _models_are_fewer(prior, bucket) else _by_benchmarks)(prior, bucket, table)
         common.append(found[0])
         factor.append(found[1])
@@ -147,9 +147,9 @@ def _by_models(prior: Prior, bucket: Bucket, table: _Table) -> tuple[Array, Arra
     same = bucket.run[:, :, None] == bucket.run[:, None, :]
     families, slots, _, factors = table.own.shape
     noise = nested(same, table.weight, *of_habits)
-    there = table.there[:, :, None]
-    alike = nested(same, jnp.broadcast_to(there, (families, slots, factors)), *of_factors)
-    between_lms = alike.matrix() + ((1 - there) * jnp.eye(slots))[..., None]
+    occupied = table.occupied[:, :, None]
+    alike = nested(same, jnp.broadcast_to(occupied, (families, slots, factors)), *of_factors)
+    between_lms = alike.matrix() + ((1 - occupied) * jnp.eye(slots))[..., None]
     whole = noise.between(table.own) + jnp.einsum("fmnk,kl->fmknl", between_lms, jnp.eye(factors))
     size = slots * factors
     covariance, log_whole = inverse(whole.reshape(families, size, size))

@@ -21,7 +21,7 @@ from csvjax.fitting import default_law, default_method
 from csvjax.infer import Laplace, Map
 from csvjax.infer.align import one_order
 from csvjax.law.density import law_density
-from csvjax.law.evidence import filled_up, make_evidence, names_of_groups
+from csvjax.law.evidence import make_evidence, names_of_groups, pad_rows
 from csvjax.law.model import Evidence, Law
 from csvjax.precision import float64
 
@@ -121,7 +121,7 @@ def test_families_and_runs_are_those_of_the_table(dataset: Dataset) -> None:
 
 def test_filling_up_changes_nothing_but_shapes(dataset: Dataset) -> None:
     e, _ = make_evidence(dataset, EVERY, Law())
-    more = filled_up(e, *names_of_groups(dataset.lms, Law()), rows=8)
+    more = pad_rows(e, *names_of_groups(dataset.lms, Law()), rows=8)
     assert more.score.shape == (16, 3)
     assert not more.seen[LMS:].any()
     density = law_density(Law())

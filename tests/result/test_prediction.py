@@ -12,7 +12,7 @@ from csvjax.data.dataset import Dataset, align
 from csvjax.data.losses import LossTable
 from csvjax.data.scores import ScoreTable
 from csvjax.errors import InputError
-from csvjax.law.evidence import beside_family, evidence_of, names_of_groups
+from csvjax.law.evidence import evidence_of, join_families, names_of_groups
 from csvjax.prediction import bounds, draw_fitted, draw_new, new_models, predict, unseen
 from csvjax.result.result import Result
 from tests.result.conftest import BENCHMARKS, LAW, LMS, frame, written
@@ -78,7 +78,7 @@ def test_every_new_model_stands_with_its_family_and_with_no_other_new_one(fit: R
     assert new.scores is not None
     its = evidence_of(new, np.isfinite(new.scores.score), fit.law, fit.known)
     groups = names_of_groups(fit.dataset.lms, fit.law), names_of_groups(new.lms, fit.law)
-    e, rows = beside_family(fit.evidence, groups[0], its, groups[1])
+    e, rows = join_families(fit.evidence, groups[0], its, groups[1])
     family = np.empty(len(e.score), int)
     for bucket in e.groups.buckets:
         for f, members in enumerate(bucket.lm):
