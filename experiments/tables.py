@@ -101,6 +101,38 @@ def sloth() -> Table:
     return lines(["", *(f"{name}, {seen} seen" for name, seen in names)], rows)
 
 
+_TASKS = {"arithmetic": "arithmetic", "persian_qa": "Persian QA", "mmlu": "MMLU"}
+
+
+def emergence() -> Table:
+    """Larger models without and with further columns of the task; bold: what was chosen inside the training rows."""
+    found = results("emergence")["tasks"]
+    rows = []
+    for task, label in _TASKS.items():
+        row = [label]
+        for figure in ("crps", "mse"):
+            for kind in ("", "_columns"):
+                text = f"{found[task + kind][figure]:.3g}"
+                row.append(f"**{text}**" if found[task + kind]["chosen"] else text)
+        inside = [f"{found[task + kind]['inside90'] / found[task + kind]['cells']:.0%}" for kind in ("", "_columns")]
+        rows.append([*row, *inside, f"{found[task]['cells']:.0f}"])
+    pair = ("without", "with columns")
+    head = ["task", *(f"{name}, {kind}" for name in ("CRPS", "MSE", "in 90 %") for kind in pair), "models"]
+    return lines(head, rows)
+
+
+def latent_law() -> Table:
+    """Large models of six families from smaller ones."""
+    rows = results("latent_law")["rows"]
+    errors = [row["mae"] for row in rows.values()]
+    marked = best(errors, [f"{error:.4f}" for error in errors])
+    body = [
+        [name, error, f"{row['crps']:.4f}", f"{row['inside90'] / row['cells']:.0%}", f"{row['width90']:.2f}"]
+        for (name, row), error in zip(rows.items(), marked, strict=True)
+    ]
+    return lines(["method", "mean absolute error", "CRPS", "in 90 %", "width of 90 %"], body)
+
+
 def _digits(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
 
