@@ -41,6 +41,7 @@ class Architecture:
         qkv_clip: limit of the absolute values of queries, keys and values.
         slopes: by how much a score falls with each token of distance, for each head (ALiBi, arXiv 2108.12409).
         learned_positions: rows of the position table, of which the first `position_offset` are not used.
+        sinusoids: whether the position table is computed, see `csvjax.lms.sinusoids`.
         embedding_width: width of the embedding; if it differs from `width`, there are two projections.
         residual_scale: factor of what a branch adds.
         logit_scale: factor of the logits.
@@ -76,6 +77,7 @@ class Architecture:
     qkv_clip: float | None = None
     slopes: tuple[float, ...] | None = None
     learned_positions: int = 0
+    sinusoids: bool = False
     position_offset: int = 0
     embedding_width: int | None = None
     embedding_scale: float = 1.0

@@ -23,7 +23,10 @@ from csvjax.names import some
 __all__ = ["check", "fill", "placeless"]
 
 _SUFFIX = {"kernel": "weight", "scale": "weight", "bias": "bias"}
-_NO_WEIGHTS = (".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq")
+_NO_WEIGHTS = (
+    *(".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias"),  # masks
+    *(".rotary_emb.inv_freq", ".embed_positions.weights"),  # computed from the configuration
+)
 _OTHER_MODELS = ("vision_tower.", "model.vision_tower.", "multi_modal_projector.", "model.multi_modal_projector.")
 _PLAIN = ("F64", "F32", "F16", "BF16")
 _PACKED = (".qweight", ".qzeros", ".g_idx", ".scales", ".weight_scale", ".weight_scale_inv")  # GPTQ, MLX, FP8

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from csvjax.lms.architecture import Architecture, Layer
-from csvjax.lms.keys import Family, Keys, activation, layer_rope, window
+from csvjax.lms.keys import Family, Keys, activation, layer_rope, window, with_neighbours
 
 __all__ = ["MODERN"]
 
@@ -82,6 +82,10 @@ def _olmo1(keys: Keys) -> Architecture:
     return modern(keys, norm="layer", norm_eps=1e-5, norm_affine=False, qkv_clip=keys.clip_qkv)
 
 
+def _glm(keys: Keys, **switches: Any) -> Architecture:
+    return with_neighbours(modern(keys, out_bias=False, **switches))
+
+
 _WINDOWS = "sliding_window layer_types"
 _GEMMA = f"{_WINDOWS} attention_bias query_pre_attn_scalar hidden_activation final_logit_softcapping "
 _GEMMA += "use_bidirectional_attention"
@@ -101,6 +105,8 @@ MODERN: Mapping[str, Family] = {
         _keys("attention_bias mlp_bias embedding_multiplier residual_multiplier attention_multiplier logits_scaling"),
     ),
     "phi3": Family(modern, _keys("sliding_window partial_rotary_factor")),
+    "glm": Family(_glm, _keys("attention_bias partial_rotary_factor")),
+    "glm4": Family(lambda keys: _glm(keys, norms=("before", "after")), _keys("attention_bias partial_rotary_factor")),
     "gemma": Family(_gemma1, _keys("attention_bias use_bidirectional_attention")),
     "gemma2": Family(
         lambda keys: _gemma(keys, attention_cap=keys.attn_logit_softcapping),

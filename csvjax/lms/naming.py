@@ -9,7 +9,7 @@ import numpy as np
 
 from csvjax.lms.architecture import Architecture
 
-__all__ = ["Cut", "Naming", "by_group", "in_parts"]
+__all__ = ["Cut", "Naming", "by_group", "gate_and_up", "in_parts"]
 
 Cut = Callable[[np.ndarray, str, Architecture], np.ndarray]
 """From a stored tensor with outputs first, the name of a module and the architecture to the part of this module."""
@@ -46,6 +46,12 @@ def in_parts(tensor: np.ndarray, module: str, architecture: Architecture) -> np.
             return tensor[rows : rows + kv_rows]
         case "value":
             return tensor[rows + kv_rows :]
+    return gate_and_up(tensor, module, architecture)
+
+
+def gate_and_up(tensor: np.ndarray, module: str, architecture: Architecture) -> np.ndarray:
+    """Split a tensor with gate and up projection, in this order."""
+    match module:
         case "gate":
             return tensor[: architecture.hidden]
         case "up" if architecture.gated:

@@ -14,6 +14,7 @@ from csvjax.errors import InputError
 from csvjax.lms.architecture import Activation, Architecture, Layer
 from csvjax.lms.attention import attend
 from csvjax.lms.rope import Rope, rotate, turns
+from csvjax.lms.sinusoids import sinusoids
 
 __all__ = ["Block", "Linear", "Norm", "Transformer"]
 
@@ -215,6 +216,8 @@ class Transformer(nnx.Module):
             x = self.project_in(x)
         if self.positions is not None:
             x = x + self.positions[...][positions + self.architecture.position_offset]
+        if self.architecture.sinusoids:
+            x = x + sinusoids(positions + self.architecture.position_offset, self.architecture.width)
         turned = _all_turns([block.layer.rope for block in self.blocks], positions)
         for block in self.blocks:
             x = block(x, None if block.layer.rope is None else turned[block.layer.rope], valid)

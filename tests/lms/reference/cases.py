@@ -51,6 +51,15 @@ _GPT2: dict[str, Any] = {
     "initializer_range": 0.4,
 }
 
+_XGLM: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "d_model": 16,
+    "ffn_dim": 24,
+    "num_layers": 2,
+    "attention_heads": 4,
+    "max_position_embeddings": 64,
+    "init_std": 0.4,
+}
 _HALF = {"partial_rotary_factor": 0.5}
 _FALCON: dict[str, Any] = {
     "vocab_size": VOCABULARY,
@@ -285,6 +294,28 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "falcon-sequential": (
         "falcon",
         _FALCON | {"multi_query": False, "parallel_attn": False, "bias": True, "tie_word_embeddings": False},
+    ),
+    "gpt_bigcode": ("gpt_bigcode", _GPT2 | {"n_inner": 24}),
+    "gpt_bigcode-many-keys": ("gpt_bigcode", _GPT2 | {"multi_query": False, "tie_word_embeddings": False}),
+    "xglm": ("xglm", _XGLM),
+    "xglm-odd": ("xglm", _XGLM | {"d_model": 21, "attention_heads": 3, "scale_embedding": False}),
+    "glm": ("glm", _LLAMA | {"head_dim": 12, "rope_parameters": _THETA | _HALF}),
+    "glm4": (
+        "glm4",
+        _LLAMA | {"head_dim": 8, "attention_bias": False, "rope_parameters": _THETA | {"partial_rotary_factor": 1.0}},
+    ),
+    "nemotron": ("nemotron", _LLAMA | {"head_dim": 8, "norm_eps": 1e-3, "rope_parameters": _THETA | _HALF}),
+    "nemotron-biases": (
+        "nemotron",
+        _LLAMA
+        | {"norm_eps": 1e-3, "attention_bias": True, "mlp_bias": True, "hidden_act": "gelu"}
+        | {"rope_parameters": _THETA | {"partial_rotary_factor": 1.0}},
+    ),
+    "cohere2": (
+        "cohere2",
+        _LLAMA
+        | {"layer_norm_eps": 1e-3, "logit_scale": 0.9, "sliding_window": 5, "attention_bias": True}
+        | {"layer_types": ["sliding_attention", "full_attention"], "rope_parameters": _THETA},
     ),
 }
 """Name to `model_type` and configuration."""
