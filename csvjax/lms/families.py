@@ -15,11 +15,12 @@ from csvjax.lms.classic import CLASSIC
 from csvjax.lms.keys import Family, Keys
 from csvjax.lms.layered import LAYERED
 from csvjax.lms.linear_biases import LINEAR_BIASES
+from csvjax.lms.mixtures import MIXTURES
 from csvjax.lms.modern import MODERN
 
 __all__ = ["FAMILIES", "make_architecture"]
 
-FAMILIES: Mapping[str, Family] = {**CLASSIC, **MODERN, **LAYERED, **LINEAR_BIASES}
+FAMILIES: Mapping[str, Family] = {**CLASSIC, **MODERN, **LAYERED, **LINEAR_BIASES, **MIXTURES}
 
 _MOST_LAYERS = 10_000
 

@@ -22,7 +22,8 @@ class Naming:
     Attributes:
         prefixes: possible prefixes of the names in `top` and `block`.
         top: name of the tensors of each module of `Transformer`, without .weight and .bias.
-        block: the same for modules of `Block`; {} stands for the layer.
+        block: the same for modules of `Block`, as "experts.gate" for one inside another; {} stands for the layer, and a
+            second one for the expert.
         output: name of the head, without a prefix.
         fused: splits a tensor that several modules share; None if there is none.
         inputs_first: whether matrices are stored as [input, output], not [output, input].
@@ -56,6 +57,10 @@ def gate_and_up(tensor: np.ndarray, module: str, architecture: Architecture) -> 
             return tensor[: architecture.hidden]
         case "up" if architecture.gated:
             return tensor[architecture.hidden :]
+        case "experts.gate":  # all experts in one tensor
+            return tensor[:, : tensor.shape[1] // 2]
+        case "experts.up":
+            return tensor[:, tensor.shape[1] // 2 :]
     return tensor
 
 

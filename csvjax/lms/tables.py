@@ -105,6 +105,20 @@ _OPT = Naming(
     },
 )
 
+_MIXTURE = _changed(
+    _LLAMA,
+    **{
+        "experts.router": "layers.{}.mlp.gate",
+        "experts.gate": "layers.{}.mlp.experts.{}.gate_proj",
+        "experts.up": "layers.{}.mlp.experts.{}.up_proj",
+        "experts.down": "layers.{}.mlp.experts.{}.down_proj",
+        "experts.sharing": "layers.{}.mlp.shared_expert_gate",
+        "experts.shared_gate": "layers.{}.mlp.shared_expert.gate_proj",
+        "experts.shared_up": "layers.{}.mlp.shared_expert.up_proj",
+        "experts.shared_down": "layers.{}.mlp.shared_expert.down_proj",
+    },
+)
+
 _GLM = replace(_changed(_LLAMA, **dict.fromkeys(("gate", "up"), "layers.{}.mlp.gate_up_proj")), fused=gate_and_up)
 
 NAMING: Mapping[str, Naming] = {
@@ -139,6 +153,27 @@ NAMING: Mapping[str, Naming] = {
     **dict.fromkeys(("olmo2", "olmo3"), _OLMO2),
     **dict.fromkeys(("gemma2", "gemma3_text"), _GEMMA),
     **dict.fromkeys(("stablelm", "cohere", "cohere2", "nemotron"), _LLAMA),
+    **dict.fromkeys(("olmoe", "qwen2_moe", "qwen3_moe"), _MIXTURE),
+    "mixtral": _changed(
+        _LLAMA,
+        **{
+            "experts.router": "layers.{}.block_sparse_moe.gate",
+            "experts.gate": "layers.{}.block_sparse_moe.experts.{}.w1",
+            "experts.up": "layers.{}.block_sparse_moe.experts.{}.w3",
+            "experts.down": "layers.{}.block_sparse_moe.experts.{}.w2",
+        },
+    ),
+    "granitemoe": replace(
+        _changed(
+            _LLAMA,
+            **{
+                "experts.router": "layers.{}.block_sparse_moe.router.layer",
+                **dict.fromkeys(("experts.gate", "experts.up"), "layers.{}.block_sparse_moe.input_linear"),
+                "experts.down": "layers.{}.block_sparse_moe.output_linear",
+            },
+        ),
+        fused=gate_and_up,
+    ),
     "starcoder2": _changed(_LLAMA, up="layers.{}.mlp.c_fc", down="layers.{}.mlp.c_proj"),
     "phi": replace(
         _changed(

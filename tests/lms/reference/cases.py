@@ -72,6 +72,7 @@ _FALCON: dict[str, Any] = {
     "initializer_range": 0.4,
     "rope_parameters": _THETA,
 }
+_EXPERTS = {"num_experts": 5, "num_experts_per_tok": 2}
 # Keys of other families, which PyTorch's model never looks at.
 _FOREIGN: dict[str, Any] = {
     "sliding_window": 3,
@@ -316,6 +317,42 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         _LLAMA
         | {"layer_norm_eps": 1e-3, "logit_scale": 0.9, "sliding_window": 5, "attention_bias": True}
         | {"layer_types": ["sliding_attention", "full_attention"], "rope_parameters": _THETA},
+    ),
+    "mixtral": (
+        "mixtral",
+        _LLAMA | {"head_dim": 6, "sliding_window": 5, "num_local_experts": 3, "rope_parameters": _THETA},
+    ),
+    "olmoe": ("olmoe", _LLAMA | {"clip_qkv": 1.0} | _EXPERTS | {"rope_parameters": _THETA}),
+    "olmoe-normalised": (
+        "olmoe",
+        _LLAMA | _EXPERTS | {"norm_topk_prob": True, "attention_bias": True, "rope_parameters": _THETA},
+    ),
+    "qwen3_moe": (
+        "qwen3_moe",
+        _LLAMA
+        | _EXPERTS
+        | {"head_dim": 6, "moe_intermediate_size": 8, "mlp_only_layers": [1], "norm_topk_prob": True}
+        | {"rope_parameters": _THETA},
+    ),
+    "qwen3_moe-window": (
+        "qwen3_moe",
+        _LLAMA
+        | _EXPERTS
+        | {"head_dim": 6, "moe_intermediate_size": 8, "use_sliding_window": True, "sliding_window": 5}
+        | {"rope_parameters": _THETA},
+    ),
+    "qwen2_moe": (
+        "qwen2_moe",
+        _LLAMA
+        | _EXPERTS
+        | {"moe_intermediate_size": 8, "shared_expert_intermediate_size": 12, "decoder_sparse_step": 2}
+        | {"rope_parameters": _THETA},
+    ),
+    "granitemoe": (
+        "granitemoe",
+        _LLAMA
+        | {"embedding_multiplier": 3.0, "residual_multiplier": 0.6, "attention_multiplier": 0.3}
+        | {"logits_scaling": 0.8, "num_local_experts": 5, "num_experts_per_tok": 3, "rope_parameters": _THETA},
     ),
 }
 """Name to `model_type` and configuration."""
