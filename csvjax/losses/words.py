@@ -45,19 +45,21 @@ _GPT4, _QWEN = (
 
 
 @cache
-def _alphabet() -> dict[str, int]:
-    """The byte of each character of byte-level BPE: printable Latin-1 is itself, others start at U+0100 (GPT-2)."""
+def _alphabet() -> dict[int, int]:
+    """The byte of each character of byte-level BPE: printable Latin-1 is itself, others start at U+0100 (GPT-2).
+
+    Other characters of Latin-1 become U+FFFF, which is none.
+    """
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     shifted = [b for b in range(256) if b not in plain]
-    return {chr(b): b for b in plain} | {chr(256 + i): b for i, b in enumerate(shifted)}
+    return dict.fromkeys(shifted, 0xFFFF) | {256 + i: b for i, b in enumerate(shifted)}
 
 
 def spelled_bytes(token: str) -> bytes | None:
     """The bytes of a token of byte-level BPE; None if it is not in its alphabet."""
-    alphabet = _alphabet()
     try:
-        return bytes([alphabet[c] for c in token])
-    except KeyError:
+        return token.translate(_alphabet()).encode("latin-1")
+    except UnicodeEncodeError:
         return None
 
 
@@ -139,7 +141,8 @@ def _blocks(words: Sequence[str]) -> list[tuple[list[int], str]]:
     first, last = [word[0] for word in words], [word[-1] for word in words]
     begins = set(re.findall(_BORDER, "".join(set(first))))
     ends = set(re.findall(f"[{_LETTER}]", "".join(set(last))))
-    inside = [a in begins and not b.isspace() for a, b in zip(first, last, strict=True)]
+    spaces = {b for b in set(last) if b.isspace()}
+    inside = [a in begins and b not in spaces for a, b in zip(first, last, strict=True)]
     blocks = [([i], "") for i, joined in enumerate(inside) if not joined]
     for between, after_letter in (("", True), (" a", False)):
         places = [i for i, b in enumerate(last) if inside[i] and (b in ends) is after_letter]
