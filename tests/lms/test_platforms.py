@@ -52,7 +52,7 @@ def architecture(name: str) -> Transformer:
     for positions in ("n_positions", "max_position_embeddings"):
         if hasattr(config, positions):
             setattr(config, positions, LENGTH)
-    if name == "phi3-longrope":  # its factors belong to other widths
+    if name.startswith("phi3-longrope"):  # its factors belong to other widths
         config.rope_parameters = {"rope_type": "default", "rope_theta": 1e4}
     if config.model_type in ("gpt2", "gpt_bigcode", "opt", "xglm", "gpt_neox", "gptj", "gpt_neo", "falcon"):
         config.hidden_size = getattr(config, "num_attention_heads", 4) * 8

@@ -354,6 +354,20 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         | {"embedding_multiplier": 3.0, "residual_multiplier": 0.6, "attention_multiplier": 0.3}
         | {"logits_scaling": 0.8, "num_local_experts": 5, "num_experts_per_tok": 3, "rope_parameters": _THETA},
     ),
+    "phi3-longrope-partial": (
+        "phi3",
+        _LLAMA
+        | {"hidden_size": 32, "original_max_position_embeddings": 32, "tie_word_embeddings": True}
+        | {
+            "rope_parameters": {
+                "rope_type": "longrope",
+                "rope_theta": 300.0,
+                "partial_rotary_factor": 0.5,
+                "short_factor": [1.0, 1.7],
+                "long_factor": [2.0, 5.0],
+            },
+        },
+    ),
 }
 """Name to `model_type` and configuration."""
 
