@@ -14,20 +14,24 @@ known_tokens_per_s, `open_store` of a store that is there; tokenizer_tokens_per_
 documents (`encode_batch_fast`), for comparison. batch_fill: share of rows that hold a window, of batches of 65,536
 tokens with chunks of 16,384, windows of 1,024 and a stride of 512.
 
-Measured (one of two cores, which other work kept busy; 1.38 million tokens of prose, 1.59 million of code):
+Measured (one of two cores, which other work kept busy, so that the same program differs by up to a quarter between
+runs; two runs of each, in turn; 1.38 million tokens of prose, 1.59 million of code):
 
-    figure                   asked for      prose        code
-    prepare_tokens_per_s     >= 1 M         0.58 M       0.58 M     (string by string, as it was: 0.057 M of code)
-    encode_tokens_per_s                     0.90 M       1.06 M     (0.18 M of code)
-    store_tokens_per_s                      1.63 M       1.26 M     (0.083 M of code)
-    rest_tokens_per_s                       0.72 M       0.68 M
-    known_tokens_per_s                      10 M         7.7 M
-    tokenizer_tokens_per_s                  0.47 M       0.47 M
-    batch_fill               >= 0.97        0.994        0.989      (cut chunk by chunk: 0.49)
+    figure                   asked for      prose               code
+    prepare_tokens_per_s     >= 1 M         0.75 to 0.91 M      1.06 to 1.19 M
+    encode_tokens_per_s                     0.91 to 1.11 M      1.34 to 1.57 M
+    store_tokens_per_s                      4.8 to 5.2 M        5.0 to 5.3 M
+    rest_tokens_per_s                       1.12 to 1.22 M      1.45 to 1.61 M
+    known_tokens_per_s                      9.5 to 9.9 M        10.3 to 11.0 M
+    tokenizer_tokens_per_s                  0.52 to 0.65 M      0.61 to 0.71 M
+    batch_fill               >= 0.97        0.994               0.989
 
-What falls short: preparation. The tokenizer alone is slower than was asked for, and encoding each different word once
-makes it two times as fast as that; what is left of it takes a fifth. About 0.6 microseconds a token are zstd at level
-9, half of that the array `start`: a lower level would be faster, but stores would no longer have the bytes they had.
+What each step gave, in prepare_tokens_per_s of code (of prose): string by string 0.057 M; each different word once, and
+columns in bulk 0.69 M (0.59 to 0.66 M); zstd at level 3 in place of 9, which is also smaller, 1.03 M (0.86 M); words
+cut at borders that are found in bulk 1.06 to 1.19 M (0.75 to 0.91 M). Batches cut chunk by chunk were half full.
+
+What falls short is prose. The tokenizer alone, on whole documents, is slower than was asked for, and a third of the
+time that is left is the tokenizer on words that are all different.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ __all__ = [
     "read_source",
     "rules_of",
     "with_columns",
+    "with_runs",
 ]
 
 Cluster = Annotated[
@@ -274,3 +275,22 @@ def _numbers_or_text(cells: list[str | None]) -> list[Any]:
         return [float("nan") if cell is None else float(cell) for cell in cells]
     except ValueError:
         return list(cells)
+
+
+def with_runs(dataset: Dataset, losses: Path | None) -> Dataset:
+    """The dataset with the columns `run` and `step` that the store of losses tells, unless the tables have them."""
+    from dataclasses import replace
+
+    from csvjax.data.read_losses import read_runs
+
+    told = {} if losses is None else read_runs(losses)
+    found = {
+        name: [told.get(lm, {}).get(name) for lm in dataset.lms.index]
+        for name in ("run", "step")
+        if name not in dataset.lms.columns
+    }
+    lms = dataset.lms.copy()
+    for name, values in found.items():
+        if any(value is not None for value in values):
+            lms[name] = values
+    return replace(dataset, lms=lms)

@@ -207,7 +207,7 @@ def read_data(source: Source, splits: Sequence[str], options: LawOptions) -> Dat
     named = [part.strip().split(":")[-1] for name in options.columns or () for part in name.split("*")]
     # `with_columns` reads the columns that splits name, so a column that the law needs is passed as a split.
     wanted = [f"leave-one-out:{name}" for name in dict.fromkeys([*named, "run"])]
-    return inputs.with_columns(dataset, source, [*splits, *wanted])
+    return inputs.with_runs(inputs.with_columns(dataset, source, [*splits, *wanted]), source.losses)
 
 
 def law_of(dataset: Dataset, options: LawOptions, quick: bool = False) -> tuple[Law, bool]:

@@ -46,8 +46,8 @@ def extract_losses(
         list[str] | None,
         _option(
             "--lm",
-            "Model: a folder, a .gguf file or a name on the Hugging Face Hub. Can be repeated. Example: "
-            "small=checkpoints/small.",
+            "Model: a folder, a .gguf file or a name on the Hugging Face Hub, with @REVISION for a checkpoint of a "
+            "training run. Can be repeated. Examples: small=checkpoints/small, EleutherAI/pythia-70m@step1000.",
             "[NAME=]MODEL",
         ),
     ] = None,

@@ -17,7 +17,7 @@ __all__ = ["Size", "read_size"]
 _HEADER_LIMIT = 100_000_000  # bytes; the limit of the format
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 _BUFFERS = re.compile(r"(attn\.(masked_)?bias|rotary_emb\.inv_freq|position_ids|attention\.(masked_)?bias)$")
-_EXPERT = re.compile(r"\.experts\.")
+_EXPERT = re.compile(r"\.experts\.|\.block_sparse_moe\.(in|out)put_linear\.")  # the latter of GraniteMoe, for all
 _CHOSEN = ("num_experts_per_tok", "num_experts_per_token", "moe_topk", "top_k_experts")
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
 

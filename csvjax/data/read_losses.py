@@ -23,7 +23,7 @@ from csvjax.data.raw_table import RawTable
 from csvjax.errors import ArgumentError, InputError, Remedy
 from csvjax.objects import address, open_bucket, refuse_remote, zarr_place
 
-__all__ = ["read_losses", "write_losses"]
+__all__ = ["read_losses", "read_runs", "write_losses"]
 
 _DTYPES = ("float16", "float32", "float64")
 
@@ -100,6 +100,23 @@ def read_losses(
         return _read_group(place)
     raw = read_raw(path)
     return _from_table(raw, raw.columns[0] if lm_column is None else lm_column, columns)
+
+
+def read_runs(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
+    """`run` and `step` of the models in a store that `csvjax losses` scored from a revision of a repository.
+
+    Nothing for a table, and for a group whose attributes cannot be read, of which `read_losses` says why.
+    """
+    place = Path(path)
+    if not place.is_dir() and address(place) is None:
+        return {}
+    try:
+        store = zarr_place(place) if address(place) is not None else LocalStore(place, read_only=True)
+        models = dict(zarr.open_group(store, mode="r").attrs).get("models")
+    except Exception:  # zarr and JSON raise many unrelated kinds
+        return {}
+    told = models if isinstance(models, dict) else {}
+    return {lm: {"run": s["run"], "step": s.get("step")} for lm, s in told.items() if "run" in s}
 
 
 def _read_group(path: Path) -> LossTable:

@@ -7,9 +7,28 @@ from typing import Literal
 
 from csvjax.lms.rope import Rope
 
-__all__ = ["Activation", "Architecture", "Layer"]
+__all__ = ["Activation", "Architecture", "Experts", "Layer"]
 
 Activation = Literal["gelu", "gelu_tanh", "relu", "relu2", "silu"]
+
+
+@dataclass(frozen=True)
+class Experts:
+    """The experts of a layer, in place of its MLP.
+
+    Attributes:
+        count: number of experts.
+        active: number of experts that a token goes through.
+        hidden: width of the hidden layer of each expert.
+        normalised: whether the weights of the active experts sum to 1.
+        shared: width of the hidden layer of a further expert, which every token goes through; 0 for none.
+    """
+
+    count: int
+    active: int
+    hidden: int
+    normalised: bool = True
+    shared: int = 0
 
 
 @dataclass(frozen=True)
@@ -20,11 +39,13 @@ class Layer:
         window: number of tokens that a token attends to, itself included; None for all tokens to its left.
         rope: rotation of queries and keys; None for none.
         scale: factor of attention scores.
+        experts: None for an MLP.
     """
 
     window: int | None
     rope: Rope | None
     scale: float
+    experts: Experts | None = None
 
 
 @dataclass(frozen=True)
@@ -38,9 +59,10 @@ class Architecture:
         head_norm: norms of queries and keys: of each "head" with one scale for all heads, of "each" head with a scale
             of its own, or of "all" heads together.
         parallel: attention and MLP read the same state; with `shared_norm` after the same norm.
-        qkv_clip: limit of the absolute values of queries, keys and values.
+        qkv_clip: limit of the absolute values of queries, keys and values, after their norms.
         slopes: by how much a score falls with each token of distance, for each head (ALiBi, arXiv 2108.12409).
         learned_positions: rows of the position table, of which the first `position_offset` are not used.
+        sinusoids: whether the position table is computed, see `csvjax.lms.sinusoids`.
         embedding_width: width of the embedding; if it differs from `width`, there are two projections.
         residual_scale: factor of what a branch adds.
         logit_scale: factor of the logits.
@@ -76,6 +98,7 @@ class Architecture:
     qkv_clip: float | None = None
     slopes: tuple[float, ...] | None = None
     learned_positions: int = 0
+    sinusoids: bool = False
     position_offset: int = 0
     embedding_width: int | None = None
     embedding_scale: float = 1.0
@@ -94,9 +117,21 @@ class Architecture:
 
     @property
     def params(self) -> int:
-        """Parameters of attention and MLP matrices, without embedding and head: the N of scaling laws."""
-        attention = self.width * self.head_width * 2 * (self.heads + self.kv_heads)
-        return len(self.layers) * (attention + (3 if self.gated else 2) * self.width * self.hidden)
+        """Parameters of attention, MLP and expert matrices, without embedding and head: the N of scaling laws."""
+        return self._matrices(active=False)
+
+    @property
+    def active_params(self) -> int:
+        """Those of `params` that one token goes through: all, unless there are experts."""
+        return self._matrices(active=True)
+
+    def _matrices(self, active: bool) -> int:
+        mixtures = [layer.experts for layer in self.layers if layer.experts is not None]
+        mlps = (len(self.layers) - len(mixtures)) * (3 if self.gated else 2) * self.hidden
+        for experts in mixtures:
+            read = experts.active if active else experts.count
+            mlps += 3 * (read * experts.hidden + experts.shared) + experts.count
+        return self.width * (len(self.layers) * self.head_width * 2 * (self.heads + self.kv_heads) + mlps)
 
     @property
     def head_params(self) -> int:

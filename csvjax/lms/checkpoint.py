@@ -16,8 +16,9 @@ from tokenizers import Tokenizer
 
 from csvjax.errors import InputError
 from csvjax.lms.architecture import Architecture
-from csvjax.lms.families import FAMILIES, make_architecture
+from csvjax.lms.families import FAMILIES, make_architecture, unknown_family
 from csvjax.lms.fill import Place, check, fill, placeless
+from csvjax.lms.revision import Revision, find_revision
 from csvjax.lms.tensors import SafeTensors, find_weights, fingerprint
 from csvjax.lms.transformer import Transformer
 from csvjax.objects import refuse_remote
@@ -39,6 +40,7 @@ class Checkpoint:
             if the tokenizer has no beginning; None if it has neither.
         fingerprint: identifies the weights.
         load: reads the weights, `load(dtype, place)`.
+        revision: the revision of a repository that it was opened from, or None.
     """
 
     name: str
@@ -47,10 +49,13 @@ class Checkpoint:
     first: int | None
     fingerprint: str
     load: Callable[[DTypeLike, Place], Transformer]
+    revision: Revision | None = None
 
 
 def locate(lm: str) -> Path:
     """The folder or file of a checkpoint. A name on the hub is downloaded unless it is in the local cache.
+
+    `NAME@REVISION` is a branch, a tag or a commit of a repository on the hub, unless there is a path with this name.
 
     Raises: InputError if there is no such path and no such name.
     """
@@ -58,12 +63,15 @@ def locate(lm: str) -> Path:
     path = Path(lm).expanduser()
     if path.exists():
         return path
-    if path.is_absolute() or lm.startswith(".") or lm.count("/") > 1:
+    asked = find_revision(lm)
+    repository = lm if asked is None else asked.run
+    if path.is_absolute() or lm.startswith(".") or repository.count("/") > 1:
         raise InputError(f"expected a checkpoint at {path}, found nothing there; check the path")
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(lm, allow_patterns=list(_WANTED)))
+        revision = None if asked is None else asked.revision
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(_WANTED)))
     except Exception as error:  # errors of the hub, the network and the cache
         raise InputError(
             f"expected a folder or a name on the hub, found neither under {lm!r} ({_first_line(error)}); check the "
@@ -79,14 +87,17 @@ def open_checkpoint(lm: str, name: str | None = None) -> Checkpoint:
     """Open a checkpoint without reading its weights.
 
     Args:
-        lm: a folder, a .gguf file or a name on the hub.
-        name: name of the model; None for the last part of `lm`.
+        lm: a folder, a .gguf file or a name on the hub, with @REVISION or without.
+        name: name of the model; None for the last part of `lm`, with its revision.
 
     Raises: InputError for a family that csvjax does not know, weights that are not safetensors or GGUF, quantised
     weights, tensors that do not fit the model, and files that cannot be read.
     """
-    path = locate(lm)
-    name = name or Path(lm).name.removesuffix(".gguf")
+    path, revision = locate(lm), find_revision(lm)
+    if revision is None:
+        name = name or Path(lm).name.removesuffix(".gguf")
+    else:
+        name = name or f"{revision.run.rpartition('/')[2]}@{revision.revision}"
     if path.is_file():
         if path.suffix != ".gguf":
             raise InputError(f"expected the folder of a checkpoint or a .gguf file, found {path}; give the folder")
@@ -103,7 +114,7 @@ def open_checkpoint(lm: str, name: str | None = None) -> Checkpoint:
     def load(dtype: DTypeLike = jnp.float32, place: Place = placeless) -> Transformer:
         return fill(architecture, tensors, dtype, place)
 
-    return Checkpoint(name, architecture, tokenizer, first, fingerprint(files), load)
+    return Checkpoint(name, architecture, tokenizer, first, fingerprint(files), load, revision)
 
 
 def read_config(folder: Path) -> Any:
@@ -120,12 +131,9 @@ def read_config(folder: Path) -> Any:
         kind = raw.get("model_type")
     except (ValueError, AttributeError, RecursionError):
         raise InputError(f"expected an object in JSON in {path}, found something else; download it again") from None
-    _check_plain(raw, path)
     if kind not in (*FAMILIES, "gemma3"):
-        raise InputError(
-            f"expected a model_type among {', '.join(sorted(FAMILIES))} in {path}, found {kind!r}; csvjax does not "
-            "know how to score this model"
-        )
+        raise InputError(f"{path}: {unknown_family(kind)}")
+    _check_plain(raw, path)
     config = quietly(lambda auto: auto.AutoConfig.from_pretrained(folder, trust_remote_code=False), path)
     if kind != "gemma3":
         return config

@@ -1,9 +1,10 @@
-"""Families with layer norms and plain MLPs: GPT-2, GPT-Neo, OPT and GPT-NeoX."""
+"""Families with layer norms and plain MLPs: GPT-2, StarCoder, GPT-Neo, OPT, XGLM and GPT-NeoX."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from csvjax.errors import InputError
 from csvjax.lms.architecture import Architecture, Layer
 from csvjax.lms.keys import Family, Keys, activation, layer_rope
 
@@ -24,6 +25,30 @@ def _gpt2(keys: Keys) -> Architecture:
         head_width=head_width,
         context=keys.n_positions,
         layers=tuple(Layer(None, None, scale / (i + 1) if deeper else scale) for i in range(keys.n_layer)),
+        norm="layer",
+        norm_eps=keys.layer_norm_epsilon,
+        activation=activation(keys.activation_function),
+        gated=False,
+        qkv_bias=True,
+        out_bias=True,
+        mlp_bias=True,
+        learned_positions=keys.n_positions,
+        tied=bool(keys.tie_word_embeddings),
+    )
+
+
+def _gpt_bigcode(keys: Keys) -> Architecture:
+    head_width = keys.n_embd // keys.n_head
+    return Architecture(
+        family="gpt_bigcode",
+        vocabulary=keys.vocab_size,
+        width=keys.n_embd,
+        hidden=4 * keys.n_embd if keys.n_inner is None else keys.n_inner,
+        heads=keys.n_head,
+        kv_heads=1 if keys.multi_query else keys.n_head,
+        head_width=head_width,
+        context=keys.n_positions,
+        layers=(Layer(None, None, head_width**-0.5 if keys.scale_attn_weights else 1.0),) * keys.n_layer,
         norm="layer",
         norm_eps=keys.layer_norm_epsilon,
         activation=activation(keys.activation_function),
@@ -62,6 +87,37 @@ def _opt(keys: Keys) -> Architecture:
         learned_positions=keys.max_position_embeddings + 2,
         position_offset=2,
         embedding_width=keys.word_embed_proj_dim,
+        tied=bool(keys.tie_word_embeddings),
+    )
+
+
+def _xglm(keys: Keys) -> Architecture:
+    if keys.pad_token_id is not None and not 0 <= keys.pad_token_id < 2:
+        raise InputError(
+            f"expected a pad_token_id of 0 or 1 for an XGLM, found {keys.pad_token_id} in config.json; another one has "
+            "no position, and csvjax does not know how to score this model"
+        )
+    head_width = keys.d_model // keys.attention_heads
+    return Architecture(
+        family="xglm",
+        vocabulary=keys.vocab_size,
+        width=keys.d_model,
+        hidden=keys.ffn_dim,
+        heads=keys.attention_heads,
+        kv_heads=keys.attention_heads,
+        head_width=head_width,
+        context=keys.max_position_embeddings,  # positions have no limit; this is the training length
+        layers=(Layer(None, None, head_width**-0.5),) * keys.num_layers,
+        norm="layer",
+        norm_eps=1e-5,
+        activation=activation(keys.activation_function),
+        gated=False,
+        qkv_bias=True,
+        out_bias=True,
+        mlp_bias=True,
+        sinusoids=True,
+        position_offset=2,
+        embedding_scale=keys.d_model**0.5 if keys.scale_embedding else 1.0,
         tied=bool(keys.tie_word_embeddings),
     )
 
@@ -124,6 +180,20 @@ CLASSIC: Mapping[str, Family] = {
         _keys(
             "vocab_size n_embd n_layer n_head n_positions n_inner layer_norm_epsilon activation_function "
             "scale_attn_weights scale_attn_by_inverse_layer_idx add_cross_attention tie_word_embeddings"
+        ),
+    ),
+    "gpt_bigcode": Family(
+        _gpt_bigcode,
+        _keys(
+            "vocab_size n_embd n_layer n_head n_positions n_inner layer_norm_epsilon activation_function "
+            "scale_attn_weights multi_query add_cross_attention tie_word_embeddings"
+        ),
+    ),
+    "xglm": Family(
+        _xglm,
+        _keys(
+            "vocab_size d_model num_layers attention_heads ffn_dim max_position_embeddings scale_embedding "
+            "activation_function pad_token_id add_cross_attention tie_word_embeddings"
         ),
     ),
     "gpt_neox": Family(

@@ -13,8 +13,17 @@ from csvjax.lms.fill import Path, Place
 
 __all__ = ["gather", "make_mesh", "place_batch", "place_weights"]
 
-_WIDER = ("query", "key", "value", "gate", "up", "project_in")  # outputs are split over devices
-_NARROWER = ("out", "down", "project_out")  # inputs are split
+_WIDER = (
+    "query",
+    "key",
+    "value",
+    "gate",
+    "up",
+    "shared_gate",
+    "shared_up",
+    "project_in",
+)  # outputs are split over devices
+_NARROWER = ("out", "down", "shared_down", "project_out")  # inputs are split
 
 
 def make_mesh(model: int = 1) -> Mesh:
@@ -34,17 +43,19 @@ def _spec(path: Path, ndim: int) -> PartitionSpec:
     """How a parameter is split over devices.
 
     Matrices are split so that each branch of a block needs one sum over devices, at its end (arXiv 1909.08053).
-    Embedding, positions and head are split along the width, which works for every vocabulary.
+    Each expert is split in the same way. Embedding, positions and head are split along the width, which works for every
+    vocabulary.
     """
     if len(path) == 1 and ndim == 2:
         return PartitionSpec(None, "model")
     if len(path) == 1:
         return PartitionSpec(None)
     module, leaf = path[-2:]
+    experts = (None,) * (ndim - 2)
     if module in _WIDER:
-        return PartitionSpec(None, "model") if leaf == "kernel" else PartitionSpec("model")
+        return PartitionSpec(*experts, None, "model") if leaf == "kernel" else PartitionSpec("model")
     if module in _NARROWER and leaf == "kernel":
-        return PartitionSpec("model", None)
+        return PartitionSpec(*experts, "model", None)
     return PartitionSpec(*(None,) * ndim)
 
 

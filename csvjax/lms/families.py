@@ -15,13 +15,44 @@ from csvjax.lms.classic import CLASSIC
 from csvjax.lms.keys import Family, Keys
 from csvjax.lms.layered import LAYERED
 from csvjax.lms.linear_biases import LINEAR_BIASES
+from csvjax.lms.mixtures import MIXTURES
 from csvjax.lms.modern import MODERN
 
-__all__ = ["FAMILIES", "make_architecture"]
+__all__ = ["FAMILIES", "make_architecture", "unknown_family"]
 
-FAMILIES: Mapping[str, Family] = {**CLASSIC, **MODERN, **LAYERED, **LINEAR_BIASES}
+FAMILIES: Mapping[str, Family] = {**CLASSIC, **MODERN, **LAYERED, **LINEAR_BIASES, **MIXTURES}
 
 _MOST_LAYERS = 10_000
+
+# Why some well-known model types are no description of the one transformer.
+_REASONS: Mapping[str, tuple[str, ...]] = {
+    "some layers have a recurrence or a convolution in place of attention": (
+        *("mamba", "mamba2", "falcon_mamba", "falcon_h1", "jamba", "zamba", "zamba2", "bamba", "nemotron_h", "rwkv"),
+        *("recurrent_gemma", "granitemoehybrid", "lfm2", "qwen3_next", "kimi_linear", "minimax", "xlstm"),
+        "olmo_hybrid",
+    ),
+    "its attention reads keys and values from a compressed vector (multi-head latent attention)": (
+        *("deepseek_v2", "deepseek_v3", "deepseek_v32", "minicpm3", "longcat_flash", "glm4_moe_lite"),
+    ),
+    "its router chooses experts by other numbers than those that weigh them": (
+        *("glm4_moe", "dots1", "ernie4_5_moe", "minimax_m2"),
+    ),
+    "it attends in chunks, changes the scale of queries with their position, and weighs the input of its experts": (
+        *("llama4", "llama4_text"),
+    ),
+    "it carries several states from layer to layer, and each layer has an embedding": ("gemma3n", "gemma3n_text"),
+    "its heads may attend to nothing (attention sinks), and its experts are quantised": ("gpt_oss",),
+    "its router weighs each expert by a softmax of its own (sparsemixer)": ("phimoe",),
+    "it is no model of the next token": ("bert", "roberta", "modernbert", "deberta-v2"),
+    "it has an encoder": ("t5", "mt5", "umt5", "bart", "mbart", "t5gemma"),
+}
+
+
+def unknown_family(kind: object) -> str:
+    """The sentence for a model type that csvjax does not know, with the reason where there is a known one."""
+    reason = next((reason for reason, kinds in _REASONS.items() if kind in kinds), None)
+    because = "csvjax does not know how to score this model" if reason is None else f"csvjax cannot score it: {reason}"
+    return f"expected a model_type among {', '.join(sorted(FAMILIES))}, found {kind!r}; {because}"
 
 
 def make_architecture(config: Any) -> Architecture:
@@ -32,10 +63,7 @@ def make_architecture(config: Any) -> Architecture:
     """
     family = FAMILIES.get(config.model_type)
     if family is None:
-        raise InputError(
-            f"expected a model of one of the types {', '.join(sorted(FAMILIES))}, found {config.model_type!r} in "
-            "config.json; csvjax does not know how to score this model"
-        )
+        raise InputError(f"config.json: {unknown_family(config.model_type)}")
     keys = Keys(config, family.keys)
     # `is_causal` decides about attention masks for all families.
     causal = getattr(config, "is_causal", None) is not False

@@ -23,7 +23,10 @@ from csvjax.names import some
 __all__ = ["check", "fill", "placeless"]
 
 _SUFFIX = {"kernel": "weight", "scale": "weight", "bias": "bias"}
-_NO_WEIGHTS = (".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq")
+_NO_WEIGHTS = (
+    *(".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias"),  # masks
+    *(".rotary_emb.inv_freq", ".embed_positions.weights"),  # computed from the configuration
+)
 _OTHER_MODELS = ("vision_tower.", "model.vision_tower.", "multi_modal_projector.", "model.multi_modal_projector.")
 _PLAIN = ("F64", "F32", "F16", "BF16")
 _PACKED = (".qweight", ".qzeros", ".g_idx", ".scales", ".weight_scale", ".weight_scale_inv")  # GPTQ, MLX, FP8
@@ -63,10 +66,14 @@ def fill(
     filled = []
     # The largest tensor first, while memory is free, because a tensor is in memory twice while it is placed.
     for path, parameter in sorted(parameters, key=lambda item: -int(np.prod(item[1].shape))):
-        array = _cut(naming, architecture, tensors.read(_name(naming, prefix, path)), path)
-        kept = array.astype(dtype if _is_matrix(path) else np.float32, copy=False)
+        kind = jnp.dtype(dtype if _is_matrix(path) else np.float32)
+        names = _names(naming, prefix, path, architecture)
         # The copy makes a transposed matrix contiguous, and does not keep the file mapped.
-        filled.append((path, parameter.replace(place(path, np.ascontiguousarray(kept)))))
+        kept = np.empty(parameter.shape, kind)
+        for i, name in enumerate(names):
+            part = _cut(naming, architecture, tensors.read(name), path)
+            kept.reshape(len(names), *part.shape)[i] = part
+        filled.append((path, parameter.replace(place(path, kept))))
     return nnx.merge(graph, nnx.from_flat_state(filled))
 
 
@@ -83,21 +90,22 @@ def check(architecture: Architecture, tensors: Tensors) -> None:
     prefix = _prefix(naming, known, tensors.place)
     used: set[str] = set()
     for path, parameter in _parameters(architecture)[1]:
-        name = _name(naming, prefix, path)
-        used.add(name)
-        if name not in known:
-            raise InputError(
-                f"expected the tensor {name} in {tensors.place}, found none with this name; download the checkpoint "
-                "again, or check that config.json belongs to it"
-            )
-        if tensors.kind(name) not in _PLAIN:
-            raise _quantised(name, tensors)
-        wanted, found = tuple(parameter.shape), _cut_shape(naming, architecture, tensors.shape(name), path)
-        if found != wanted:
-            raise InputError(
-                f"expected the tensor {name} of {tensors.place} to give {'.'.join(map(str, path))} of shape {wanted}, "
-                f"found {found}; config.json and weights are of different models"
-            )
+        names = _names(naming, prefix, path, architecture)
+        used.update(names)
+        for name in names:
+            if name not in known:
+                raise InputError(
+                    f"expected the tensor {name} in {tensors.place}, found none with this name; download the "
+                    "checkpoint again, or check that config.json belongs to it"
+                )
+            if tensors.kind(name) not in _PLAIN:
+                raise _quantised(name, tensors)
+            wanted, found = tuple(parameter.shape), _cut_shape(naming, architecture, tensors.shape(name), path)
+            if found != wanted and (len(names), *found) != wanted:
+                raise InputError(
+                    f"expected the tensor {name} of {tensors.place} to give {'.'.join(map(str, path))} of shape "
+                    f"{wanted}, found {found}; config.json and weights are of different models"
+                )
     _check_rest(naming, architecture, known - used, tensors.place)
 
 
@@ -123,15 +131,26 @@ def _prefix(naming: Naming, known: set[str], place: str) -> str:
     )
 
 
-def _name(naming: Naming, prefix: str, path: Path) -> str:
+def _names(naming: Naming, prefix: str, path: Path, architecture: Architecture) -> list[str]:
+    """The tensors of the parameter at `path`: one, or one for each expert."""
+    if path[0] != "blocks" or (experts := architecture.layers[path[1]].experts) is None:
+        return [_name(naming, prefix, path)]
+    return list(dict.fromkeys(_name(naming, prefix, path, expert) for expert in range(experts.count)))
+
+
+def _name(naming: Naming, prefix: str, path: Path, expert: int = 0) -> str:
     if path in (("output",), ("output_bias",)):
         head = f"{naming.output}.{'weight' if path == ('output',) else 'bias'}"
         return f"language_model.{head}" if prefix.startswith("language_model.") else head
     if path[0] == "blocks":
-        _, layer, module, leaf = path
-        return f"{prefix}{naming.block[str(module)].format(layer)}.{_SUFFIX[str(leaf)]}"
+        return f"{prefix}{naming.block[_module(path)].format(path[1], expert)}.{_SUFFIX[str(path[-1])]}"
     module, leaf = path[0], path[-1] if len(path) > 1 else "kernel"
     return f"{prefix}{naming.top[str(module)]}.{_SUFFIX[str(leaf)]}"
+
+
+def _module(path: Path) -> str:
+    """The name of a module of a block, as "query" or "experts.gate"."""
+    return ".".join(map(str, path[2:-1]))
 
 
 def _same_head(naming: Naming, prefix: str, tensors: Tensors) -> bool:
@@ -147,13 +166,13 @@ def _is_matrix(path: Path) -> bool:
 
 
 def _cut(naming: Naming, architecture: Architecture, array: np.ndarray, path: Path) -> np.ndarray:
-    """The part of a stored tensor for the parameter at `path`; matrices have their inputs first."""
-    matrix = path[-1] == "kernel"
+    """The part of a stored tensor for the parameter at `path`; matrices have their inputs before their outputs."""
+    matrix = path[-1] == "kernel" and array.ndim > 1
     if matrix and naming.inputs_first:
-        array = array.T
+        array = array.swapaxes(-1, -2)
     if naming.fused is not None and path[0] == "blocks":
-        array = naming.fused(array, str(path[-2]), architecture)
-    return array.T if matrix else array
+        array = naming.fused(array, _module(path), architecture)
+    return array.swapaxes(-1, -2) if matrix else array
 
 
 def _cut_shape(naming: Naming, architecture: Architecture, stored: tuple[int, ...], path: Path) -> tuple[int, ...]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from csvjax.errors import InputError
 from csvjax.lms.architecture import Activation, Architecture
 from csvjax.lms.rope import Rope, make_rope
 
-__all__ = ["Family", "Keys", "activation", "layer_rope", "window"]
+__all__ = ["Family", "Keys", "activation", "layer_rope", "window", "with_neighbours"]
 
 _ACTIVATIONS: Mapping[str, Activation] = {
     "gelu": "gelu",
@@ -99,3 +99,12 @@ def layer_rope(keys: Keys, layer: int, head_width: int) -> Rope:
     if not keys.reads("partial_rotary_factor"):
         found.pop("partial_rotary_factor", None)
     return make_rope(found, head_width, keys.max_position_embeddings)
+
+
+def with_neighbours(architecture: Architecture) -> Architecture:
+    """The same architecture, with rotations of the pairs (2 i, 2 i + 1)."""
+    layers = tuple(
+        replace(layer, rope=None if layer.rope is None else replace(layer.rope, neighbours=True))
+        for layer in architecture.layers
+    )
+    return replace(architecture, layers=layers)

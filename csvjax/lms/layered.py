@@ -1,4 +1,4 @@
-"""Families with rotary positions and layer norms: StarCoder2, StableLM, Phi, Cohere and GPT-J."""
+"""Families with rotary positions and layer norms: StarCoder2, StableLM, Phi, Nemotron, Cohere and GPT-J."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from csvjax.errors import InputError
 from csvjax.lms.architecture import Architecture, Layer
-from csvjax.lms.keys import Family, Keys, activation, layer_rope, window
+from csvjax.lms.keys import Family, Keys, activation, layer_rope, window, with_neighbours
 from csvjax.lms.rope import make_rope
 
 __all__ = ["LAYERED"]
@@ -71,11 +71,26 @@ def _phi(keys: Keys) -> Architecture:
     )
 
 
+def _nemotron(keys: Keys) -> Architecture:
+    bias = bool(keys.attention_bias)
+    return _layered(
+        keys,
+        "nemotron",
+        norm_eps=keys.norm_eps,
+        norm_offset=1.0,
+        kv_heads=keys.num_key_value_heads or keys.num_attention_heads,
+        gated=False,
+        qkv_bias=bias,
+        out_bias=bias,
+        mlp_bias=bool(keys.mlp_bias),
+    )
+
+
 def _cohere(keys: Keys) -> Architecture:
     bias = bool(keys.attention_bias)
     architecture = _layered(
         keys,
-        "cohere",
+        keys.model_type,
         norm_bias=False,
         parallel=True,
         shared_norm=True,
@@ -84,11 +99,14 @@ def _cohere(keys: Keys) -> Architecture:
         out_bias=bias,
         logit_scale=float(keys.logit_scale),
     )
-    layers = tuple(
-        replace(layer, rope=None if layer.rope is None else replace(layer.rope, neighbours=True))
-        for layer in architecture.layers
-    )
-    return replace(architecture, layers=layers)
+    return with_neighbours(architecture)
+
+
+def _cohere2(keys: Keys) -> Architecture:
+    """As Cohere, but layers without a window have no positions."""
+    architecture = _cohere(keys)
+    layers = [replace(layer, rope=None) if layer.window is None else layer for layer in architecture.layers]
+    return replace(architecture, layers=tuple(layers))
 
 
 def _gptj(keys: Keys) -> Architecture:
@@ -125,6 +143,7 @@ _SHARED = (
     "vocab_size hidden_size intermediate_size num_hidden_layers num_attention_heads num_key_value_heads hidden_act "
     "max_position_embeddings rope_parameters original_max_position_embeddings tie_word_embeddings "
 )
+_COHERE = _SHARED + "model_type head_dim layer_norm_eps attention_bias logit_scale "
 
 LAYERED: Mapping[str, Family] = {
     "starcoder2": Family(_starcoder2, _keys(_SHARED + "head_dim norm_epsilon use_bias sliding_window")),
@@ -133,7 +152,9 @@ LAYERED: Mapping[str, Family] = {
         _keys(_SHARED + "layer_norm_eps partial_rotary_factor use_qkv_bias qk_layernorm use_parallel_residual"),
     ),
     "phi": Family(_phi, _keys(_SHARED + "head_dim layer_norm_eps partial_rotary_factor qk_layernorm")),
-    "cohere": Family(_cohere, _keys(_SHARED + "head_dim layer_norm_eps attention_bias use_qk_norm logit_scale")),
+    "nemotron": Family(_nemotron, _keys(_SHARED + "head_dim norm_eps partial_rotary_factor attention_bias mlp_bias")),
+    "cohere": Family(_cohere, _keys(_COHERE + "use_qk_norm")),
+    "cohere2": Family(_cohere2, _keys(_COHERE + "sliding_window layer_types")),
     "gptj": Family(
         _gptj,
         _keys(

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from csvjax.lms.architecture import Architecture, Layer
-from csvjax.lms.keys import Family, Keys, activation, layer_rope, window
+from csvjax.lms.keys import Family, Keys, activation, layer_rope, window, with_neighbours
 
-__all__ = ["MODERN"]
+__all__ = ["MODERN", "granite", "modern", "modern_keys"]
 
 _SHARED = (
     "model_type vocab_size hidden_size intermediate_size num_hidden_layers num_attention_heads num_key_value_heads "
@@ -17,7 +17,8 @@ _SHARED = (
 )
 
 
-def _keys(more: str = "", fewer: str = "") -> frozenset[str]:
+def modern_keys(more: str = "", fewer: str = "") -> frozenset[str]:
+    """The keys that these families share, with some more or fewer."""
     return frozenset((_SHARED + more).split()) - set(fewer.split())
 
 
@@ -69,7 +70,8 @@ def _gemma1(keys: Keys) -> Architecture:
     return modern(keys, norm_offset=1.0, embedding_scale=keys.hidden_size**0.5)
 
 
-def _granite(keys: Keys) -> Architecture:
+def granite(keys: Keys) -> Architecture:
+    """The architecture of Granite, which GraniteMoe shares."""
     return modern(
         keys,
         embedding_scale=float(keys.embedding_multiplier),
@@ -82,29 +84,41 @@ def _olmo1(keys: Keys) -> Architecture:
     return modern(keys, norm="layer", norm_eps=1e-5, norm_affine=False, qkv_clip=keys.clip_qkv)
 
 
+def _glm(keys: Keys, **switches: Any) -> Architecture:
+    return with_neighbours(modern(keys, out_bias=False, **switches))
+
+
 _WINDOWS = "sliding_window layer_types"
 _GEMMA = f"{_WINDOWS} attention_bias query_pre_attn_scalar hidden_activation final_logit_softcapping "
 _GEMMA += "use_bidirectional_attention"
 
 MODERN: Mapping[str, Family] = {
-    "llama": Family(modern, _keys("attention_bias mlp_bias")),
-    "mistral": Family(modern, _keys("sliding_window")),
-    "olmo2": Family(lambda keys: modern(keys, norms=("after",), head_norm="all"), _keys("attention_bias")),
-    "qwen2": Family(lambda keys: modern(keys, qkv_bias=True, out_bias=False), _keys(_WINDOWS)),
-    "qwen3": Family(lambda keys: modern(keys, head_norm="head"), _keys(f"{_WINDOWS} attention_bias")),
-    "ministral": Family(modern, _keys(_WINDOWS)),
-    "olmo": Family(_olmo1, _keys("attention_bias clip_qkv", fewer="rms_norm_eps")),
-    "olmo3": Family(lambda keys: modern(keys, norms=("after",), head_norm="all"), _keys(f"{_WINDOWS} attention_bias")),
-    "smollm3": Family(modern, _keys(f"{_WINDOWS} attention_bias mlp_bias no_rope_layers")),
-    "granite": Family(
-        _granite,
-        _keys("attention_bias mlp_bias embedding_multiplier residual_multiplier attention_multiplier logits_scaling"),
+    "llama": Family(modern, modern_keys("attention_bias mlp_bias")),
+    "mistral": Family(modern, modern_keys("sliding_window")),
+    "olmo2": Family(lambda keys: modern(keys, norms=("after",), head_norm="all"), modern_keys("attention_bias")),
+    "qwen2": Family(lambda keys: modern(keys, qkv_bias=True, out_bias=False), modern_keys(_WINDOWS)),
+    "qwen3": Family(lambda keys: modern(keys, head_norm="head"), modern_keys(f"{_WINDOWS} attention_bias")),
+    "ministral": Family(modern, modern_keys(_WINDOWS)),
+    "olmo": Family(_olmo1, modern_keys("attention_bias clip_qkv", fewer="rms_norm_eps")),
+    "olmo3": Family(
+        lambda keys: modern(keys, norms=("after",), head_norm="all"), modern_keys(f"{_WINDOWS} attention_bias")
     ),
-    "phi3": Family(modern, _keys("sliding_window partial_rotary_factor")),
-    "gemma": Family(_gemma1, _keys("attention_bias use_bidirectional_attention")),
+    "smollm3": Family(modern, modern_keys(f"{_WINDOWS} attention_bias mlp_bias no_rope_layers")),
+    "granite": Family(
+        granite,
+        modern_keys(
+            "attention_bias mlp_bias embedding_multiplier residual_multiplier attention_multiplier logits_scaling"
+        ),
+    ),
+    "phi3": Family(modern, modern_keys("sliding_window partial_rotary_factor")),
+    "glm": Family(_glm, modern_keys("attention_bias partial_rotary_factor")),
+    "glm4": Family(
+        lambda keys: _glm(keys, norms=("before", "after")), modern_keys("attention_bias partial_rotary_factor")
+    ),
+    "gemma": Family(_gemma1, modern_keys("attention_bias use_bidirectional_attention")),
     "gemma2": Family(
         lambda keys: _gemma(keys, attention_cap=keys.attn_logit_softcapping),
-        _keys(f"{_GEMMA} attn_logit_softcapping", fewer="hidden_act"),
+        modern_keys(f"{_GEMMA} attn_logit_softcapping", fewer="hidden_act"),
     ),
-    "gemma3_text": Family(lambda keys: _gemma(keys, head_norm="head"), _keys(_GEMMA, fewer="hidden_act")),
+    "gemma3_text": Family(lambda keys: _gemma(keys, head_norm="head"), modern_keys(_GEMMA, fewer="hidden_act")),
 }

@@ -9,7 +9,7 @@ import numpy as np
 
 from csvjax.lms.architecture import Architecture
 
-__all__ = ["Cut", "Naming", "by_group", "in_parts"]
+__all__ = ["Cut", "Naming", "by_group", "gate_and_up", "in_parts"]
 
 Cut = Callable[[np.ndarray, str, Architecture], np.ndarray]
 """From a stored tensor with outputs first, the name of a module and the architecture to the part of this module."""
@@ -22,7 +22,8 @@ class Naming:
     Attributes:
         prefixes: possible prefixes of the names in `top` and `block`.
         top: name of the tensors of each module of `Transformer`, without .weight and .bias.
-        block: the same for modules of `Block`; {} stands for the layer.
+        block: the same for modules of `Block`, as "experts.gate" for one inside another; {} stands for the layer, and a
+            second one for the expert.
         output: name of the head, without a prefix.
         fused: splits a tensor that several modules share; None if there is none.
         inputs_first: whether matrices are stored as [input, output], not [output, input].
@@ -46,10 +47,20 @@ def in_parts(tensor: np.ndarray, module: str, architecture: Architecture) -> np.
             return tensor[rows : rows + kv_rows]
         case "value":
             return tensor[rows + kv_rows :]
+    return gate_and_up(tensor, module, architecture)
+
+
+def gate_and_up(tensor: np.ndarray, module: str, architecture: Architecture) -> np.ndarray:
+    """Split a tensor with gate and up projection, in this order."""
+    match module:
         case "gate":
             return tensor[: architecture.hidden]
         case "up" if architecture.gated:
             return tensor[architecture.hidden :]
+        case "experts.gate":  # all experts in one tensor
+            return tensor[:, : tensor.shape[1] // 2]
+        case "experts.up":
+            return tensor[:, tensor.shape[1] // 2 :]
     return tensor
 
 

@@ -3,92 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from csvjax.errors import InputError
-from csvjax.lms.architecture import Activation, Architecture, Layer
+from csvjax.lms.architecture import Architecture, Layer
 from csvjax.lms.attention import attend
+from csvjax.lms.experts import Mixture
+from csvjax.lms.layers import Linear, Norm, activate, empty, side_by_side
 from csvjax.lms.rope import Rope, rotate, turns
+from csvjax.lms.sinusoids import sinusoids
 
-__all__ = ["Block", "Linear", "Norm", "Transformer"]
-
-
-def _empty(*shape: int) -> nnx.Param:
-    """A parameter that is filled from a checkpoint."""
-    return nnx.Param(jnp.zeros(shape, jnp.float32))
-
-
-class Linear(nnx.Module):
-    """x @ kernel + bias in float32. Products are summed in float32, whatever the type of the kernel.
-
-    With `inner` the product is written in the type of the kernel, to which the next operation rounds anyway; this
-    halves the memory traffic of a 16-bit model. What is added to the residual stream is always float32.
-    """
-
-    def __init__(self, inputs: int, outputs: int, bias: bool):
-        self.kernel = _empty(inputs, outputs)
-        self.bias = _empty(outputs) if bias else None
-
-    def __call__(self, x: Float[Array, "b t i"], inner: bool = False) -> Float[Array, "b t o"]:
-        return self.shift(_product(x, self.kernel[...], inner))
-
-    def shift(self, y: Float[Array, "b t o"]) -> Float[Array, "b t o"]:
-        y = y.astype(jnp.float32)
-        return y if self.bias is None else y + self.bias[...]
-
-
-def _product(x: Array, kernel: Array, inner: bool) -> Array:
-    written = kernel.dtype if inner else jnp.float32
-    return jnp.matmul(x.astype(kernel.dtype), kernel, preferred_element_type=written, precision="highest")
-
-
-def _side_by_side(x: Array, parts: Sequence[Linear]) -> list[Array]:
-    """The results of several linear layers for x, in one product, which is faster than several narrow ones."""
-    # The barrier delays the concatenation until x is known; otherwise copies of all blocks would be in memory at once.
-    x, *kernels = jax.lax.optimization_barrier((x, *(part.kernel[...] for part in parts)))
-    ends = list(accumulate(kernel.shape[1] for kernel in kernels[:-1]))
-    found = jnp.split(_product(x, jnp.concatenate(kernels, axis=1), inner=True), ends, axis=-1)
-    return [part.shift(y) for part, y in zip(parts, found, strict=True)]
-
-
-class Norm(nnx.Module):
-    """Layer norm, or RMS norm (arXiv 1910.07467), in float32: (x - mean) / sqrt(var + eps) (offset + scale) + bias."""
-
-    def __init__(self, architecture: Architecture, *width: int):
-        self.centred, self.eps, self.offset = (
-            architecture.norm == "layer",
-            architecture.norm_eps,
-            architecture.norm_offset,
-        )
-        self.scale = _empty(*width) if architecture.norm_affine else None
-        self.bias = _empty(*width) if architecture.norm_affine and architecture.norm_bias and self.centred else None
-
-    def __call__(self, x: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
-        if self.centred:
-            x = x - jnp.mean(x, axis=-1, keepdims=True)
-        x = x * jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + self.eps)
-        if self.scale is not None:
-            x = x * (self.scale[...].astype(jnp.float32) + self.offset)
-        return x if self.bias is None else x + self.bias[...]
-
-
-def _activate(name: Activation, x: Array) -> Array:
-    match name:
-        case "gelu":
-            return jax.nn.gelu(x, approximate=False)
-        case "gelu_tanh":
-            return jax.nn.gelu(x, approximate=True)
-        case "relu":
-            return jax.nn.relu(x)
-        case "relu2":
-            return jnp.square(jax.nn.relu(x))
-        case "silu":
-            return jax.nn.silu(x)
+__all__ = ["Block", "Transformer"]
 
 
 def _head_norm(architecture: Architecture, heads: int) -> Norm | None:
@@ -116,9 +44,12 @@ class Block(nnx.Module):
         self.key = Linear(width, kv_rows, architecture.qkv_bias)
         self.value = Linear(width, kv_rows, architecture.qkv_bias)
         self.out = Linear(rows, width, architecture.out_bias)
-        self.gate = Linear(width, architecture.hidden, architecture.mlp_bias) if architecture.gated else None
-        self.up = Linear(width, architecture.hidden, architecture.mlp_bias)
-        self.down = Linear(architecture.hidden, width, architecture.mlp_bias)
+        if layer.experts is not None:
+            self.experts = Mixture(width, layer.experts, architecture.activation)
+        else:
+            self.gate = Linear(width, architecture.hidden, architecture.mlp_bias) if architecture.gated else None
+            self.up = Linear(width, architecture.hidden, architecture.mlp_bias)
+            self.down = Linear(architecture.hidden, width, architecture.mlp_bias)
         self.query_norm = _head_norm(architecture, architecture.heads)
         self.key_norm = _head_norm(architecture, architecture.kv_heads)
         for branch in ("attention", "mlp"):
@@ -137,11 +68,11 @@ class Block(nnx.Module):
         return norm(x) if norm is not None and self.architecture.head_norm != "all" else x
 
     def attention(self, x: Float[Array, "b t d"], turned: tuple[Array, Array] | None, valid: Array | None) -> Array:
-        query, key, value = _side_by_side(x, (self.query, self.key, self.value))
-        if (limit := self.architecture.qkv_clip) is not None:
-            query, key, value = (jnp.clip(part, -limit, limit) for part in (query, key, value))
+        query, key, value = side_by_side(x, (self.query, self.key, self.value))
         query, key = self._heads(query, self.query_norm), self._heads(key, self.key_norm)
         value = self._heads(value, None)
+        if (limit := self.architecture.qkv_clip) is not None:
+            query, key, value = (jnp.clip(part, -limit, limit) for part in (query, key, value))
         layer, cap = self.layer, self.architecture.attention_cap
         if turned is not None and layer.rope is not None:
             query, key = (rotate(part, *turned, layer.rope.neighbours) for part in (query, key))
@@ -149,9 +80,11 @@ class Block(nnx.Module):
         return self.out(mixed.reshape(*x.shape[:2], -1))
 
     def mlp(self, x: Float[Array, "b t d"]) -> Float[Array, "b t d"]:
+        if self.layer.experts is not None:
+            return self.experts(x)
         if self.gate is not None:
-            return self.down(_activate(self.architecture.activation, self.gate(x, inner=True)) * self.up(x, inner=True))
-        return self.down(_activate(self.architecture.activation, self.up(x, inner=True)))
+            return self.down(activate(self.architecture.activation, self.gate(x, inner=True)) * self.up(x, inner=True))
+        return self.down(activate(self.architecture.activation, self.up(x, inner=True)))
 
     @property
     def dtype(self) -> jnp.dtype:
@@ -177,17 +110,17 @@ class Transformer(nnx.Module):
     def __init__(self, architecture: Architecture):
         self.architecture = architecture
         inner = architecture.embedding_width or architecture.width
-        self.embedding = _empty(architecture.vocabulary, inner)
+        self.embedding = empty(architecture.vocabulary, inner)
         self.embedding_norm = Norm(architecture, inner) if architecture.embedding_norm else None
         self.positions = (
-            _empty(architecture.learned_positions, architecture.width) if architecture.learned_positions else None
+            empty(architecture.learned_positions, architecture.width) if architecture.learned_positions else None
         )
         self.project_in = Linear(inner, architecture.width, False) if inner != architecture.width else None
         self.project_out = Linear(architecture.width, inner, False) if inner != architecture.width else None
         self.blocks = nnx.List([Block(architecture, layer) for layer in architecture.layers])
         self.norm = Norm(architecture, architecture.width) if architecture.final_norm else None
-        self.output = None if architecture.tied else _empty(architecture.vocabulary, inner)
-        self.output_bias = _empty(architecture.vocabulary) if architecture.head_bias else None
+        self.output = None if architecture.tied else empty(architecture.vocabulary, inner)
+        self.output_bias = empty(architecture.vocabulary) if architecture.head_bias else None
 
     def hidden_states(
         self, tokens: Int[Array, "b t"], valid: Bool[Array, "b t"] | None = None
@@ -215,6 +148,8 @@ class Transformer(nnx.Module):
             x = self.project_in(x)
         if self.positions is not None:
             x = x + self.positions[...][positions + self.architecture.position_offset]
+        if self.architecture.sinusoids:
+            x = x + sinusoids(positions + self.architecture.position_offset, self.architecture.width)
         turned = _all_turns([block.layer.rope for block in self.blocks], positions)
         for block in self.blocks:
             x = block(x, None if block.layer.rope is None else turned[block.layer.rope], valid)

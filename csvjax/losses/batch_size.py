@@ -21,14 +21,21 @@ _SHARE = 0.8  # share of the memory of a device for batches and weights
 
 
 def device_memory(architecture: Architecture, batch: int, context: int, dtype: str) -> int:
-    """Bytes on a device: weights, and for one batch the states, hidden layer of the MLP, scores and logits."""
+    """Bytes on a device: weights, and for one batch the states, hidden layer of the MLP, scores and logits.
+
+    Of a mixture of experts there is a copy of the matrices of one expert, and its hidden layer for few tokens.
+    """
     weights = (
         architecture.params
         + architecture.head_params * (1 if architecture.tied else 2)
         + architecture.learned_positions * architecture.width
     )
     rows = architecture.heads * architecture.head_width
-    states = batch * (3 * architecture.width + 3 * rows + (3 if architecture.gated else 2) * architecture.hidden)
+    mixtures = [layer.experts for layer in architecture.layers if layer.experts is not None]
+    hidden = [architecture.hidden] if len(mixtures) < len(architecture.layers) else []
+    widest = max(hidden + [experts.shared for experts in mixtures], default=0)
+    weights += 3 * architecture.width * max((experts.hidden for experts in mixtures), default=0)
+    states = batch * (3 * architecture.width + 3 * rows + (3 if architecture.gated else 2) * widest)
     scores = 2 * max(1, batch // context) * architecture.heads * min(256, context) * context
     return weights * jnp.dtype(dtype).itemsize + 4 * (states + scores + 2 * 2048 * 4096)
 

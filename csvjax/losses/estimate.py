@@ -60,7 +60,7 @@ def _flops(architecture: Architecture, read: int, context: int) -> float:
     attention = (
         2 * len(architecture.layers) * architecture.heads * architecture.head_width * context
     )  # half of the full square
-    return read * (2.0 * (architecture.params + architecture.head_params) + attention)
+    return read * (2.0 * (architecture.active_params + architecture.head_params) + attention)
 
 
 def estimate(job: Job, options: LossOptions, speed: float) -> Estimate:

@@ -59,8 +59,10 @@ class Job:
     windows: np.ndarray
 
     def settings(self, dtype: str) -> dict[str, Any]:
-        """The settings on which losses depend, for the store."""
-        return {
+        """The settings on which losses depend, for the store; and of which training run the model is a checkpoint."""
+        revision = self.lm.revision
+        run = {} if revision is None else {"run": revision.run, "step": revision.step}
+        return run | {
             "family": self.lm.architecture.family,
             "params": self.lm.architecture.params,
             "weights": self.lm.fingerprint,

@@ -28,12 +28,9 @@ Pieces = tuple[Int[np.ndarray, " token"], Int[np.ndarray, " token"]]
 _LETTER = (
     r"A-Za-z0-9\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0400-\u0481\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fa5\uac00-\ud7a3"
 )
-_OTHER = rf"[^\s{_LETTER}]"
 _BORDER = r"[\x00-/:-@\[-`{-\x7f]"
-_WORD = re.compile(
-    rf"\s*(?:{_OTHER}+[^\S ]\s*)*(?:{_OTHER}*[{_LETTER}]+(?={_BORDER}|\Z)|{_OTHER}+(?= |\Z))"
-    rf"|(?s:.)+?(?:(?<=[{_LETTER}])(?={_BORDER})|(?<=\S)(?= )|\Z)"
-)
+# Bits of a character: what it is, and shifted by one, what begins a word after it.
+_IS_LETTER, _AFTER_LETTER, _IS_INK, _AFTER_INK = 1, 2, 4, 8
 
 # Patterns whose matches never cross the end of a word: those of GPT-4 and Llama 3, and of Qwen.
 _GPT4, _QWEN = (
@@ -45,19 +42,47 @@ _GPT4, _QWEN = (
 
 
 @cache
-def _alphabet() -> dict[str, int]:
-    """The byte of each character of byte-level BPE: printable Latin-1 is itself, others start at U+0100 (GPT-2)."""
+def _kinds() -> np.ndarray:
+    """The bits of each character below U+10000."""
+    every = "".join(map(chr, range(1 << 16)))
+    kinds = np.zeros(1 << 16, np.uint8)
+    for bit, pattern in (
+        (_IS_LETTER, f"[{_LETTER}]"),
+        (_AFTER_LETTER, _BORDER),
+        (_IS_INK, r"\S"),
+        (_AFTER_INK, " "),
+    ):
+        kinds[list(map(ord, re.findall(pattern, every)))] |= bit
+    return kinds
+
+
+def _words(text: str) -> list[str]:
+    """The words of a text, which is all of it. Borders are found in bulk, as most of a text is not a border."""
+    if text.isascii():
+        code: np.ndarray = np.frombuffer(text.encode(), np.uint8)
+    else:
+        code = np.minimum(np.frombuffer(text.encode("utf-32-le"), np.uint32), 0xFFFF)
+    kind = _kinds()[code]
+    borders = (np.flatnonzero((kind[:-1] << 1) & kind[1:] & (_AFTER_LETTER | _AFTER_INK)) + 1).tolist()
+    return [text[start:end] for start, end in zip([0, *borders], [*borders, None], strict=True)] if text else []
+
+
+@cache
+def _alphabet() -> dict[int, int]:
+    """The byte of each character of byte-level BPE: printable Latin-1 is itself, others start at U+0100 (GPT-2).
+
+    Other characters of Latin-1 become U+FFFF, which is none.
+    """
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     shifted = [b for b in range(256) if b not in plain]
-    return {chr(b): b for b in plain} | {chr(256 + i): b for i, b in enumerate(shifted)}
+    return dict.fromkeys(shifted, 0xFFFF) | {256 + i: b for i, b in enumerate(shifted)}
 
 
 def spelled_bytes(token: str) -> bytes | None:
     """The bytes of a token of byte-level BPE; None if it is not in its alphabet."""
-    alphabet = _alphabet()
     try:
-        return bytes([alphabet[c] for c in token])
-    except KeyError:
+        return token.translate(_alphabet()).encode("latin-1")
+    except UnicodeEncodeError:
         return None
 
 
@@ -106,9 +131,7 @@ def encode_words(texts: Sequence[str], tokenizer: Tokenizer, definition: Mapping
         return not special and (not composed or unicodedata.is_normalized("NFC", text))
 
     number: defaultdict[str, int] = defaultdict(count().__next__)
-    places = [
-        np.fromiter(map(number.__getitem__, _WORD.findall(text)), np.int64) if plain(text) else None for text in texts
-    ]
+    places = [np.fromiter(map(number.__getitem__, _words(text)), np.int64) if plain(text) else None for text in texts]
     words = _encode_each(list(number), tokenizer)
     return [None if place is None else words.join(place) for place in places]
 
@@ -139,7 +162,8 @@ def _blocks(words: Sequence[str]) -> list[tuple[list[int], str]]:
     first, last = [word[0] for word in words], [word[-1] for word in words]
     begins = set(re.findall(_BORDER, "".join(set(first))))
     ends = set(re.findall(f"[{_LETTER}]", "".join(set(last))))
-    inside = [a in begins and not b.isspace() for a, b in zip(first, last, strict=True)]
+    spaces = {b for b in set(last) if b.isspace()}
+    inside = [a in begins and b not in spaces for a, b in zip(first, last, strict=True)]
     blocks = [([i], "") for i, joined in enumerate(inside) if not joined]
     for between, after_letter in (("", True), (" a", False)):
         places = [i for i, b in enumerate(last) if inside[i] and (b in ends) is after_letter]

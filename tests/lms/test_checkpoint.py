@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 from csvjax.errors import InputError
 from csvjax.lms.checkpoint import open_checkpoint
 from csvjax.lms.fill import placeless
+from csvjax.lms.revision import find_revision
 from csvjax.lms.rope import make_rope
 from csvjax.lms.tensors import fingerprint
 from tests.lms.small import write_checkpoint
@@ -83,7 +84,7 @@ Q = "model.layers.1.self_attn.q_proj.weight"
             lambda f: edit(f, model_type="qwen2", layer_types=["sliding_attention"] * 2),
             "sliding_window of at least 1 token .* found None",
         ),
-        (lambda f: edit(f, model_type="mamba"), r"among bloom, .*gemma3_text, gpt2, .*found 'mamba'"),
+        (lambda f: edit(f, model_type="mamba"), r"among bloom, .*gemma3_text, .*gpt2, .*found 'mamba'"),
         (lambda f: edit(f, hidden_act="laplace"), "activation among .* found 'laplace'"),
         (lambda f: edit(f, rope_parameters={"rope_type": "longrope", "rope_theta": 1e4}), "transformers can read"),
         (with_tensors(lambda w: w.pop(Q)), f"the tensor {Q} in .* found none"),
@@ -171,6 +172,69 @@ def test_a_name_of_the_hub_is_found_in_its_cache(folder: Path, tmp_path: Path, m
     assert found.architecture == open_checkpoint(str(folder)).architecture
     with pytest.raises(InputError, match="found neither under 'some/other'"):
         open_checkpoint("some/other")
+
+
+@pytest.mark.parametrize(
+    ("lm", "wanted"),
+    [
+        ("org/model@step1000", ("org/model", "step1000", 1000)),
+        ("model@step7", ("model", "step7", 7)),
+        ("org/model@step1000-tokens4B", ("org/model", "step1000-tokens4B", 1000)),
+        ("org/model@stage1-step5000-tokens21B", ("org/model", "stage1-step5000-tokens21B", 5000)),
+        ("org/model@stage2-ingredient1-step500-tokens2B", ("org/model", "stage2-ingredient1-step500-tokens2B", None)),
+        ("org/model@refs/pr/1", ("org/model", "refs/pr/1", None)),
+        ("org/model", None),
+        ("org/model@", None),
+    ],
+)
+def test_a_revision_tells_the_run_and_often_the_step(lm: str, wanted: tuple[str, str, int | None] | None) -> None:
+    assert find_revision(lm) == wanted
+
+
+def test_a_revision_is_asked_of_the_hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    def download(repository: str, revision: str | None, allow_patterns: list[str]) -> str:
+        asked.append((repository, revision))
+        return str(folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    found = [open_checkpoint(f"org/model@{revision}") for revision in ("step10", "refs/pr/1")]
+    assert asked == [("org/model", "step10"), ("org/model", "refs/pr/1")]
+    assert [lm.name for lm in found] == ["model@step10", "model@refs/pr/1"]
+    assert found[0].revision == ("org/model", "step10", 10)
+    assert open_checkpoint("org/model").revision is None
+    assert open_checkpoint("org/model@step10", "early").name == "early"
+
+
+def test_an_at_sign_in_a_path_belongs_to_the_path(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = folder.rename(folder.parent / "lm@step10")
+    monkeypatch.chdir(folder.parent)
+    for lm in (str(folder), "lm@step10", "./lm@step10"):
+        found = open_checkpoint(lm)
+        assert (found.name, found.revision) == ("lm@step10", None)
+    with pytest.raises(InputError, match="found nothing there"):
+        open_checkpoint(f"{folder}/other@step1")
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("deepseek_v3", "compressed vector"),
+        ("llama4", "attends in chunks"),
+        ("qwen3_next", "a recurrence"),
+        ("gemma3n", "several states"),
+        ("gpt_oss", "attention sinks"),
+        ("glm4_moe", "its router"),
+        ("phimoe", "sparsemixer"),
+        ("t5", "an encoder"),
+        ("never_heard_of", "does not know how to score"),
+    ],
+)
+def test_a_family_that_is_not_supported_is_refused_with_a_reason(folder: Path, kind: str, reason: str) -> None:
+    edit(folder, model_type=kind)
+    with pytest.raises(InputError, match=rf"found '{kind}'; .*{reason}"):
+        open_checkpoint(str(folder))
 
 
 def test_code_of_a_checkpoint_is_not_run(folder: Path) -> None:

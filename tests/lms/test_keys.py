@@ -29,12 +29,17 @@ STRANGE: dict[str, Any] = {
     "layer_norm_epsilon": 0.5,
     "layer_types": ["sliding_attention", "sliding_attention"],
     "mlp_bias": True,
+    "mlp_only_layers": [0],
+    "moe_intermediate_size": 4,
     "n_inner": 8,
+    "norm_topk_prob": True,
+    "num_experts_per_tok": 1,
     "original_max_position_embeddings": 8,
     "partial_rotary_factor": 0.5,
     "query_pre_attn_scalar": 3,
     "scale_attn_by_inverse_layer_idx": True,
     "scale_attn_weights": False,
+    "shared_expert_intermediate_size": 4,
     "sliding_window": 2,
     "use_bidirectional_attention": True,
     "use_parallel_residual": False,
@@ -47,6 +52,7 @@ UNUSED = {
     ("gemma3_text", "layer_norm_eps"),
     ("stablelm", "head_dim"),  # by the rotation, which then no longer fits the heads
     ("falcon", "head_dim"),  # a property
+    ("olmoe", "sliding_window"),  # by the kernels that make masks of their own, and not by eager attention
 }
 
 

@@ -39,7 +39,7 @@ def platform(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 def lowered(model: Any, platform: str, length: int, dtype: Any) -> str:
     graph, params = nnx.split(model)
-    params = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, dtype if x.ndim == 2 else jnp.float32), params)
+    params = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, dtype if x.ndim > 1 else jnp.float32), params)
     tokens = jax.ShapeDtypeStruct((1, length), jnp.int32)
     unchecked = [jax.export.DisabledSafetyCheck.custom_call(CALLS["cuda"])]  # it is run where it was lowered, or never
     function = jax.jit(lambda p, x: nll._token_nll(graph, p, x, x, None))
@@ -52,9 +52,9 @@ def architecture(name: str) -> Transformer:
     for positions in ("n_positions", "max_position_embeddings"):
         if hasattr(config, positions):
             setattr(config, positions, LENGTH)
-    if name == "phi3-longrope":  # its factors belong to other widths
+    if name.startswith("phi3-longrope"):  # its factors belong to other widths
         config.rope_parameters = {"rope_type": "default", "rope_theta": 1e4}
-    if config.model_type in ("gpt2", "opt", "gpt_neox", "gptj", "gpt_neo", "falcon"):
+    if config.model_type in ("gpt2", "gpt_bigcode", "opt", "xglm", "gpt_neox", "gptj", "gpt_neo", "falcon"):
         config.hidden_size = getattr(config, "num_attention_heads", 4) * 8
         config.word_embed_proj_dim = config.hidden_size
     elif config.model_type == "qwen2":

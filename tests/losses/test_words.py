@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from csvjax.losses.words import _GPT4, _QWEN, encode_words, has_words
+from csvjax.losses.words import _BORDER, _GPT4, _LETTER, _QWEN, _words, encode_words, has_words
 from tests.lms.small import TRAINING, byte_level, sentencepiece
 
 MORE = ["if x_1 == 42:\n\treturn \"it's\", (a.b)  # don't\r\n\n    pass ... !?;\n", "1234567 ABC's 日本 schön…\n"] * 3
@@ -78,6 +81,16 @@ def test_tokens_are_those_of_the_whole_text(texts: list[str], name: str) -> None
             whole = tokenizer.encode(text, add_special_tokens=False)
             assert found[0].tolist() == whole.ids
             assert found[1].sum() == len(text.encode())
+
+
+@settings(max_examples=200)
+@given(TEXT)
+def test_words_are_the_text_cut_where_a_word_may_end(text: str) -> None:
+    found = _words(text)
+    assert "".join(found) == text
+    letter, border = re.compile(f"[{_LETTER}]"), re.compile(_BORDER)
+    wanted = [bool((letter.match(a) and border.match(b)) or (not a.isspace() and b == " ")) for a, b in pairwise(text)]
+    assert np.cumsum([len(word) for word in found[:-1]]).tolist() == [i + 1 for i, ends in enumerate(wanted) if ends]
 
 
 @pytest.mark.parametrize("name", sorted(TOKENIZERS))

@@ -51,6 +51,15 @@ _GPT2: dict[str, Any] = {
     "initializer_range": 0.4,
 }
 
+_XGLM: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "d_model": 16,
+    "ffn_dim": 24,
+    "num_layers": 2,
+    "attention_heads": 4,
+    "max_position_embeddings": 64,
+    "init_std": 0.4,
+}
 _HALF = {"partial_rotary_factor": 0.5}
 _FALCON: dict[str, Any] = {
     "vocab_size": VOCABULARY,
@@ -63,6 +72,7 @@ _FALCON: dict[str, Any] = {
     "initializer_range": 0.4,
     "rope_parameters": _THETA,
 }
+_EXPERTS = {"num_experts": 5, "num_experts_per_tok": 2}
 # Keys of other families, which PyTorch's model never looks at.
 _FOREIGN: dict[str, Any] = {
     "sliding_window": 3,
@@ -285,6 +295,78 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "falcon-sequential": (
         "falcon",
         _FALCON | {"multi_query": False, "parallel_attn": False, "bias": True, "tie_word_embeddings": False},
+    ),
+    "gpt_bigcode": ("gpt_bigcode", _GPT2 | {"n_inner": 24}),
+    "gpt_bigcode-many-keys": ("gpt_bigcode", _GPT2 | {"multi_query": False, "tie_word_embeddings": False}),
+    "xglm": ("xglm", _XGLM),
+    "xglm-odd": ("xglm", _XGLM | {"d_model": 21, "attention_heads": 3, "scale_embedding": False}),
+    "glm": ("glm", _LLAMA | {"head_dim": 12, "rope_parameters": _THETA | _HALF}),
+    "glm4": (
+        "glm4",
+        _LLAMA | {"head_dim": 8, "attention_bias": False, "rope_parameters": _THETA | {"partial_rotary_factor": 1.0}},
+    ),
+    "nemotron": ("nemotron", _LLAMA | {"head_dim": 8, "norm_eps": 1e-3, "rope_parameters": _THETA | _HALF}),
+    "nemotron-biases": (
+        "nemotron",
+        _LLAMA
+        | {"norm_eps": 1e-3, "attention_bias": True, "mlp_bias": True, "hidden_act": "gelu"}
+        | {"rope_parameters": _THETA | {"partial_rotary_factor": 1.0}},
+    ),
+    "cohere2": (
+        "cohere2",
+        _LLAMA
+        | {"layer_norm_eps": 1e-3, "logit_scale": 0.9, "sliding_window": 5, "attention_bias": True}
+        | {"layer_types": ["sliding_attention", "full_attention"], "rope_parameters": _THETA},
+    ),
+    "mixtral": (
+        "mixtral",
+        _LLAMA | {"head_dim": 6, "sliding_window": 5, "num_local_experts": 3, "rope_parameters": _THETA},
+    ),
+    "olmoe": ("olmoe", _LLAMA | {"clip_qkv": 1.0} | _EXPERTS | {"rope_parameters": _THETA}),
+    "olmoe-normalised": (
+        "olmoe",
+        _LLAMA | _EXPERTS | {"norm_topk_prob": True, "attention_bias": True, "rope_parameters": _THETA},
+    ),
+    "qwen3_moe": (
+        "qwen3_moe",
+        _LLAMA
+        | _EXPERTS
+        | {"head_dim": 6, "moe_intermediate_size": 8, "mlp_only_layers": [1], "norm_topk_prob": True}
+        | {"rope_parameters": _THETA},
+    ),
+    "qwen3_moe-window": (
+        "qwen3_moe",
+        _LLAMA
+        | _EXPERTS
+        | {"head_dim": 6, "moe_intermediate_size": 8, "use_sliding_window": True, "sliding_window": 5}
+        | {"rope_parameters": _THETA},
+    ),
+    "qwen2_moe": (
+        "qwen2_moe",
+        _LLAMA
+        | _EXPERTS
+        | {"moe_intermediate_size": 8, "shared_expert_intermediate_size": 12, "decoder_sparse_step": 2}
+        | {"rope_parameters": _THETA},
+    ),
+    "granitemoe": (
+        "granitemoe",
+        _LLAMA
+        | {"embedding_multiplier": 3.0, "residual_multiplier": 0.6, "attention_multiplier": 0.3}
+        | {"logits_scaling": 0.8, "num_local_experts": 5, "num_experts_per_tok": 3, "rope_parameters": _THETA},
+    ),
+    "phi3-longrope-partial": (
+        "phi3",
+        _LLAMA
+        | {"hidden_size": 32, "original_max_position_embeddings": 32, "tie_word_embeddings": True}
+        | {
+            "rope_parameters": {
+                "rope_type": "longrope",
+                "rope_theta": 300.0,
+                "partial_rotary_factor": 0.5,
+                "short_factor": [1.0, 1.7],
+                "long_factor": [2.0, 5.0],
+            },
+        },
     ),
 }
 """Name to `model_type` and configuration."""
