@@ -49,7 +49,7 @@ def join_stores(
     """
     from typing import cast, get_args
 
-    from csvjax.data.read_losses import read_losses, write_losses
+    from csvjax.data.read_losses import read_losses, read_runs, write_losses
     from csvjax.losses.spans import Kind, to_spans
     from csvjax.names import some
 
@@ -67,6 +67,6 @@ def join_stores(
     else:
         tables = [read_losses(store) for store in stores]
     table = to_spans(tables, cast(Kind, units), size)
-    write_losses(table, out)
+    write_losses(table, out, runs={lm: run for store in stores for lm, run in read_runs(store).items()})
     typer.echo(f"{len(table.lms)} models on {len(table.units):,} spans: {out}")
     return {"out": out, "models": table.lms, "spans": len(table.units)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +32,7 @@ def write_losses(
     table: LossTable,
     path: str | os.PathLike[str],
     dtype: Literal["float16", "float32", "float64"] = "float32",
+    runs: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Write a loss table as a Zarr group, and replace an existing one.
 
@@ -42,6 +43,7 @@ def write_losses(
         table: the losses.
         path: a folder that ends in .zarr or a file that ends in .zarr.zip.
         dtype: type of the stored losses. float16 changes a loss below 16 nats by at most 1/256 nat.
+        runs: run and step of models that are checkpoints of a run, as `read_runs` gives them.
 
     Raises: InputError for another ending or type, for losses that the type cannot hold, and for a folder that is no
     Zarr group.
@@ -68,6 +70,8 @@ def write_losses(
     attributes = {"format": FORMAT, "version": VERSION, "lms": list(table.lms), **named}
     if absent := [lm for lm, row in zip(table.lms, loss, strict=True) if np.isnan(row).all()]:
         attributes["unmeasured"] = absent
+    if runs:
+        attributes["runs"] = {lm: dict(run) for lm, run in runs.items()}
     with replacing(path) as part:
         store = ZipStore(part, mode="w") if path.name.endswith(".zip") else LocalStore(part)
         with closing(store):
@@ -103,32 +107,35 @@ def read_losses(
 
 
 def read_runs(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
-    """`run` and `step` of the models in a store that `csvjax losses` scored from a revision of a repository.
+    """`run` and `step` of the models in a store that `csvjax losses` scored from a revision of a repository; joined
+    stores keep them.
 
     Nothing for a table, and for a group whose attributes cannot be read, of which `read_losses` says why.
     """
     place = Path(path)
-    if not place.is_dir() and address(place) is None:
+    if not place.is_dir() and place.suffix != ".zip" and address(place) is None:
         return {}
     try:
-        store = zarr_place(place) if address(place) is not None else LocalStore(place, read_only=True)
-        models = dict(zarr.open_group(store, mode="r").attrs).get("models")
+        with closing(_opened(place)) as store:
+            attributes = dict(zarr.open_group(store, mode="r").attrs)
+            models = attributes.get("models", attributes.get("runs"))
     except Exception:  # zarr and JSON raise many unrelated kinds
         return {}
     told = models if isinstance(models, dict) else {}
     return {lm: {"run": s["run"], "step": s.get("step")} for lm, s in told.items() if "run" in s}
 
 
+def _opened(path: Path) -> Store:
+    if address(path) is not None:
+        return zarr_place(path)
+    return LocalStore(path, read_only=True) if path.is_dir() else ZipStore(path, mode="r")
+
+
 def _read_group(path: Path) -> LossTable:
     try:
-        store: Store
-        if (url := address(path)) is not None:
-            if open_bucket(url).get("zarr.json") is None:
-                raise InputError("expected a store of losses there, found nothing; check the address")
-            store = zarr_place(path)
-        else:
-            store = LocalStore(path, read_only=True) if path.is_dir() else ZipStore(path, mode="r")
-        with closing(store):
+        if (url := address(path)) is not None and open_bucket(url).get("zarr.json") is None:
+            raise InputError("expected a store of losses there, found nothing; check the address")
+        with closing(_opened(path)) as store:
             group = zarr.open_group(store, mode="r")
             attributes = dict(group.attrs)
             found = attributes.get("format", "no format"), attributes.get("version", "no version")

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from csvjax.cli import app
 from csvjax.cli.inputs import with_runs
 from csvjax.data.dataset import Dataset
 from csvjax.data.read_losses import read_runs
@@ -41,6 +43,13 @@ def test_a_store_tells_the_run_and_the_step_of_a_revision(store: Path) -> None:
     assert found["run"].isna().tolist() == [True, False]
     assert found["run"].iloc[1] == "org/lm"
     assert found["step"].iloc[1] == 8
+
+
+@pytest.mark.parametrize("name", ["joined.zarr", "joined.zarr.zip"])
+def test_a_joined_store_keeps_them(store: Path, name: str) -> None:
+    done = CliRunner().invoke(app, ["losses", "join", str(store), "--out", str(store.parent / name)])
+    assert done.exit_code == 0, done.output
+    assert read_runs(store.parent / name) == {"lm@step8": {"run": "org/lm", "step": 8}}
 
 
 def test_what_a_table_says_of_runs_counts(store: Path) -> None:
