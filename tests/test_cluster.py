@@ -21,7 +21,7 @@ from csvjax.cli import app
 from csvjax.cluster import Lost, Where, _needs, run_all
 from csvjax.data.read_losses import read_losses
 from csvjax.errors import InputError
-from experiments.drills import write_scores
+from experiments.drill_tools import write_scores
 from tests.cluster_jobs import dies, dies_once, refuses, square, threads
 from tests.lms.small import write_checkpoint
 

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from csvjax.errors import InputError
-from experiments import drills
-from experiments.drills import Work
+from experiments import drill_tools, drills
+from experiments.drill_tools import Work
 
 FAST = ("extraction_driver", "disk_full")
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
-    return drills.prepare(tmp_path_factory.mktemp("drills"))
+    return drill_tools.prepare(tmp_path_factory.mktemp("drills"))
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +49,10 @@ def test_all_drills_survive(drill: drills.Drill, number: int, work: Work, server
 def test_a_result_that_differs_is_seen(work: Work, tmp_path: Path) -> None:
     copy = tmp_path / "s.zarr"
     shutil.copytree(work.folder / "once.zarr", copy)
-    assert drills._same_store(work, copy) == ""
+    assert drill_tools.same_store(work, copy) == ""
     chunk = copy / "loss" / "c" / "0" / "1"
     chunk.write_bytes(chunk.read_bytes()[:-1])
-    assert drills._same_store(work, copy) == "differs in loss/c/0/1"
+    assert drill_tools.same_store(work, copy) == "differs in loss/c/0/1"
     chunk.unlink()
     with pytest.raises(InputError, match="missing"):
-        drills._same_losses(work, copy)
+        drill_tools.same_losses(work, copy)
