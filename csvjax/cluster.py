@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, TypeVar
 from csvjax.compiled import keep_compiled
 from csvjax.errors import InputError, installed
 
-__all__ = ["Lost", "Tell", "Where", "run_all"]
+__all__ = ["Lost", "Tell", "Where", "connected", "run_all"]
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -190,6 +190,19 @@ def _needs(where: Where, has: dict[str, float]) -> dict[str, Any]:
                 f"{has.get('memory', 0) / 2**30:.3g} GiB; use a smaller --memory, or larger machines"
             )
     return needs
+
+
+@contextmanager
+def connected(where: Where | None) -> Iterator[None]:
+    """Keep Ray connected, so that calls of `run_all` in the block do not start it again. Without a cluster no effect.
+
+    Raises: InputError if Ray is not installed or cannot be reached.
+    """
+    if where is None or where.cluster is None:
+        yield
+        return
+    with _connected(where):
+        yield
 
 
 @contextmanager

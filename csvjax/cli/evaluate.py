@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from csvjax.cli import inputs, show
+from csvjax.cli import ending, inputs, show
 from csvjax.cli import law_options as options
 from csvjax.cli.output import with_json
 from csvjax.cli.source import Source, with_source
@@ -43,6 +43,7 @@ def evaluate(
     draws: options.Draws = None,
     warmup: options.Warmup = None,
     starts: options.Starts = None,
+    cluster: inputs.Cluster = None,
     seed: inputs.Seed = 0,
 ) -> dict[str, Any]:
     """Hide scores, predict them with the law of csvjax fit, and measure errors and coverage of intervals.
@@ -55,6 +56,7 @@ def evaluate(
     import warnings
 
     from csvjax import runs
+    from csvjax.cluster import Where
     from csvjax.evaluate.crossfit import count_fits
     from csvjax.evaluate.crossfit import evaluate as judge
     from csvjax.report.evaluation import save_evaluation
@@ -86,8 +88,9 @@ def evaluate(
         "method": by,
         "seed": seed,
     }
-    with runs.begin(out, config) as run, show.steps() as begin:
-        found = judge(dataset, kinds, law, by, seed, begin(total))
+    where = None if cluster is None else Where(cluster=cluster)
+    with runs.begin(out, config) as run, ending.shielded(2 if cluster else 1), show.steps() as begin:
+        found = judge(dataset, kinds, law, by, seed, begin(total), where)
         save_evaluation(found, run)
     typer.echo("; ".join([f"law: {options.law_words(law, method)}", *found.fit.assumed]))
     if bad := int((~found.choices["converged"]).sum()):

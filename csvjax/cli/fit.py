@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from csvjax.cli import inputs, show
+from csvjax.cli import ending, inputs, show
 from csvjax.cli import law_options as options
 from csvjax.cli.holdout import inner_cells, seen_cells, target_names
 from csvjax.cli.output import predictions, with_json
@@ -82,6 +82,7 @@ def fit(
     warmup: options.Warmup = None,
     starts: options.Starts = None,
     chains: options.Chains = None,
+    cluster: options.ChainsOnCluster = None,
     seed: inputs.Seed = 0,
 ) -> dict[str, Any]:
     """Fit the law to a table of scores, and predict blank and held-out scores, with intervals.
@@ -92,6 +93,8 @@ def fit(
     Example: csvjax fit --scores scores.csv --losses losses.csv --out runs/mine
     """
     from csvjax import fitting, runs
+    from csvjax.cluster import Where, connected
+    from csvjax.infer import Nuts
     from csvjax.prediction import unseen
     from csvjax.result.salient import with_losses
 
@@ -109,6 +112,11 @@ def fit(
     seen = seen_cells(dataset, holdout or (), wanted)
     hidden = inner_cells(dataset, seen, wanted, inner)
     by, named = options.settled_method(by, how, dataset, seen)
+    if cluster is not None and not isinstance(by, Nuts):
+        raise InputError(
+            f"--cluster needs --method nuts, whose chains are its tasks, found {named}; leave out --cluster or change "
+            "--method"
+        )
     config = {
         "dataset": source.name,
         "command": "fit",
@@ -120,12 +128,14 @@ def fit(
         "method": by,
         "seed": seed,
     }
-    with runs.begin(out, config) as run, show.steps() as begin:
+    where = None if cluster is None else Where(cluster=cluster)
+    shielded = ending.shielded(2 if cluster else 1)
+    with runs.begin(out, config) as run, shielded, connected(where), show.steps() as begin:
         chosen = _choose(dataset, seen, law, hidden, seed, begin) if automatic else None
         law = chosen.law if chosen else law
         tell = begin(3)
         tell(f"fitting {int(seen.sum())} scores of {int(seen.any(axis=1).sum())} models by {named}")
-        found = fitting.fit(dataset, law, method=by, seen=seen, seed=seed, chains=chains)
+        found = fitting.fit(dataset, law, method=by, seen=seen, seed=seed, chains=chains, where=where)
         tell("saving the posterior draws")
         found.save(run.folder)
         tell("predicting")
