@@ -59,6 +59,7 @@ def evaluate(
     from csvjax.cluster import Where
     from csvjax.evaluate.crossfit import count_fits
     from csvjax.evaluate.crossfit import evaluate as judge
+    from csvjax.objects import address
     from csvjax.report.evaluation import save_evaluation
 
     made_of = options.LawOptions(capabilities, covariates, effects, own, tail, prior, keep_outliers)
@@ -69,7 +70,7 @@ def evaluate(
         )
     if repeated := sorted({text for text in split if split.count(text) > 1}):
         raise InputError(f"expected each --split once, found {', '.join(repeated)} more than once; give it once")
-    runs.check_out(out)
+    runs.check_run(out)
     dataset = options.read_data(source, split, made_of)
     law, automatic = options.law_of(dataset, made_of, quick)
     if automatic:
@@ -98,9 +99,21 @@ def evaluate(
         warnings.warn(f"{bad} of {len(found.choices)} fits did not converge: {first}", FitWarning, stacklevel=1)
     show.comparison_table(found.referee)
     show.metrics_table(found.metrics)
-    typer.echo(f"report: {out / 'report.html'}")
-    words = {"run": out, "law": options.law_words(law, method), "assumed": found.fit.assumed, "figures": found.figures}
-    return {**words, "metrics": found.metrics, "referee": found.referee, "fits": found.choices}
+    place = address(out) or str(out)
+    typer.echo(f"report: {place}/report.html")
+    words = {
+        "run": place,
+        "law": options.law_words(law, method),
+        "assumed": found.fit.assumed,
+        "figures": found.figures,
+    }
+    return {
+        **words,
+        "figures": found.figures,
+        "metrics": found.metrics,
+        "referee": found.referee,
+        "fits": found.choices,
+    }
 
 
 def _kind(split: str) -> str:

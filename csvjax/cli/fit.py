@@ -95,13 +95,16 @@ def fit(
     from csvjax import fitting, runs
     from csvjax.cluster import Where, connected
     from csvjax.infer import Nuts
+    from csvjax.objects import address, refuse_remote
     from csvjax.prediction import unseen
     from csvjax.result.salient import with_losses
 
     how = options.MethodOptions(method, draws, warmup, starts, chains)
     made_of = options.LawOptions(capabilities, covariates, effects, own, tail, prior, keep_outliers)
     by = options.method_of(how, quick)
-    runs.check_out(out)
+    runs.check_run(out)
+    if chains is not None:
+        refuse_remote(chains, "the folder of --chains")
     dataset = options.read_data(source, holdout or (), made_of)
     law, automatic = options.law_of(dataset, made_of, quick)
     if inner is not None and not automatic:
@@ -154,8 +157,9 @@ def fit(
         _show_choice(chosen, inner)
     if len(cells):
         show.prediction_table(cells, "scores that the fit has not seen")
-    typer.echo(f"run: {out}")
-    words = {"run": out, "law": options.law_words(law, named), "assumed": found.assumed, "status": str(found.status)}
+    place = address(out) or out
+    typer.echo(f"run: {place}")
+    words = {"run": place, "law": options.law_words(law, named), "assumed": found.assumed, "status": str(found.status)}
     return {**words, "converged": found.status.ok, "predictions": predictions(cells)}
 
 

@@ -69,7 +69,8 @@ Out = Annotated[
         "--out",
         metavar="RUN",
         show_default=False,
-        help="Folder for the results; an older run there is replaced. Example: runs/mine.",
+        help="Folder for the results; an older run there is replaced. An address works too: s3://bucket/run. Example: "
+        "runs/mine.",
     ),
 ]
 

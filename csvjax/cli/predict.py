@@ -63,7 +63,8 @@ class _Question:
 @with_json
 def predict(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN", show_default=False, help="Folder of a run of csvjax fit or evaluate.")
+        Path,
+        typer.Argument(metavar="RUN", show_default=False, help="Folder or address of a run of csvjax fit or evaluate."),
     ],
     flops: Annotated[float | None, _option("Training compute in FLOP. Example: 1e25.", "NUMBER", _TARGET)] = None,
     params: Annotated[
@@ -128,6 +129,7 @@ def predict(
 
     Example: csvjax predict runs/mine --flops 1e26 --family Llama-2
     """
+    from csvjax.object_runs import local_run
     from csvjax.result.files import load
 
     question = _Question(losses, lms, scores, flops, params, tokens, family, reach, interval, seed)
@@ -142,11 +144,12 @@ def predict(
         )
     if family is not None and not question.amounts and not reach:
         raise InputError("--family needs --flops, --params, --tokens or --reach, found none of them; add one")
-    fit = load(run)
-    answer: dict[str, Any] = {"interval": interval}
-    if reach:
-        answer["reach"] = [_say_reach(fit, text, question) for text in reach]
-    found = _answer(fit, run, question)
+    with local_run(run) as place:
+        fit = load(place)
+        answer: dict[str, Any] = {"interval": interval}
+        if reach:
+            answer["reach"] = [_say_reach(fit, text, question) for text in reach]
+        found = _answer(fit, place, question)
     if found is not None:
         _told(found, out, f"scores that the fit has not seen, {interval} intervals")
         answer["predictions"] = predictions(found)
@@ -172,8 +175,8 @@ def _unseen(fit: Result, run: Path, question: _Question) -> pd.DataFrame:
         found = found[found["benchmark"].isin(targets)].reset_index(drop=True)
     if found.empty:
         raise InputError(
-            f"the fit in {run} has seen every score of its table, so there is nothing to predict; describe new models "
-            f"with --scores, --lms or --losses, or a target compute with --flops"
+            "the fit has seen every score of its table, so there is nothing to predict; describe new models "
+            "with --scores, --lms or --losses, or a target compute with --flops"
         )
     return found
 
