@@ -9,6 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from csvjax.cli import app
 from csvjax.cluster import Lost, Where, _needs, run_all
 from csvjax.data.read_losses import read_losses
 from csvjax.errors import InputError
+from csvjax.losses.many import Model, extract_many
+from csvjax.losses.plan import LossOptions
 from experiments.drill_tools import write_scores
 from tests.cluster_jobs import dies, dies_once, refuses, square, threads
 from tests.lms.small import write_checkpoint
@@ -115,6 +118,23 @@ def test_losses_of_a_cluster_are_those_of_one_process(cluster: Where, tmp_path: 
     np.testing.assert_array_equal(many.loss[order], one.loss)
     for seed in (0, 1, 2):  # all models report in one place
         assert f"m{seed}: " in there.stderr
+
+
+def test_blocks_of_a_text_are_tasks_that_write_to_one_row(cluster: Where, tmp_path: Path) -> None:
+    """On a cluster and in processes; three tasks for each of two models."""
+    for seed in (0, 1):
+        write_checkpoint(tmp_path / f"m{seed}", seed)
+    (tmp_path / "a.txt").write_text("the theme of them and the other things that they say " * 12)
+    models, text = [Model(str(tmp_path / f"m{seed}")) for seed in (0, 1)], [str(tmp_path / "a.txt")]
+    options = LossOptions(context=64, batch=128, chunk=20)
+    said: list[str] = []
+    extract_many(models, text, tmp_path / "one.zarr", options, Where())
+    extract_many(models, text, tmp_path / "many.zarr", options, cluster, lambda lm, *rest: said.append(lm), blocks=3)
+    one, many = read_losses(tmp_path / "one.zarr"), read_losses(tmp_path / "many.zarr")
+    np.testing.assert_array_equal(many.loss[[many.lms.index(lm) for lm in one.lms]], one.loss)
+    assert set(said) == {f"m{seed} {block}/3" for seed in (0, 1) for block in (1, 2, 3)}
+    with pytest.raises(InputError, match="--blocks cannot be used with --part"):
+        extract_many(models, text, tmp_path / "x.zarr", replace(options, part=(0, 2)), Where(), blocks=2)
 
 
 @pytest.mark.slow
