@@ -12,6 +12,7 @@ from csvjax.cli import law_options as options
 from csvjax.cli.holdout import inner_cells, seen_cells, target_names
 from csvjax.cli.output import predictions, with_json
 from csvjax.cli.source import Source, with_source
+from csvjax.cli.values import size_in_bytes
 from csvjax.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from csvjax.data.dataset import Dataset
+    from csvjax.infer import Method
     from csvjax.infer.choose import Choice
     from csvjax.law.model import Law
     from csvjax.result.result import Result
@@ -83,6 +85,7 @@ def fit(
     starts: options.Starts = None,
     chains: options.Chains = None,
     cluster: options.ChainsOnCluster = None,
+    memory: inputs.Memory = None,
     seed: inputs.Seed = 0,
 ) -> dict[str, Any]:
     """Fit the law to a table of scores, and predict blank and held-out scores, with intervals.
@@ -95,6 +98,7 @@ def fit(
     from csvjax import fitting, runs
     from csvjax.cluster import Where, connected
     from csvjax.infer import Nuts
+    from csvjax.memory import drawing
     from csvjax.objects import address, refuse_remote
     from csvjax.prediction import unseen
     from csvjax.result.salient import with_losses
@@ -120,6 +124,8 @@ def fit(
             f"--cluster needs --method nuts, whose chains are its tasks, found {named}; leave out --cluster or change "
             "--method"
         )
+    limit = size_in_bytes(memory)
+    piece = None if limit is None else _piece(limit, dataset, by)
     config = {
         "dataset": source.name,
         "command": "fit",
@@ -131,9 +137,9 @@ def fit(
         "method": by,
         "seed": seed,
     }
-    where = None if cluster is None else Where(cluster=cluster)
+    where = None if cluster is None else Where(cluster=cluster, memory=limit)
     shielded = ending.shielded(2 if cluster else 1)
-    with runs.begin(out, config) as run, shielded, connected(where), show.steps() as begin:
+    with drawing(piece), runs.begin(out, config) as run, shielded, connected(where), show.steps() as begin:
         chosen = _choose(dataset, seen, law, hidden, seed, begin) if automatic else None
         law = chosen.law if chosen else law
         tell = begin(3)
@@ -161,6 +167,18 @@ def fit(
     typer.echo(f"run: {place}")
     words = {"run": place, "law": options.law_words(law, named), "assumed": found.assumed, "status": str(found.status)}
     return {**words, "converged": found.status.ok, "predictions": predictions(cells)}
+
+
+def _piece(limit: int, dataset: Dataset, by: Method) -> int:
+    """The number of draws at once that keeps the memory. Raises: InputError if none does."""
+    from csvjax.memory import piece_for
+    from csvjax.result.result import LEAST
+
+    assert dataset.scores is not None
+    losses = 0 if dataset.losses is None else dataset.losses.loss.size
+    draws = getattr(by, "draws", 1) * getattr(by, "chains", 1)
+    lms, benchmarks = dataset.scores.score.shape
+    return piece_for(limit, max(draws, LEAST), lms, benchmarks, losses)
 
 
 def _told(found: Result) -> dict[str, object]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Cluster",
+    "Memory",
     "Out",
     "Quick",
     "Seed",
@@ -47,6 +48,17 @@ Cluster = Annotated[
         rich_help_panel="Devices and processes",
         help="Run the jobs as tasks of Ray: auto starts Ray on this machine, ADDRESS names a running cluster. Needs "
         "pip install 'csvjax[cluster]'. Example: auto.",
+    ),
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        "--memory",
+        metavar="SIZE",
+        show_default=False,
+        rich_help_panel="Devices and processes",
+        help="Largest memory to use. Scores are drawn in pieces that keep it; the command ends at once if that is "
+        "impossible. Default: not limited. Example: 8GiB.",
     ),
 ]
 Seed = Annotated[
