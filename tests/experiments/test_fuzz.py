@@ -101,6 +101,15 @@ def test_the_whole_files_can_be_read(whole: Path) -> None:
     assert open_checkpoint(str(whole / "checkpoint")).architecture.family == "llama"
 
 
+def test_a_gguf_file_whose_merges_name_unknown_tokens_is_refused(whole: Path, tmp_path: Path) -> None:
+    raw = (whole / "model.gguf").read_bytes()
+    word = "Ġthe".encode()
+    at = raw.index(len(word).to_bytes(8, "little") + word) + 8
+    (tmp_path / "m.gguf").write_bytes(raw[:at] + b"?" * len(word) + raw[at + len(word) :])
+    with pytest.raises(InputError, match=r"m.gguf, found others .*out of vocabulary"):
+        open_checkpoint(str(tmp_path / "m.gguf"))
+
+
 def test_deep_json_is_refused(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "m")
     (folder / "config.json").write_text("[" * 100_000)
