@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from csvjax.errors import InputError
 from tests.lms.small import write_checkpoint
 
 __all__ = [
-    *("Ended", "Work", "again", "begin", "children", "end", "files", "kill_child", "prepare"),
+    *("Ended", "Work", "again", "begin", "children", "end", "files", "jumping_clock", "kill_child", "prepare"),
     *("same_comparison", "same_losses", "same_store", "write_scores"),
 ]
 
@@ -98,13 +98,38 @@ os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 """
 
 
-def begin(command: list[str], limit: int | None = None, **environment: str) -> subprocess.Popen[str]:
+def begin(
+    command: list[str], limit: int | None = None, within: Sequence[str] = (), **environment: str
+) -> subprocess.Popen[str]:
+    """Start a csvjax command. limit: no file can grow beyond this size. within: a command that runs it."""
     starved = [] if limit is None else ["-c", _STARVED, str(limit)]
     pipe = subprocess.PIPE
     return subprocess.Popen(
-        [sys.executable, *starved, "-m", "csvjax.cli", *command], stdout=pipe, stderr=pipe, text=True,
+        [*within, sys.executable, *starved, "-m", "csvjax.cli", *command], stdout=pipe, stderr=pipe, text=True,
         env=os.environ | environment, start_new_session=True,
     )  # fmt: skip
+
+
+# Python reads this module when it starts. Each jump adds a line to a file, so that a drill knows that there were some.
+_JUMPING = """
+import os, random, time
+real, off, rng = time.time, [0.0], random.Random()
+def jumping():
+    if rng.random() < 0.2:
+        off[0] = rng.uniform(-1e8, 1e8)
+        with open(os.environ["CLOCK_JUMPS"], "a") as file:
+            file.write(f"{off[0]}\\n")
+    return real() + off[0]
+time.time, time.time_ns = jumping, lambda: int(jumping() * 1e9)
+"""
+
+
+def jumping_clock(folder: Path) -> dict[str, str]:
+    """The environment of a command in which Python's clock jumps by up to three years in both directions."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(_JUMPING)
+    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH", "")]))
+    return {"PYTHONPATH": path, "CLOCK_JUMPS": str(folder / "jumps")}
 
 
 def end(process: subprocess.Popen[str]) -> Ended:

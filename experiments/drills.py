@@ -23,6 +23,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date
 from functools import partial
@@ -35,12 +36,15 @@ from csvjax import runs
 from csvjax.atomic import replacing
 from csvjax.errors import InputError
 from experiments import running
+from experiments.drill_hosts import FIRST, Hosts, possible, two_hosts
 from experiments.drill_tools import (
+    Ended,
     Work,
     again,
     begin,
     end,
     files,
+    jumping_clock,
     kill_child,
     prepare,
     same_comparison,
@@ -183,10 +187,62 @@ def two_with_one_out(work: Work, rng: random.Random, folder: Path) -> str:
     return same_comparison(work, out)
 
 
+def clock_that_jumps(work: Work, rng: random.Random, folder: Path) -> str:
+    """Extraction and comparison on a clock that jumps: SIGKILL of the command."""
+    clock, store, out = jumping_clock(folder / "clock"), folder / "s.zarr", folder / "run"
+    wrong = []
+    for command, seconds, same in (
+        (work.losses(store), work.losses_s, lambda: same_store(work, store)),
+        (work.compare(out, "--jobs", "2"), work.compare_s, lambda: same_comparison(work, out)),
+    ):
+        process = begin(command, **clock)
+        time.sleep(rng.uniform(0.2, 1) * seconds)
+        process.kill()
+        end(process)
+        wrong.append(again(command, same, **clock))
+    jumps = Path(clock["CLOCK_JUMPS"])
+    wrong.append("" if jumps.exists() else "the clock never jumped")
+    return "; ".join(filter(None, wrong))
+
+
+def two_hosts_cut(work: Work, rng: random.Random, folder: Path) -> str:
+    """Extraction of one model by two hosts: the network between them is cut."""
+    store, once = folder / "s.zarr", work.folder / "two.zarr"
+    with two_hosts() as hosts:
+        if not once.exists() and any(ended.code for ended in _both_hosts(work, hosts, once, None)):
+            shutil.rmtree(once, ignore_errors=True)
+            return "an undisturbed run by two hosts failed"
+        cut = rng.randrange(1, len(list(once.glob("loss/c/*/*"))))
+        ended = _both_hosts(work, hosts, store, cut)
+        if "stuck" in [each.err for each in ended]:
+            return "a process waits forever after the cut"
+        if 0 in [each.code for each in ended] and files(store) != files(once):
+            return f"ended with {[each.code for each in ended]} and an unfinished store"
+        hosts.mend()
+        ended = _both_hosts(work, hosts, store, None)
+        if any(each.code for each in ended):
+            return f"the same command again ended with {[(each.code, each.err[-200:]) for each in ended]}"
+    return "" if files(store) == files(once) else "differs from an undisturbed run by two hosts"
+
+
+def _both_hosts(work: Work, hosts: Hosts, store: Path, cut: int | None) -> list[Ended]:
+    """One process on each host; the network is cut when there are `cut` chunks."""
+    processes = [
+        begin(work.losses(store, f"--distributed={FIRST}:7777,2,{host}"), within=hosts.within(host)) for host in (0, 1)
+    ]
+    if cut is not None:
+        while processes[0].poll() is None and len(list(store.glob("loss/c/*/*"))) < cut:
+            time.sleep(0.001)
+        hosts.cut()
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(end, processes))
+
+
 Drill = Callable[[Work, random.Random, Path], str]
 DRILLS: tuple[Drill, ...] = (
     *(extraction_driver, comparison_worker, comparison_driver, disk_full, two_with_one_out, extraction_in_a_bucket),
     *(extraction_ray_worker, extraction_ray_driver, comparison_ray_worker, eight_on_one_store, extraction_ray_head),
+    *(clock_that_jumps, two_hosts_cut),
 )
 
 
@@ -241,6 +297,9 @@ def main(
         raise InputError(f"expected --only to name some of {', '.join(names)}, found {unknown[0]}; choose others")
     folder = running.begin(out, {"command": "drills", "seed": seed})
     wanted = [drill for drill in DRILLS if not only or drill.__name__ in only.split(",")]
+    if two_hosts_cut in wanted and not possible():
+        typer.echo("two_hosts_cut is left out: it needs root and ip netns", err=True)
+        wanted.remove(two_hosts_cut)
     command = f"python -m experiments.drills --out {out}"
     with _server(), tempfile.TemporaryDirectory() as made:
         work = None
