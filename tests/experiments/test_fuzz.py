@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 import time
 from pathlib import Path
@@ -36,6 +37,12 @@ def test_damage_is_read_or_refused(kind: str, count: int, whole: Path) -> None:
     assert found["failures"] == []
     assert found["read"] + found["refused"] == count
     assert found["refused"] > 0
+
+
+@pytest.mark.parametrize(("kind", "number"), [("checkpoint", 511), ("checkpoint", 1627), ("checkpoint", 4934)])
+def test_inputs_that_once_ended_in_a_traceback(kind: str, number: int, whole: Path, tmp_path: Path) -> None:
+    outcome, told = fuzz._KINDS[kind](whole, tmp_path, random.Random(f"{kind} {number}"))
+    assert outcome == "refused", told
 
 
 def test_a_bug_in_a_reader_would_be_seen(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:

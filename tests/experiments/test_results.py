@@ -123,3 +123,29 @@ def test_salience_on_ladders(page: str, number: int, name: str, label: str) -> N
 
 def _is_mean_of(row: dict[str, Any], split: str) -> bool:
     return row["split"] == split and row["benchmark"] == "all"
+
+
+SCALING = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+
+
+def _rows_below(heading: str) -> list[list[str]]:
+    """The cells of the table with this heading."""
+    lines = SCALING[SCALING.index(heading) :].split("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_the_table_of_drills() -> None:
+    found = results("drills")
+    shown = [[row["what"], *(str(row[name]) for name in ("times", "survived", "lost"))] for row in found["drills"]]
+    assert _rows_below("| drill | times | survived | lost |") == shown
+    figures = {name: sum(row[of] for row in found["drills"]) for name, of in (("drills", "times"), ("lost", "lost"))}
+    assert figures == {name: found["figures"][name] for name in figures}
+    assert "{drills:.0f} drills, {survived:.0f} survived, {lost:.0f} lost".format(**found["figures"]) in SCALING
+
+
+def test_the_table_of_hostile_files() -> None:
+    found = results("fuzz")
+    shown = [[f"{row['inputs']:,}", *(str(row[n]) for n in ("crash", "hang", "traceback"))] for row in found["kinds"]]
+    assert [row[1:] for row in _rows_below("| files | inputs | crashes | hangs | tracebacks |")] == shown
+    assert found["figures"]["inputs"] == sum(row["inputs"] for row in found["kinds"])
+    assert f"In all {found['figures']['inputs']:,.0f} inputs" in " ".join(SCALING.split())
