@@ -64,6 +64,29 @@ def test_a_job_that_is_always_killed_is_lost_and_takes_no_other_with_it() -> Non
     assert "killed 3 times" in found[1].reason
 
 
+def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from csvjax.cluster import Where, run_all\n"
+        "from tests.cluster_jobs import waits\n"
+        "if __name__ == '__main__':\n"
+        "    for _ in run_all([Path(sys.argv[1])] * 3, waits, Where(2)): time.sleep(60)\n"
+    )
+    (tmp_path / "program.py").write_text(program)
+    (tmp_path / "pids").mkdir()
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
+    with subprocess.Popen(
+        [sys.executable, tmp_path / "program.py", tmp_path / "pids"], env=environment, stderr=subprocess.DEVNULL
+    ) as process:
+        while len(pids := [path.name for path in (tmp_path / "pids").iterdir()]) < 2 and process.poll() is None:
+            time.sleep(0.05)
+        process.kill()
+    begun = time.monotonic()
+    while any(Path("/proc", pid).exists() for pid in pids) and time.monotonic() - begun < 30:
+        time.sleep(0.05)
+    assert len(pids) == 2
+    assert not [pid for pid in pids if Path("/proc", pid).exists()]
+
+
 @pytest.mark.parametrize("where", HERE)
 def test_what_a_job_raises_is_raised(where: Where) -> None:
     with pytest.raises(InputError, match=r"found (0|1)"):
