@@ -10,19 +10,21 @@ import os
 import secrets
 import socket
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple, TypeVar
 
 from csvjax.compiled import keep_compiled
 from csvjax.errors import InputError, installed
 
-__all__ = ["Lost", "Tell", "Where", "run_all"]
+__all__ = ["Lost", "Tell", "Where", "connected", "run_all"]
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -88,7 +90,7 @@ def _in_processes(jobs: Sequence[J], work: Callable[[J, Tell], R], count: int) -
     """If a process is killed, the pool is lost with all that it was working on. These jobs run again, one at a time."""
     left, lost = deque(range(len(jobs))), list[int]()
     while left:
-        with ProcessPoolExecutor(min(count, len(left)), get_context("spawn")) as pool:
+        with ProcessPoolExecutor(min(count, len(left)), get_context("spawn"), _end_with_parent) as pool:
             running: dict[Future[R], int] = {}
             broken = False
             while not broken and (left or running):
@@ -108,9 +110,22 @@ def _in_processes(jobs: Sequence[J], work: Callable[[J, Tell], R], count: int) -
         yield number, _alone(jobs[number], work)
 
 
+def _end_with_parent() -> None:
+    """End this process when the one that started it ends, even if that is killed: idle, it would wait forever."""
+
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_follow, args=(parent,), name="parent", daemon=True).start()
+
+
+def _follow(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
+
+
 def _alone(job: J, work: Callable[[J, Tell], R]) -> R | Lost:
     for _ in range(_RETRIES):
-        with ProcessPoolExecutor(1, get_context("spawn")) as pool, suppress(BrokenProcessPool):
+        with ProcessPoolExecutor(1, get_context("spawn"), _end_with_parent) as pool, suppress(BrokenProcessPool):
             return pool.submit(work, job, _silent).result()
     return Lost(f"its process was killed {_RETRIES} times, alone too; it may need more memory")
 
@@ -190,6 +205,19 @@ def _needs(where: Where, has: dict[str, float]) -> dict[str, Any]:
                 f"{has.get('memory', 0) / 2**30:.3g} GiB; use a smaller --memory, or larger machines"
             )
     return needs
+
+
+@contextmanager
+def connected(where: Where | None) -> Iterator[None]:
+    """Keep Ray connected, so that calls of `run_all` in the block do not start it again. Without a cluster no effect.
+
+    Raises: InputError if Ray is not installed or cannot be reached.
+    """
+    if where is None or where.cluster is None:
+        yield
+        return
+    with _connected(where):
+        yield
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool
 
+from csvjax.cluster import Where
 from csvjax.data.dataset import Dataset
 from csvjax.errors import FitWarning, InputError
 from csvjax.infer import Laplace, Map, Method, Nuts
@@ -40,6 +41,7 @@ def fit(
     seen: Bool[np.ndarray, "lm benchmark"] | None = None,
     seed: int = 0,
     chains: Path | None = None,
+    where: Where | None = None,
 ) -> Result:
     """Fit the law to the scores of a dataset. Scores that `seen` leaves out have no influence.
 
@@ -50,6 +52,7 @@ def fit(
         seen: the scores to fit. Default: all known scores.
         seed: seed of all random numbers.
         chains: folder where NUTS keeps its chains; the same call resumes them.
+        where: where each chain of NUTS runs as a job (`csvjax.cluster.Where`); None for this process.
 
     Returns: a `Result` with the status of the fit, labelled draws, salience, and everything that `predict` needs.
 
@@ -67,7 +70,7 @@ def fit(
     density = law_density(law)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)  # reported below, after the chains are brought into one order
-        cleaned = fit_without_outliers(density, evidence, method, jax.random.key(seed), chains, law)
+        cleaned = fit_without_outliers(density, evidence, method, jax.random.key(seed), chains, law, where)
     found, fitted = cleaned.fit, cleaned.evidence
     if isinstance(method, Nuts) and law.capabilities > 1:
         found = in_one_order(found, method, density, fitted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
@@ -32,6 +32,7 @@ __all__ = [
     "draw_new",
     "mean_of",
     "new_models",
+    "new_table",
     "predict",
     "summary",
     "unseen",
@@ -76,16 +77,42 @@ def draw_fitted(fit: Result, seed: int | None = None) -> Drawn:
 @float64
 def draw_new(fit: Result, new: Dataset, seed: int = 0) -> Drawn:
     """Draws for new models, given what `new` knows of each model and what the fit knows of its family."""
+    parts = [drawn for _, drawn in _draw_parts(fit, new, seed)]
+    drawn = Drawn(*(np.concatenate(part, axis=1) for part in zip(*parts, strict=True)))
+    return finite_draws(drawn, drawn.mean)
+
+
+@float64
+def new_table(
+    fit: Result,
+    models: Dataset | pd.DataFrame | ScoreTable | LossTable,
+    *,
+    seed: int = 0,
+    kind: IntervalKind = "equal-tailed",
+) -> pd.DataFrame:
+    """`predict(fit, models).table()` in the memory that the draws of 50 models need."""
+    new = new_models(fit, models)
+    assert new.scores is not None
+    parts = []
+    for at, drawn in _draw_parts(fit, new, seed):
+        lms = new.lms.iloc[at]
+        cells = np.ones((len(at), len(fit.benchmarks)), bool)
+        scores = new.scores.select(lms=list(lms.index))
+        parts.append(summary(finite_draws(drawn, drawn.mean), cells, lms, scores, kind))
+    whole = pd.concat(parts, ignore_index=True)
+    order = pd.Index(fit.benchmarks).get_indexer(pd.Index(whole["benchmark"]))
+    return whole.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
+
+
+def _draw_parts(fit: Result, new: Dataset, seed: int) -> Iterator[tuple[Int[np.ndarray, " lm"], Drawn]]:
+    """Positions of new models, at most 50, and their draws."""
     evidence, groups = _new_evidence(fit, new), names_of_groups(fit.dataset.lms, fit.law)
     theirs = names_of_groups(new.lms, fit.law)
-    parts = []
     for first in range(0, len(new.lms), _LMS):
         at = np.arange(first, min(first + _LMS, len(new.lms)))
         its = [theirs[0][i] for i in at], None if theirs[1] is None else [theirs[1][i] for i in at]
         beside, rows = join_families(fit.evidence, groups, _rows(evidence, at), its)
-        parts.append(_piecewise(fit, beside, rows, seed))
-    drawn = Drawn(*(np.concatenate(part, axis=1) for part in zip(*parts, strict=True)))
-    return finite_draws(drawn, drawn.mean)
+        yield at, _piecewise(fit, beside, rows, seed)
 
 
 def _piecewise(fit: Result, e: Evidence, rows: Int[np.ndarray, " lm"], seed: int) -> Drawn:

@@ -6,7 +6,8 @@
     figures.json          the main results
     fit.json and others   the fit, as csvjax.result.files.save_fit writes it, with salience.parquet
 
-A run is written to a temporary folder and renamed when it is complete.
+A run is written to a temporary folder and renamed when it is complete. One at an address of an object store is written
+to a temporary folder too, and uploaded.
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ import pandas as pd
 from csvjax.atomic import removed_at_the_end, replacing
 from csvjax.errors import InputError
 from csvjax.evaluate.table import score_table
-from csvjax.objects import refuse_remote
+from csvjax.object_runs import check_address, uploaded
+from csvjax.objects import address, refuse_remote
 from csvjax.plain import plain, write_json
 
-__all__ = ["FORMAT", "RunWriter", "begin", "check_out", "claimed", "plain", "read_config", "write_json"]
+__all__ = ["FORMAT", "RunWriter", "begin", "check_out", "check_run", "claimed", "plain", "read_config", "write_json"]
 
 FORMAT = "csvjax run 1"
 _PACKAGES = ("csvjax", "jax", "jaxlib", "flax", "optax", "numpyro", "numpy", "pandas")
@@ -65,14 +67,22 @@ class RunWriter:
 def begin(folder: Path, config: Mapping[str, Any]) -> Iterator[RunWriter]:
     """A writer for the run in `folder`. After an error in the block the folder is as it was before.
 
+    Args:
+        folder: the folder, or an address in an object store.
+        config: the configuration.
+
     Raises: InputError if `folder` is a file or holds anything but a run, and if another command is writing to it.
     """
-    place = check_out(folder)
     versions = {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in _PACKAGES}}
     started = datetime.now().astimezone().isoformat(timespec="seconds")
+    whole = {"format": FORMAT, **config, "versions": versions, "started": started}
+    if (url := address(folder)) is not None:
+        with uploaded(url) as part:
+            yield RunWriter(part, whole, time.monotonic())
+        return
+    place = check_out(folder)
     with claimed(folder), replacing(place) as part:
         part.mkdir()
-        whole = {"format": FORMAT, **config, "versions": versions, "started": started}
         yield RunWriter(part, whole, time.monotonic())
 
 
@@ -103,6 +113,14 @@ def claimed(folder: Path) -> Iterator[None]:
             yield
     finally:
         os.close(handle)
+
+
+def check_run(folder: Path) -> None:
+    """Check that `begin` may write a run to a folder or an address, before the work begins. Raises: as `begin`."""
+    if (url := address(folder)) is not None:
+        check_address(url)
+    else:
+        check_out(folder)
 
 
 def check_out(folder: Path) -> Path:

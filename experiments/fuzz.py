@@ -6,8 +6,9 @@
 The files are a small checkpoint (safetensors, its configuration and its tokenizer), the same as GGUF, a store of losses
 as a folder and as a zip archive, and all tables of `experiments.mutations`. A mutation changes bytes (more often in the
 head, which readers trust), cuts, repeats or inserts, or changes a value in JSON. Inputs run in blocks in processes of
-their own: a process that ends abruptly is a crash, an input that takes longer than 20 seconds a hang, and an exception
-that is no `CsvjaxError` a traceback.
+their own: a process that ends abruptly is a crash, an input that takes more than 20 CPU seconds a hang, and an
+exception that is no `CsvjaxError` a traceback. Blocks that are done are kept: the same command resumes, and one with a
+larger `--share` adds to them.
 
 Claim: 100,000 inputs, no crash, no hang, no traceback. Memory is the growth of the largest process over its first look
 at the whole file.
@@ -28,6 +29,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -35,17 +37,18 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from csvjax import runs
+from csvjax.atomic import replacing
 from csvjax.cluster import Lost, Tell, Where, run_all
 from csvjax.errors import CsvjaxError
 from experiments.mutation_seeds import seeds
 from experiments.mutations import mutate, try_one
-from experiments.running import start
+from experiments.running import begin, start
 
-__all__ = ["COUNTS", "Block", "fuzz"]
+__all__ = ["COUNTS", "Block", "figures_of", "fuzz", "table_of"]
 
 COUNTS = {"safetensors": 60_000, "gguf": 15_000, "checkpoint": 5_000, "zarr": 12_000, "zip": 4_000, "tables": 8_000}
 _BLOCK = 1000
-_HANG = 20  # seconds
+_HANG = 20  # CPU seconds; of the clock ten times as many, because the machine may be busy
 
 
 class Block(NamedTuple):
@@ -71,7 +74,7 @@ def _prepare(folder: Path) -> None:
     from tests.lms.test_gguf import write
 
     path = write_checkpoint(folder / "checkpoint")
-    write(folder / "model.gguf", "llama")
+    write(folder / "model.gguf", "qwen3")
     documents = [Document("a", "one", "the theme of them and the other things"), Document("b", "two", "schön")]
     options = LossOptions(context=32, batch=64, chunk=16)
     extract([open_checkpoint(str(path))], documents, folder / "losses.zarr", options)
@@ -197,30 +200,68 @@ def fuzz(block: Block, tell: Tell) -> dict[str, Any]:
         raise _HangError
 
     signal.signal(signal.SIGALRM, hang)
+    signal.signal(signal.SIGPROF, hang)
     tally: dict[str, Any] = {"read": 0, "refused": 0, "traceback": 0, "hang": 0, "worst_s": 0.0, "failures": []}
     before = 0
     for number in range(block.first, block.first + block.count):
         rng = random.Random(f"{block.kind} {number}")
         made = Path(tempfile.mkdtemp(prefix="fuzz"))
-        begun = time.perf_counter()
+        begun = time.process_time()
         try:
-            signal.alarm(_HANG if number > block.first else 20 * _HANG)  # the first one imports the reader
+            patience = _HANG if number > block.first else 20 * _HANG  # the first one imports the reader
+            signal.setitimer(signal.ITIMER_PROF, patience)
+            signal.alarm(10 * patience)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 outcome, told = _KINDS[block.kind](block.folder, made, rng)
         except _HangError:
             outcome, told = "hang", "".join(traceback.format_stack(limit=3))
         finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
             signal.alarm(0)
             shutil.rmtree(made, ignore_errors=True)
         if number == block.first:
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         tally[outcome] += 1
-        tally["worst_s"] = max(tally["worst_s"], time.perf_counter() - begun if number > block.first else 0)
+        tally["worst_s"] = max(tally["worst_s"], time.process_time() - begun if number > block.first else 0)
         if outcome in ("traceback", "hang"):
             tally["failures"].append({"kind": block.kind, "number": number, "outcome": outcome, "told": told[-1500:]})
     tally["memory_mb"] = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     return tally
+
+
+def _path(folder: Path, block: Block) -> Path:
+    return folder / "blocks" / f"{block.kind}-{block.first:06}-{block.count}.json"
+
+
+def figures_of(folder: Path) -> dict[str, float]:
+    """The sums over all blocks that are done in a folder."""
+    done = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "blocks").glob("*.json"))]
+    sums = {name: sum(block[name] for block in done) for name in ("crash", "hang", "traceback", "refused", "read")}
+    kinds = {f"{kind}_inputs": sum(b["count"] for b in done if b["kind"] == kind) for kind in COUNTS}
+    return {
+        "inputs": sum(block["count"] for block in done),
+        "crashes": sums["crash"],
+        "hangs": sums["hang"],
+        "tracebacks": sums["traceback"],
+        "refused": sums["refused"],
+        "read": sums["read"],
+        "worst_s": round(max((block["worst_s"] for block in done), default=0.0), 2),
+        "memory_mb": round(max((block["memory_mb"] for block in done), default=0.0), 1),
+        **kinds,
+    }
+
+
+def table_of(folder: Path, command: str) -> dict[str, Any]:
+    """The blocks that are done in a folder, in the form of a file in `experiments/results`."""
+    done = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "blocks").glob("*.json"))]
+    rows = []
+    for kind in COUNTS:
+        mine = [block for block in done if block["kind"] == kind]
+        row = {"kind": kind, "inputs": sum(block["count"] for block in mine)}
+        rows.append(row | {name: sum(block[name] for block in mine) for name in ("crash", "hang", "traceback")})
+    figures = {name: float(value) for name, value in figures_of(folder).items()}
+    return {"command": command, "date": str(date.today()), "figures": figures, "kinds": rows}
 
 
 def main(
@@ -231,42 +272,32 @@ def main(
     only: Annotated[str, typer.Option(help="Kinds of inputs.")] = "",
 ) -> None:
     """All kinds, in blocks."""
-    folder = runs.check_out(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    runs.write_json({"format": runs.FORMAT, "command": "fuzz"}, folder / "config.json")
+    folder = begin(out, {"command": "fuzz", "quick": quick})
     counts = {kind: max(1, round(n * (0.002 if quick else share))) for kind, n in COUNTS.items()}
     counts = {kind: n for kind, n in counts.items() if not only or kind in only.split(",")}
-    total = dict.fromkeys(("read", "refused", "traceback", "hang", "crashes"), 0)
-    worst, memory, failures = 0.0, 0.0, []
+    command = f"python -m experiments.fuzz --out {out}"
     with tempfile.TemporaryDirectory() as made:
         _prepare(Path(made))
         blocks = [
-            Block(kind, first, min(_BLOCK, n - first), Path(made))
+            Block(kind, first, min(_BLOCK, (n if quick else COUNTS[kind]) - first), Path(made))
             for kind, n in counts.items()
             for first in range(0, n, _BLOCK)
         ]
+        blocks = sorted((block for block in blocks if not _path(folder, block).exists()), key=lambda b: b.first)
+        (folder / "blocks").mkdir(exist_ok=True)
         for number, found in run_all(blocks, fuzz, Where(jobs)):
+            block = blocks[number]
             if isinstance(found, Lost):
-                total["crashes"] += 1
-                failures.append({"kind": blocks[number].kind, "first": blocks[number].first, "outcome": "crash"})
-                continue
-            for name in ("read", "refused", "traceback", "hang"):
-                total[name] += found[name]
-            worst, memory = max(worst, found["worst_s"]), max(memory, found["memory_mb"])
-            failures += found["failures"]
-            typer.echo(f"{blocks[number].kind} {blocks[number].first}: {total}", err=True)
-            runs.write_json(failures, folder / "failures.json")
-    figures = {
-        "inputs": sum(counts.values()),
-        "crashes": total["crashes"],
-        "hangs": total["hang"],
-        "tracebacks": total["traceback"],
-        "refused": total["refused"],
-        "read": total["read"],
-        "worst_s": round(worst, 2),
-        "memory_mb": round(memory, 1),
-        **{f"{kind}_inputs": n for kind, n in counts.items()},
-    }
+                nothing = {"read": 0, "refused": 0, "traceback": 0, "hang": 0, "worst_s": 0.0, "memory_mb": 0.0}
+                found = {**nothing, "crash": 1, "failures": [{"outcome": "crash", "told": found.reason}]}
+            with replacing(_path(folder, block)) as part:
+                runs.write_json(
+                    {"crash": 0, "kind": block.kind, "first": block.first, "count": block.count} | found, part
+                )
+            with replacing(folder / "fuzz.json") as part:
+                runs.write_json(table_of(folder, command), part)
+            typer.echo(f"{block.kind} {block.first}: {figures_of(folder)}", err=True)
+    figures = figures_of(folder)
     runs.write_json(figures, folder / "figures.json")
     typer.echo(json.dumps(figures))
 

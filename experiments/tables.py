@@ -163,11 +163,39 @@ def interval_table(result: Any) -> Table:
     return [*lines(["", *(h for g in groups for h in (f"{g}: CRPS", "in 90 %")), "CPU s"], rows), "", told]
 
 
+def drills() -> Table:
+    rows = [
+        [row["what"], *(str(row[name]) for name in ("times", "survived", "lost"))]
+        for row in results("drills")["drills"]
+    ]
+    return lines(["drill", "times", "survived", "lost"], rows)
+
+
+_FILES = {
+    "safetensors": "safetensors",
+    "gguf": "GGUF",
+    "checkpoint": "configuration and tokenizer of a checkpoint",
+    "zarr": "stores of losses as folders",
+    "zip": "stores of losses as zip archives",
+    "tables": "tables and results",
+}
+
+
+def hostile_files() -> Table:
+    rows = [
+        [_FILES[row["kind"]], f"{row['inputs']:,}", *(str(row[name]) for name in ("crash", "hang", "traceback"))]
+        for row in results("fuzz")["kinds"]
+    ]
+    return lines(["files", "inputs", "crashes", "hangs", "tracebacks"], rows)
+
+
 TABLES: dict[str, Callable[[], Table]] = {
     "ladder": lambda: ladder("salience_ladder"),
     "ladder, trained again": lambda: ladder("salience_ladder_fresh"),
     "ladder, tasks": ladder_tasks,
     "sloth": sloth,
+    "drills": drills,
+    "hostile files": hostile_files,
     "leaderboard": lambda: headlines(results("leaderboard")),
     "leaderboard, intervals": lambda: interval_table(results("leaderboard")),
 }

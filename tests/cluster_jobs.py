@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 from csvjax.cluster import Tell
 from csvjax.errors import InputError
 
-__all__ = ["dies", "dies_once", "refuses", "square", "threads"]
+__all__ = ["dies", "dies_once", "refuses", "square", "threads", "waits"]
 
 
 def square(job: int, tell: Tell) -> int:
@@ -29,6 +30,12 @@ def dies(job: str, tell: Tell) -> str:
     if job == "bad":
         os.kill(os.getpid(), signal.SIGKILL)
     return job
+
+
+def waits(job: Path, tell: Tell) -> None:
+    """Says in a file which process it is in, and is done, so that the process waits for another job."""
+    (job / str(os.getpid())).write_text("")
+    time.sleep(0.5)
 
 
 def refuses(job: int, tell: Tell) -> int:

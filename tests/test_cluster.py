@@ -9,6 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from csvjax.cli import app
 from csvjax.cluster import Lost, Where, _needs, run_all
 from csvjax.data.read_losses import read_losses
 from csvjax.errors import InputError
-from experiments.drills import write_scores
+from csvjax.losses.many import Model, extract_many
+from csvjax.losses.plan import LossOptions
+from experiments.drill_tools import write_scores
 from tests.cluster_jobs import dies, dies_once, refuses, square, threads
 from tests.lms.small import write_checkpoint
 
@@ -59,6 +62,29 @@ def test_a_job_that_is_always_killed_is_lost_and_takes_no_other_with_it() -> Non
     assert {n: found[n] for n in (0, 2, 3, 4, 5)} == {0: "a", 2: "b", 3: "c", 4: "d", 5: "e"}
     assert isinstance(found[1], Lost)
     assert "killed 3 times" in found[1].reason
+
+
+def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from csvjax.cluster import Where, run_all\n"
+        "from tests.cluster_jobs import waits\n"
+        "if __name__ == '__main__':\n"
+        "    for _ in run_all([Path(sys.argv[1])] * 3, waits, Where(2)): time.sleep(60)\n"
+    )
+    (tmp_path / "program.py").write_text(program)
+    (tmp_path / "pids").mkdir()
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
+    with subprocess.Popen(
+        [sys.executable, tmp_path / "program.py", tmp_path / "pids"], env=environment, stderr=subprocess.DEVNULL
+    ) as process:
+        while len(pids := [path.name for path in (tmp_path / "pids").iterdir()]) < 2 and process.poll() is None:
+            time.sleep(0.05)
+        process.kill()
+    begun = time.monotonic()
+    while any(Path("/proc", pid).exists() for pid in pids) and time.monotonic() - begun < 30:
+        time.sleep(0.05)
+    assert len(pids) == 2
+    assert not [pid for pid in pids if Path("/proc", pid).exists()]
 
 
 @pytest.mark.parametrize("where", HERE)
@@ -115,6 +141,23 @@ def test_losses_of_a_cluster_are_those_of_one_process(cluster: Where, tmp_path: 
     np.testing.assert_array_equal(many.loss[order], one.loss)
     for seed in (0, 1, 2):  # all models report in one place
         assert f"m{seed}: " in there.stderr
+
+
+def test_blocks_of_a_text_are_tasks_that_write_to_one_row(cluster: Where, tmp_path: Path) -> None:
+    """On a cluster and in processes; three tasks for each of two models."""
+    for seed in (0, 1):
+        write_checkpoint(tmp_path / f"m{seed}", seed)
+    (tmp_path / "a.txt").write_text("the theme of them and the other things that they say " * 12)
+    models, text = [Model(str(tmp_path / f"m{seed}")) for seed in (0, 1)], [str(tmp_path / "a.txt")]
+    options = LossOptions(context=64, batch=128, chunk=20)
+    said: list[str] = []
+    extract_many(models, text, tmp_path / "one.zarr", options, Where())
+    extract_many(models, text, tmp_path / "many.zarr", options, cluster, lambda lm, *rest: said.append(lm), blocks=3)
+    one, many = read_losses(tmp_path / "one.zarr"), read_losses(tmp_path / "many.zarr")
+    np.testing.assert_array_equal(many.loss[[many.lms.index(lm) for lm in one.lms]], one.loss)
+    assert set(said) == {f"m{seed} {block}/3" for seed in (0, 1) for block in (1, 2, 3)}
+    with pytest.raises(InputError, match="--blocks cannot be used with --part"):
+        extract_many(models, text, tmp_path / "x.zarr", replace(options, part=(0, 2)), Where(), blocks=2)
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from csvjax.cli import inputs, show
+from csvjax.cli import ending, inputs, show
 from csvjax.cli import law_options as options
 from csvjax.cli.output import with_json
 from csvjax.cli.source import Source, with_source
@@ -43,6 +43,7 @@ def evaluate(
     draws: options.Draws = None,
     warmup: options.Warmup = None,
     starts: options.Starts = None,
+    cluster: inputs.Cluster = None,
     seed: inputs.Seed = 0,
 ) -> dict[str, Any]:
     """Hide scores, predict them with the law of csvjax fit, and measure errors and coverage of intervals.
@@ -55,8 +56,10 @@ def evaluate(
     import warnings
 
     from csvjax import runs
+    from csvjax.cluster import Where
     from csvjax.evaluate.crossfit import count_fits
     from csvjax.evaluate.crossfit import evaluate as judge
+    from csvjax.objects import address
     from csvjax.report.evaluation import save_evaluation
 
     made_of = options.LawOptions(capabilities, covariates, effects, own, tail, prior, keep_outliers)
@@ -67,7 +70,7 @@ def evaluate(
         )
     if repeated := sorted({text for text in split if split.count(text) > 1}):
         raise InputError(f"expected each --split once, found {', '.join(repeated)} more than once; give it once")
-    runs.check_out(out)
+    runs.check_run(out)
     dataset = options.read_data(source, split, made_of)
     law, automatic = options.law_of(dataset, made_of, quick)
     if automatic:
@@ -86,8 +89,9 @@ def evaluate(
         "method": by,
         "seed": seed,
     }
-    with runs.begin(out, config) as run, show.steps() as begin:
-        found = judge(dataset, kinds, law, by, seed, begin(total))
+    where = None if cluster is None else Where(cluster=cluster)
+    with runs.begin(out, config) as run, ending.shielded(2 if cluster else 1), show.steps() as begin:
+        found = judge(dataset, kinds, law, by, seed, begin(total), where)
         save_evaluation(found, run)
     typer.echo("; ".join([f"law: {options.law_words(law, method)}", *found.fit.assumed]))
     if bad := int((~found.choices["converged"]).sum()):
@@ -95,9 +99,21 @@ def evaluate(
         warnings.warn(f"{bad} of {len(found.choices)} fits did not converge: {first}", FitWarning, stacklevel=1)
     show.comparison_table(found.referee)
     show.metrics_table(found.metrics)
-    typer.echo(f"report: {out / 'report.html'}")
-    words = {"run": out, "law": options.law_words(law, method), "assumed": found.fit.assumed, "figures": found.figures}
-    return {**words, "metrics": found.metrics, "referee": found.referee, "fits": found.choices}
+    place = address(out) or str(out)
+    typer.echo(f"report: {place}/report.html")
+    words = {
+        "run": place,
+        "law": options.law_words(law, method),
+        "assumed": found.fit.assumed,
+        "figures": found.figures,
+    }
+    return {
+        **words,
+        "figures": found.figures,
+        "metrics": found.metrics,
+        "referee": found.referee,
+        "fits": found.choices,
+    }
 
 
 def _kind(split: str) -> str:

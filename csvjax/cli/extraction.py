@@ -32,9 +32,14 @@ def run_here(lms: Sequence[Checkpoint], documents: Sequence[Any], out: Path, opt
 
 
 def run_on_cluster(
-    cluster: str, models: Sequence[tuple[str, str | None]], text: Sequence[str], out: Path, options: LossOptions
+    cluster: str,
+    models: Sequence[tuple[str, str | None]],
+    text: Sequence[str],
+    out: Path,
+    options: LossOptions,
+    blocks: int,
 ) -> None:
-    """The losses of each model, a source with a name or None, in a task of the cluster."""
+    """The losses of each model, a source with a name or None, and block of the text in a task of the cluster."""
     from csvjax.cluster import Where
     from csvjax.losses.many import Model, extract_many
 
@@ -46,6 +51,7 @@ def run_on_cluster(
             options,
             Where(cluster=cluster),
             *_teller(progress, side_by_side=True),
+            blocks,
         )
 
 

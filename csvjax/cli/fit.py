@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from csvjax.cli import inputs, show
+from csvjax.cli import ending, inputs, show
 from csvjax.cli import law_options as options
 from csvjax.cli.holdout import inner_cells, seen_cells, target_names
 from csvjax.cli.output import predictions, with_json
 from csvjax.cli.source import Source, with_source
+from csvjax.cli.values import size_in_bytes
 from csvjax.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from csvjax.data.dataset import Dataset
+    from csvjax.infer import Method
     from csvjax.infer.choose import Choice
     from csvjax.law.model import Law
     from csvjax.result.result import Result
@@ -82,6 +84,8 @@ def fit(
     warmup: options.Warmup = None,
     starts: options.Starts = None,
     chains: options.Chains = None,
+    cluster: options.ChainsOnCluster = None,
+    memory: inputs.Memory = None,
     seed: inputs.Seed = 0,
 ) -> dict[str, Any]:
     """Fit the law to a table of scores, and predict blank and held-out scores, with intervals.
@@ -92,13 +96,19 @@ def fit(
     Example: csvjax fit --scores scores.csv --losses losses.csv --out runs/mine
     """
     from csvjax import fitting, runs
+    from csvjax.cluster import Where, connected
+    from csvjax.infer import Nuts
+    from csvjax.memory import drawing
+    from csvjax.objects import address, refuse_remote
     from csvjax.prediction import unseen
     from csvjax.result.salient import with_losses
 
     how = options.MethodOptions(method, draws, warmup, starts, chains)
     made_of = options.LawOptions(capabilities, covariates, effects, own, tail, prior, keep_outliers)
     by = options.method_of(how, quick)
-    runs.check_out(out)
+    runs.check_run(out)
+    if chains is not None:
+        refuse_remote(chains, "the folder of --chains")
     dataset = options.read_data(source, holdout or (), made_of)
     law, automatic = options.law_of(dataset, made_of, quick)
     if inner is not None and not automatic:
@@ -109,6 +119,13 @@ def fit(
     seen = seen_cells(dataset, holdout or (), wanted)
     hidden = inner_cells(dataset, seen, wanted, inner)
     by, named = options.settled_method(by, how, dataset, seen)
+    if cluster is not None and not isinstance(by, Nuts):
+        raise InputError(
+            f"--cluster needs --method nuts, whose chains are its tasks, found {named}; leave out --cluster or change "
+            "--method"
+        )
+    limit = size_in_bytes(memory)
+    piece = None if limit is None else _piece(limit, dataset, by)
     config = {
         "dataset": source.name,
         "command": "fit",
@@ -120,12 +137,14 @@ def fit(
         "method": by,
         "seed": seed,
     }
-    with runs.begin(out, config) as run, show.steps() as begin:
+    where = None if cluster is None else Where(cluster=cluster, memory=limit)
+    shielded = ending.shielded(2 if cluster else 1)
+    with drawing(piece), runs.begin(out, config) as run, shielded, connected(where), show.steps() as begin:
         chosen = _choose(dataset, seen, law, hidden, seed, begin) if automatic else None
         law = chosen.law if chosen else law
         tell = begin(3)
         tell(f"fitting {int(seen.sum())} scores of {int(seen.any(axis=1).sum())} models by {named}")
-        found = fitting.fit(dataset, law, method=by, seen=seen, seed=seed, chains=chains)
+        found = fitting.fit(dataset, law, method=by, seen=seen, seed=seed, chains=chains, where=where)
         tell("saving the posterior draws")
         found.save(run.folder)
         tell("predicting")
@@ -144,9 +163,22 @@ def fit(
         _show_choice(chosen, inner)
     if len(cells):
         show.prediction_table(cells, "scores that the fit has not seen")
-    typer.echo(f"run: {out}")
-    words = {"run": out, "law": options.law_words(law, named), "assumed": found.assumed, "status": str(found.status)}
+    place = address(out) or out
+    typer.echo(f"run: {place}")
+    words = {"run": place, "law": options.law_words(law, named), "assumed": found.assumed, "status": str(found.status)}
     return {**words, "converged": found.status.ok, "predictions": predictions(cells)}
+
+
+def _piece(limit: int, dataset: Dataset, by: Method) -> int:
+    """The number of draws at once that keeps the memory. Raises: InputError if none does."""
+    from csvjax.memory import piece_for
+    from csvjax.result.result import LEAST
+
+    assert dataset.scores is not None
+    losses = 0 if dataset.losses is None else dataset.losses.loss.size
+    draws = getattr(by, "draws", 1) * getattr(by, "chains", 1)
+    lms, benchmarks = dataset.scores.score.shape
+    return piece_for(limit, max(draws, LEAST), lms, benchmarks, losses)
 
 
 def _told(found: Result) -> dict[str, object]:

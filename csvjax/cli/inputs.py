@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Cluster",
+    "Memory",
     "Out",
     "Quick",
     "Seed",
@@ -50,6 +51,17 @@ Cluster = Annotated[
         "pip install 'csvjax[cluster]'. Example: auto.",
     ),
 ]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        "--memory",
+        metavar="SIZE",
+        show_default=False,
+        rich_help_panel="Devices and processes",
+        help="Largest memory to use. Scores are drawn in pieces that keep it; the command ends at once if that is "
+        "impossible. Default: not limited. Example: 8GiB.",
+    ),
+]
 Seed = Annotated[
     int,
     typer.Option(
@@ -70,7 +82,8 @@ Out = Annotated[
         "--out",
         metavar="RUN",
         show_default=False,
-        help="Folder for the results; an older run there is replaced. Example: runs/mine.",
+        help="Folder for the results; an older run there is replaced. An address works too: s3://bucket/run. Example: "
+        "runs/mine.",
     ),
 ]
 

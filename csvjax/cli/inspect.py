@@ -32,7 +32,8 @@ def _table_option(name: str, what: str) -> Any:
 @with_json
 def inspect(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN", show_default=False, help="Folder of a run of csvjax fit or evaluate.")
+        Path,
+        typer.Argument(metavar="RUN", show_default=False, help="Folder or address of a run of csvjax fit or evaluate."),
     ],
     capabilities: Annotated[Path | None, _table_option("--capabilities", "the capabilities of all models")] = None,
     loadings: Annotated[
@@ -50,20 +51,25 @@ def inspect(
 
     Example: csvjax inspect runs/mine
     """
-    from csvjax.cli.law_options import law_words
-    from csvjax.result.files import load, load_convergence, load_tree
-    from csvjax.result.result import outlier_note
-    from csvjax.result.tables import capability_table, loading_table, verdict
+    from csvjax.object_runs import local_run
 
     files = {"capabilities": capabilities, "loadings": loadings, "salience": salience}
     for path in files.values():
         if path is not None:
             check_table_path(path)
+    with local_run(run) as place:
+        return _inspect(place, files)
+
+
+def _inspect(run: Path, files: dict[str, Path | None]) -> dict[str, Any]:
+    from csvjax.cli.law_options import law_words
+    from csvjax.result.files import load, load_convergence, load_tree
+    from csvjax.result.result import outlier_note
+    from csvjax.result.tables import capability_table, loading_table, verdict
+
     fit, tree, convergence = load(run), load_tree(run), load_convergence(run)
-    if salience is not None and fit.known.units is None:
-        raise InputError(
-            f"--salience needs a fit with losses, found a fit without losses in {run}; leave out --salience"
-        )
+    if files["salience"] is not None and fit.known.units is None:
+        raise InputError("--salience needs a fit with losses, found a fit without losses; leave out --salience")
     held, metrics = _predictions(run)
     said = verdict(fit.status, convergence, held)
     typer.echo(said)

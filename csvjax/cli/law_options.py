@@ -26,6 +26,7 @@ __all__ = [
     "MODEL",
     "Capabilities",
     "Chains",
+    "ChainsOnCluster",
     "Covariates",
     "Draws",
     "Effects",
@@ -155,6 +156,18 @@ Chains = Annotated[
         "--chains",
         "Only for nuts: folder in which chains are saved, so that the same command resumes. Example: runs/chains.",
         "FOLDER",
+        INFERENCE,
+    ),
+]
+
+
+ChainsOnCluster = Annotated[
+    str | None,
+    _option(
+        "--cluster",
+        "Only for nuts: run each chain as a task of Ray. auto starts Ray on this machine, ADDRESS names a running "
+        "cluster. Needs pip install 'csvjax[cluster]'. Example: auto.",
+        "auto|ADDRESS",
         INFERENCE,
     ),
 ]

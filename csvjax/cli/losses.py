@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +13,7 @@ from csvjax.cli import show as shown
 from csvjax.cli.join import join_stores
 from csvjax.cli.output import with_json
 from csvjax.cli.source import switch
+from csvjax.cli.values import size_in_bytes
 from csvjax.errors import InputError
 
 if TYPE_CHECKING:
@@ -154,6 +154,16 @@ def extract_losses(
         ),
     ] = None,
     cluster: inputs.Cluster = None,
+    blocks: Annotated[
+        int,
+        _option(
+            "--blocks",
+            "With --cluster: divide the text of each model into this many tasks. Default: 1. Example: 8.",
+            "NUMBER",
+            _DEVICES,
+            1,
+        ),
+    ] = 1,
 ) -> dict[str, Any] | None:
     """Compute the loss of every token of a text under language models, in nats, and save the losses in a store.
 
@@ -177,9 +187,11 @@ def extract_losses(
     from csvjax.losses.text import read_text
     from csvjax.names import some
 
+    if blocks > 1 and cluster is None:
+        raise InputError("--blocks needs --cluster, whose tasks they are, found none; add --cluster or use --part")
     if dtype not in ("float32", "bfloat16"):
         raise InputError(f"expected --dtype to be float32 or bfloat16, found {dtype!r}; choose one")
-    options = LossOptions(window, stride, first, dtype, batch, chunk, model_devices, _part(part), _bytes(memory))
+    options = LossOptions(window, stride, first, dtype, batch, chunk, model_devices, _part(part), size_in_bytes(memory))
     documents = read_text(text)
     if replaced := sum(document.replaced for document in documents):
         typer.echo(f"{replaced} characters are not valid UTF-8 and are scored as U+FFFD", err=True)
@@ -193,7 +205,7 @@ def extract_losses(
         else:
             plan(lms, documents, options)  # what it refuses is known before a worker starts
             models = [_split(source) for source in lm if source not in refused]
-            extraction.run_on_cluster(cluster, models, text, out, options)
+            extraction.run_on_cluster(cluster, models, text, out, options, blocks)
         answer = _show(out)
     if refused:
         raise InputError(
@@ -223,15 +235,6 @@ def _part(part: str) -> tuple[int, int]:
     if not (i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n)):
         raise InputError(f"expected --part as I/N with I from 1 to N, found {part!r}; write 1/1 for the whole text")
     return int(i) - 1, int(n)
-
-
-def _bytes(size: str | None) -> int | None:
-    if size is None:
-        return None
-    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([KMGT]?)(I?)B\s*", size.upper())
-    if not found or not float(found[1]):
-        raise InputError(f"expected --memory as a size like 8GiB or 500MB, found {size!r}; write a number and a unit")
-    return int(float(found[1]) * (1024 if found[3] else 1000) ** " KMGT".index(found[2] or " "))
 
 
 def _join_processes(distributed: str) -> None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from csvjax.cli import show
-from csvjax.cli.inputs import Seed
+from csvjax.cli.inputs import Memory, Seed
 from csvjax.cli.output import check_table_path, predictions, with_json, write_table
 from csvjax.cli.source import OUTPUT_PANEL
+from csvjax.cli.values import size_in_bytes
 from csvjax.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ class _Question:
 @with_json
 def predict(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN", show_default=False, help="Folder of a run of csvjax fit or evaluate.")
+        Path,
+        typer.Argument(metavar="RUN", show_default=False, help="Folder or address of a run of csvjax fit or evaluate."),
     ],
     flops: Annotated[float | None, _option("Training compute in FLOP. Example: 1e25.", "NUMBER", _TARGET)] = None,
     params: Annotated[
@@ -115,6 +117,7 @@ def predict(
             "Write the predictions to a .csv, .json or .parquet file. Example: predictions.csv.", "FILE", OUTPUT_PANEL
         ),
     ] = None,
+    memory: Memory = None,
     seed: Seed = 0,
 ) -> dict[str, Any]:
     """Predict scores that a fit has not seen, scores of new models, or scores at a target compute.
@@ -128,6 +131,8 @@ def predict(
 
     Example: csvjax predict runs/mine --flops 1e26 --family Llama-2
     """
+    from csvjax.memory import drawing
+    from csvjax.object_runs import local_run
     from csvjax.result.files import load
 
     question = _Question(losses, lms, scores, flops, params, tokens, family, reach, interval, seed)
@@ -142,15 +147,26 @@ def predict(
         )
     if family is not None and not question.amounts and not reach:
         raise InputError("--family needs --flops, --params, --tokens or --reach, found none of them; add one")
-    fit = load(run)
-    answer: dict[str, Any] = {"interval": interval}
-    if reach:
-        answer["reach"] = [_say_reach(fit, text, question) for text in reach]
-    found = _answer(fit, run, question)
+    limit = size_in_bytes(memory)
+    with local_run(run) as place:
+        fit = load(place)
+        answer: dict[str, Any] = {"interval": interval}
+        with drawing(None if limit is None else _piece(limit, fit)):
+            if reach:
+                answer["reach"] = [_say_reach(fit, text, question) for text in reach]
+            found = _answer(fit, place, question)
     if found is not None:
         _told(found, out, f"scores that the fit has not seen, {interval} intervals")
         answer["predictions"] = predictions(found)
     return answer
+
+
+def _piece(limit: int, fit: Result) -> int:
+    """The number of draws at once that keeps the memory. Raises: InputError if none does."""
+    from csvjax.memory import piece_for
+
+    losses = 0 if fit.dataset.losses is None else fit.dataset.losses.loss.size
+    return piece_for(limit, len(fit.draws()), len(fit.dataset.lms), len(fit.benchmarks), losses)
 
 
 def _answer(fit: Result, run: Path, question: _Question) -> pd.DataFrame | None:
@@ -172,17 +188,17 @@ def _unseen(fit: Result, run: Path, question: _Question) -> pd.DataFrame:
         found = found[found["benchmark"].isin(targets)].reset_index(drop=True)
     if found.empty:
         raise InputError(
-            f"the fit in {run} has seen every score of its table, so there is nothing to predict; describe new models "
-            f"with --scores, --lms or --losses, or a target compute with --flops"
+            "the fit has seen every score of its table, so there is nothing to predict; describe new models "
+            "with --scores, --lms or --losses, or a target compute with --flops"
         )
     return found
 
 
 def _new(fit: Result, run: Path, question: _Question) -> pd.DataFrame:
-    import csvjax
     from csvjax.data.dataset import align
     from csvjax.data.files import read_lms
     from csvjax.data.read_losses import read_losses
+    from csvjax.prediction import new_table
 
     told = None if question.lms is None else read_lms(question.lms)
     table = None
@@ -190,7 +206,7 @@ def _new(fit: Result, run: Path, question: _Question) -> pd.DataFrame:
         read = _read_like_the_fit(fit, run, question.scores)
         table, told = read.scores, read.lms if told is None else told
     found = None if question.losses is None else read_losses(question.losses)
-    return csvjax.predict(fit, align(told, table, found), seed=question.seed, kind=question.kind).table()
+    return new_table(fit, align(told, table, found), seed=question.seed, kind=question.kind)
 
 
 def _config(run: Path) -> dict[str, Any]:

@@ -22,9 +22,11 @@ def report(
 
     Example: csvjax report runs/mine
     """
+    from csvjax.objects import refuse_remote
     from csvjax.report import write_report
     from csvjax.runs import read_config
 
+    refuse_remote(run, "the run that gets a page")
     read_config(run)
     page = write_report(run)
     typer.echo(page)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from csvjax.errors import InputError
 
-__all__ = ["OR_UNKNOWN", "by_name", "listed", "score_units"]
+__all__ = ["OR_UNKNOWN", "by_name", "listed", "score_units", "size_in_bytes"]
 
 OR_UNKNOWN = "BENCHMARK=NUMBER or BENCHMARK=unknown"
 
@@ -50,3 +51,13 @@ def by_name(given: list[str] | None, option: str, form: str = "BENCHMARK=NUMBER"
         unknown = form == OR_UNKNOWN and number.strip() == "unknown"
         found[name] = float("nan") if unknown else _number(number, option, form)
     return found
+
+
+def size_in_bytes(size: str | None) -> int | None:
+    """The value of --memory in bytes. Raises: InputError for another form."""
+    if size is None:
+        return None
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([KMGT]?)(I?)B\s*", size.upper())
+    if not found or not float(found[1]):
+        raise InputError(f"expected --memory as a size like 8GiB or 500MB, found {size!r}; write a number and a unit")
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** " KMGT".index(found[2] or " "))

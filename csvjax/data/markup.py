@@ -19,6 +19,7 @@ _ANCHOR = re.compile(r"<a\b[^>]*>(.*?)</a>", re.IGNORECASE | re.DOTALL)
 _NOTE = re.compile(r"<sup\b[^>]*>.*?</sup>|\s*\[\^[^\]]*\]", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^<>]*>")
 _BAR = re.compile(r"(?<!\\)\|")
+_LONGEST = 16_000_000  # characters; Python reads about a million in a second
 
 
 def plain_text(cell: str) -> str:
@@ -83,8 +84,12 @@ def _only_one(path: Path | str, count: int) -> None:
 def read_html(path: Path | str, text: str) -> RawTable:
     """The only table of an HTML text that has rows. The lines of its header are joined.
 
-    Raises: InputError for several tables, and for rows of different lengths.
+    Raises: InputError for several tables, for rows of different lengths, and for a text that would take minutes.
     """
+    if len(text) > _LONGEST:
+        raise InputError(
+            f"{path}: expected at most {_LONGEST:,} characters of HTML, found {len(text):,}; save the table as CSV"
+        )
     parser = _Tables()
     parser.feed(text)
     parser.close()

@@ -15,8 +15,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from csvjax.cluster import Lost, Where, connected, run_all
+from csvjax.cluster import Tell as Said
 from csvjax.data.dataset import Dataset
-from csvjax.errors import FitWarning
+from csvjax.errors import FitWarning, InputError
 from csvjax.evaluate.compare import Comparison, Outcome
 from csvjax.evaluate.compare_table import comparison_table
 from csvjax.evaluate.judged import judge_cells
@@ -83,48 +85,94 @@ def crossfit(
     method: Method,
     seed: int = 0,
     tell: Tell = lambda sentence: None,
+    where: Where | None = None,
 ) -> Crossfit:
-    """Fit every law for every question, without the scores that the question hides, and predict these."""
+    """Fit every law for every question, without the scores that the question hides, and predict these.
+
+    Each law and question is a job; `where` says where it runs, None for this process.
+
+    Raises: InputError if a job is lost each time that it runs.
+    """
+    jobs = [
+        _Job(dataset, question, name, law, method, seed, i)
+        for i, question in enumerate(asked)
+        for name, law in laws.items()
+    ]
+    found: dict[int, _Fold] = {}
+    for number, fold in run_all(jobs, _judge, where or Where(), tell):
+        if isinstance(fold, Lost):
+            job = jobs[number]
+            raise InputError(
+                f"expected {len(jobs)} fits, found that the one of {job.question.split}: {job.question.name} was lost: "
+                f"{fold.reason}; run the same command again, or leave out --cluster"
+            )
+        found[number] = fold
+    folds = [found[number] for number in range(len(jobs))]
+    whole = [fold for fold in folds if fold.judged is not None]
+    outcomes = pd.DataFrame([fold.outcome for fold in whole], columns=list(Outcome._fields))
+    comparison = Comparison(pd.concat([fold.judged for fold in whole], ignore_index=True), outcomes)
+    choices = pd.DataFrame([fold.choice for fold in whole])
+    return Crossfit(pd.concat([fold.predictions for fold in folds], ignore_index=True), comparison, choices)
+
+
+class _Job(NamedTuple):
+    """A law to fit for a question; number: of the question."""
+
+    dataset: Dataset
+    question: Question
+    name: str
+    law: Law
+    method: Method
+    seed: int
+    number: int
+
+
+class _Fold(NamedTuple):
+    """Predictions of a question; judged is None where its benchmarks have other units than the first one."""
+
+    predictions: pd.DataFrame
+    judged: pd.DataFrame | None
+    outcome: Outcome
+    choice: dict[str, object]
+
+
+def _judge(job: _Job, tell: Said) -> _Fold:
+    dataset, question, name = job.dataset, job.question, job.name
     scores = dataset.scores
     assert scores is not None  # without scores there is no question
-    predictions, judged, outcomes, choices = [], [], [], []
     first = scores.scales[int(scores.bounded.argmax())]  # a fraction, if there is one
     common = np.array([scale == first for scale in scores.scales])
-    for i, question in enumerate(asked):
-        at = positions(question.targets, scores.benchmarks, "benchmark")
-        cells = np.zeros(scores.score.shape, bool)
-        cells[:, at] = question.asked
-        for name, law in laws.items():
-            tell(f"{question.split}: {question.name}, {name}")
-            begun = time.process_time()
-            found = _fitted(dataset, law, method, np.isfinite(scores.score) & ~question.hidden, seed)
-            drawn = draw_fitted(found, seed + i)
-            table = with_losses(found, summary(drawn, cells, dataset.lms, scores))
-            predictions.append(table.assign(split=question.split, fold=question.name, law=name))
-            alike = common[at]  # errors in several units have no common mean
-            if not alike.any():
-                continue
-            kept = at[alike]
-            draws = drawn.score[:, :, kept].astype(float)
-            judged.append(
-                judge_cells(
-                    scores.lms, [str(family) for family in dataset.lms["family"]],
-                    [name for name, its in zip(question.targets, alike, strict=True) if its], question.asked[:, alike],
-                    scores.score[:, kept], draws.mean(axis=0), draws, seed,
-                ).assign(split=question.split, question=question.name, method=name)
-            )  # fmt: skip
-            count, seconds = int(question.asked.sum()), round(time.process_time() - begun, 3)
-            outcomes.append(Outcome(question.split, question.name, name, "ok", "", count, count, seconds))
-            said = {"status": str(found.status), "converged": found.status.ok, "left out": ", ".join(found.outliers)}
-            choices.append({"split": question.split, "fold": question.name, "law": name, **said})
-    comparison = Comparison(pd.concat(judged, ignore_index=True), pd.DataFrame(outcomes, columns=list(Outcome._fields)))
-    return Crossfit(pd.concat(predictions, ignore_index=True), comparison, pd.DataFrame(choices))
+    at = positions(question.targets, scores.benchmarks, "benchmark")
+    cells = np.zeros(scores.score.shape, bool)
+    cells[:, at] = question.asked
+    tell(f"{question.split}: {question.name}, {name}")
+    begun = time.process_time()
+    found = _fitted(dataset, job.law, job.method, np.isfinite(scores.score) & ~question.hidden, job.seed)
+    drawn = draw_fitted(found, job.seed + job.number)
+    table = with_losses(found, summary(drawn, cells, dataset.lms, scores))
+    table = table.assign(split=question.split, fold=question.name, law=name)
+    alike = common[at]  # errors in several units have no common mean
+    kept = at[alike]
+    draws = drawn.score[:, :, kept].astype(float)
+    judged = None
+    if alike.any():
+        judged = judge_cells(
+            scores.lms, [str(family) for family in dataset.lms["family"]],
+            [name for name, its in zip(question.targets, alike, strict=True) if its], question.asked[:, alike],
+            scores.score[:, kept], draws.mean(axis=0), draws, job.seed,
+        ).assign(split=question.split, question=question.name, method=name)  # fmt: skip
+    count, seconds = int(question.asked.sum()), round(time.process_time() - begun, 3)
+    outcome = Outcome(question.split, question.name, name, "ok", "", count, count, seconds)
+    said = {"status": str(found.status), "converged": found.status.ok, "left out": ", ".join(found.outliers)}
+    return _Fold(table, judged, outcome, {"split": question.split, "fold": question.name, "law": name, **said})
 
 
-def _fitted(dataset: Dataset, law: Law, method: Method, seen: np.ndarray, seed: int) -> Result:
+def _fitted(
+    dataset: Dataset, law: Law, method: Method, seen: np.ndarray, seed: int, where: Where | None = None
+) -> Result:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)  # the table of choices has the status
-        return fit(dataset, law, method=method, seen=seen, seed=seed)
+        return fit(dataset, law, method=method, seen=seen, seed=seed, where=where)
 
 
 def count_fits(dataset: Dataset, kinds: Mapping[str, str], law: Law) -> int:
@@ -140,6 +188,7 @@ def evaluate(
     method: Method,
     seed: int = 0,
     tell: Tell = lambda sentence: None,
+    where: Where | None = None,
 ) -> Evaluation:
     """Evaluate a law, and the same law with the mean loss, on several splits; then fit the law to all scores.
 
@@ -150,16 +199,18 @@ def evaluate(
         method: the inference method of each fit.
         seed: seed of all random numbers.
         tell: called with a sentence before each fit.
+        where: where each fit of a fold, and each chain of the last fit, runs as a job; None for this process.
 
-    Raises: InputError for a text that is not a split, and for a split with an empty side.
+    Raises: InputError for a text that is not a split, for a split with an empty side, and for a job that is lost.
     """
     laws = laws_beside(law, dataset)
     asked = [question for split in kinds.values() for question in questions(split, dataset)]
-    found = crossfit(dataset, asked, laws, method, seed, tell)
-    metrics = score_table(found.predictions)
     assert dataset.scores is not None
-    tell("all models")
-    whole = _fitted(dataset, law, method, np.isfinite(dataset.scores.score), seed)
+    with connected(where):
+        found = crossfit(dataset, asked, laws, method, seed, tell, where)
+        tell("all models")
+        whole = _fitted(dataset, law, method, np.isfinite(dataset.scores.score), seed, where)
+    metrics = score_table(found.predictions)
     table = comparison_table(found.judged)
     return Evaluation(found.predictions, found.choices, metrics, table, figures_of(metrics, kinds), whole)
 

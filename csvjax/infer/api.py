@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
+from csvjax.cluster import Where
 from csvjax.compiled import jit_by_size
 from csvjax.errors import FitWarning, InputError
 from csvjax.infer.bootstrap import Bootstrap
@@ -51,6 +52,7 @@ def fit(
     key: Array,
     folder: Path | None = None,
     optimum: Optimum | None = None,
+    where: Where | None = None,
 ) -> Fit:
     """Fit a density by any method.
 
@@ -59,12 +61,13 @@ def fit(
         folder: NUTS keeps its warm-up and draws there; call again with the same arguments to resume. Other methods
             write nothing.
         optimum: the mode, if it was found before (`Fit.optimum`); NUTS and SVI start from it.
+        where: where each chain of NUTS runs as a job; None for this process.
 
     Warns: FitWarning with the sentence of the status, if the status is not ok.
     Raises: InputError for a folder that holds draws of another fit.
     """
     if isinstance(method, Nuts):
-        return _told(method.run(density, data, key, folder, optimum))
+        return _told(method.run(density, data, key, folder, optimum, where))
     if isinstance(method, Svi) and optimum is not None:
         return _told(method.read(jax.device_get(_from_mode(density, method, data, key, optimum))))
     return _told(method.read(jax.device_get(find_mode(density, method, data, key))))

@@ -13,12 +13,13 @@ import numpy as np
 from csvjax.atomic import replacing
 from csvjax.errors import InputError
 
-__all__ = ["load_chains", "save_chains"]
+__all__ = ["is_key", "load_chains", "save_chains"]
 
 Blocks = list[dict[str, np.ndarray]]
 
 
-def _is_key(leaf: Any) -> bool:
+def is_key(leaf: Any) -> bool:
+    """Whether a leaf of a state is a random key."""
     return bool(jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key))
 
 
@@ -31,7 +32,7 @@ def save_chains(folder: Path | None, settings: Any, mode: Any, states: Any, bloc
     """Write the states of the chains and their draws so far; the file is complete or absent."""
     if folder is None:
         return
-    leaves = [np.asarray(jax.random.key_data(a) if _is_key(a) else a) for a in jax.tree.leaves(states)]
+    leaves = [np.asarray(jax.random.key_data(a) if is_key(a) else a) for a in jax.tree.leaves(states)]
     arrays: dict[str, Any] = {f"state_{i}": leaf for i, leaf in enumerate(leaves)}
     arrays |= {f"draws_{name}": np.concatenate([b[name] for b in blocks], axis=1) for name in blocks[0]}
     with replacing(folder / "chains.npz") as part, part.open("wb") as file:
@@ -55,7 +56,7 @@ def load_chains(folder: Path | None, settings: Any, mode: Any, states: Any) -> t
         leaves, tree = jax.tree.flatten(states)
         found = [kept[f"state_{i}"] for i in range(len(leaves))]
         wrapped = [
-            jax.random.wrap_key_data(a, impl=jax.random.key_impl(b)) if _is_key(b) else jnp.asarray(a)
+            jax.random.wrap_key_data(a, impl=jax.random.key_impl(b)) if is_key(b) else jnp.asarray(a)
             for a, b in zip(found, leaves, strict=True)
         ]
         names = [name for name in kept.files if name.startswith("draws_")]

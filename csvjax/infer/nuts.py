@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,24 +10,18 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import PartitionSpec
 from jaxtyping import Array
-from numpyro.infer.hmc import HMCState, hmc
-from numpyro.infer.hmc_util import HMCAdaptState
-from numpyro.infer.util import ParamInfo
 
-from csvjax.compiled import jit_by_size
+from csvjax.cluster import Where, connected
 from csvjax.infer.chain_files import load_chains, save_chains
+from csvjax.infer.chain_tasks import as_tasks
+from csvjax.infer.chains import begin, one_by_one, parallel
 from csvjax.infer.convergence import bulk_ess, rhat, tail_ess
 from csvjax.infer.map import Map, Optimum, find_mode
 from csvjax.infer.result import Fit, Status
 from csvjax.law.density import Density
-from csvjax.programs import keepable
 
 __all__ = ["Nuts"]
-
-keepable(HMCState)
-keepable(HMCAdaptState)
 
 
 @dataclass(frozen=True)
@@ -59,21 +52,32 @@ class Nuts:
     ess: int = 100
     map: Map = Map()
 
-    def run(self, density: Density, data: Any, key: Array, folder: Path | None, optimum: Optimum | None = None) -> Fit:
-        """optimum: the mode, if it was found before."""
+    def run(
+        self,
+        density: Density,
+        data: Any,
+        key: Array,
+        folder: Path | None,
+        optimum: Optimum | None = None,
+        where: Where | None = None,
+    ) -> Fit:
+        """optimum: the mode, if it was found before. where: where each chain runs as a job; None for this process."""
         data = jax.tree.map(jnp.asarray, data)
         key_mode, key_chains = jax.random.split(key)
         if optimum is None:
             optimum = find_mode(density, self.map, data, key_mode)
-        states = _begin(density, self, (optimum, data), jax.random.split(key_chains, self.chains))
+        states = begin(density, self, (optimum, data), jax.random.split(key_chains, self.chains))
         blocks, states = load_chains(folder, self, optimum.x, states)
-        advance = _parallel if jax.local_device_count() > 1 or jax.default_backend() != "cpu" else _one_by_one
+        advance = parallel if jax.local_device_count() > 1 or jax.default_backend() != "cpu" else one_by_one
+        if where is not None:
+            advance = partial(as_tasks, where)
         total = self.warmup + self.draws
         block = total if folder is None else self.block
-        for done in range(sum(len(b["diverging"][0]) for b in blocks), total, block):
-            states, kept = advance(density, self, (optimum, data), states, min(block, total - done))
-            blocks.append(jax.device_get(kept))
-            save_chains(folder, self, optimum.x, states, blocks)
+        with connected(where):
+            for done in range(sum(len(b["diverging"][0]) for b in blocks), total, block):
+                states, kept = advance(density, self, (optimum, data), states, min(block, total - done))
+                blocks.append(jax.device_get(kept))
+                save_chains(folder, self, optimum.x, states, blocks)
         joined = {name: np.concatenate([b[name] for b in blocks], axis=1)[:, self.warmup :] for name in blocks[0]}
         return self.read(optimum, joined)
 
@@ -118,73 +122,3 @@ class Nuts:
             f"converged: largest r-hat {worst:.3f}, at least {bulk:.0f} effective draws in the bulk and {tail:.0f} in "
             f"the tails, {diverging} divergences",
         )
-
-
-def _kernel(density: Density, method: Nuts, data: tuple[Optimum, Any], key: Array) -> tuple[Any, Callable[..., Any]]:
-    """The first state of a chain, and the function from state to state, which exists only after the first state."""
-
-    def potential_of(optimum: Optimum, data: Any) -> Callable[[Array], Array]:
-        return lambda z: density.potential(optimum.x + optimum.metric @ z, data)
-
-    init, sample = hmc(potential_fn_gen=potential_of, algo="NUTS")
-    none = jnp.zeros_like(data[0].x)
-    state = init(
-        ParamInfo(none, data[0].potential, none),
-        method.warmup,
-        step_size=0.5,
-        dense_mass=method.mass == "dense",
-        target_accept_prob=method.target,
-        max_tree_depth=(min(method.warmup_tree, method.tree), method.tree),
-        model_args=data,
-        rng_key=key,
-    )
-    return state, sample
-
-
-@partial(jax.jit, static_argnames=("density", "method"))
-def _begin(density: Density, method: Nuts, data: tuple[Optimum, Any], keys: Array) -> Any:
-    return jax.vmap(lambda key: _kernel(density, method, data, key)[0])(keys)
-
-
-def _chain(density: Density, method: Nuts, data: Any, state: Any, draws: int) -> tuple[Any, dict[str, Array]]:
-    _, sample = _kernel(density, method, data, jax.random.key(0))
-
-    def step(state: Any, _: None) -> tuple[Any, dict[str, Array]]:
-        state = sample(state, data, {})
-        kept = {"z": state.z, "diverging": state.diverging, "steps": state.num_steps}
-        return state, kept | {"potential": state.potential_energy, "step_size": state.adapt_state.step_size}
-
-    return jax.lax.scan(step, state, None, draws)
-
-
-# Each draw takes dozens of gradients, so it pays to compile with full optimisation.
-_one_chain = jit_by_size(_chain, small=0, static=("density", "method", "draws"))
-
-
-def _one_by_one(density: Density, method: Nuts, data: Any, states: Any, draws: int) -> tuple[Any, dict[str, Array]]:
-    """One chain after the other: on a CPU, chains under vmap would all wait for the longest trajectory."""
-    each = [
-        _one_chain(density, method, data, jax.tree.map(lambda a, c=c: a[c], states), draws)
-        for c in range(method.chains)
-    ]
-    return jax.tree.map(lambda *a: jnp.stack(a), *each)
-
-
-@partial(jax.jit, static_argnames=("density", "method", "draws"))
-def _parallel(density: Density, method: Nuts, data: Any, states: Any, draws: int) -> tuple[Any, dict[str, Array]]:
-    """Chains in parallel on the available devices; chains on one device run in lockstep."""
-    devices = max(d for d in range(1, jax.local_device_count() + 1) if method.chains % d == 0)
-    mesh = jax.sharding.Mesh(np.array(jax.local_devices()[:devices]), ("chain",))
-    here = method.chains // devices
-
-    def block(states: Any, data: Any) -> Any:
-        if here > 1 and jax.default_backend() == "cpu":
-            return jax.lax.map(lambda state: _chain(density, method, data, state, draws), states)
-        if here > 1:
-            return jax.vmap(lambda state: _chain(density, method, data, state, draws))(states)
-        found = _chain(density, method, data, jax.tree.map(lambda a: a[0], states), draws)
-        return jax.tree.map(lambda a: a[None], found)
-
-    chain, same = PartitionSpec("chain"), PartitionSpec()
-    mapped = jax.shard_map(block, mesh=mesh, in_specs=(chain, same), out_specs=chain, check_vma=False)
-    return mapped(states, data)

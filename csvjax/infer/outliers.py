@@ -16,6 +16,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from csvjax.cluster import Where
 from csvjax.infer.api import Method, fit
 from csvjax.infer.laplace import Laplace, log_evidence
 from csvjax.infer.map import Map
@@ -80,6 +81,7 @@ def fit_without_outliers(
     key: Array,
     folder: Path | None,
     law: Law,
+    where: Where | None = None,
 ) -> Cleaned:
     """`csvjax.infer.fit` of all models except outliers. They are searched for at the mode, again after each fit without
     those found before. `law.outliers`: 0 leaves no model out.
@@ -113,7 +115,7 @@ def fit_without_outliers(
             break
     if found is None or search is not method:
         optimum = None if found is None or not found.status.ok else found.optimum
-        found = fit(density, e, method, key, folder, optimum)
+        found = fit(density, e, method, key, folder, optimum, where)
     labels = np.log1p(-prior) * (judged & ~outlier).sum()
     if outlier.any():
         labels += np.sum(np.log(prior) + _log_row_of_anything(first)[outlier])

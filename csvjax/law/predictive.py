@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from csvjax import memory
 from csvjax.compiled import jit_by_size
 from csvjax.law.density import Density, Sites
 from csvjax.law.field import Field, draw_field, log_models
@@ -93,11 +94,12 @@ def _piece(
 def draw_pieces(
     density: Density, tail: float, e: Evidence, x: Float[AnyArray, "draw n"], key: Array
 ) -> Iterator[Predictive]:
-    """The result of `draw_law` in pieces of at most 50 draws: any number of draws uses the same compiled program, and
-    memory does not grow with the number of draws.
+    """The result of `draw_law` in pieces of 50 draws, or as many as `csvjax.memory.drawing` says: any number of draws
+    uses the same compiled program, and memory does not grow with the number of draws.
     """
-    for first in range(0, len(x), _BATCH):
-        rows = jnp.asarray(np.resize(x[first : first + _BATCH], (_BATCH, x.shape[1])))
+    size = memory.piece()
+    for first in range(0, len(x), size):
+        rows = jnp.asarray(np.resize(x[first : first + size], (size, x.shape[1])))
         found = jax.device_get(_piece(density, tail, e, rows, key, first))
         yield jax.tree.map(itemgetter(slice(len(x) - first)), found)
 
@@ -124,9 +126,9 @@ def log_scores(tail: float, judged: Evidence, drawn: Predictive) -> Float[np.nda
     a log density of fractions (or standardised scores), or a log probability for scores of exactly 0 and 1; NaN where
     `judged` has no score.
     """
-    parts, count = [], len(drawn.logit)
-    for first in range(0, count, _BATCH):
-        at = np.resize(np.arange(first, min(first + _BATCH, count)), _BATCH)
+    parts, count, size = [], len(drawn.logit), memory.piece()
+    for first in range(0, count, size):
+        at = np.resize(np.arange(first, min(first + size, count)), size)
         n_items, floor, ceiling, spread = (drawn.sites[name][at] for name in ("n_items", "floor", "ceiling", "spread"))
         cells = Cells(judged.score, judged.seen, n_items, floor, ceiling, judged.standard.bounded)
         found = _log_scores(tail, cells, drawn.logit[at], spread)

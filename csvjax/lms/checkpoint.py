@@ -169,7 +169,7 @@ def _check_plain(raw: Mapping[str, Any], path: Path) -> None:
 def read_tokenizer(folder: Path) -> tuple[Tokenizer, int | None]:
     """The fast tokenizer of a checkpoint, and the token that begins a text.
 
-    Raises: InputError if `transformers` cannot read a fast tokenizer.
+    Raises: InputError if `transformers` cannot read a fast tokenizer, or a damaged one.
     """
     found = quietly(lambda auto: auto.AutoTokenizer.from_pretrained(folder, trust_remote_code=False), folder)
     backend = getattr(found, "backend_tokenizer", None)
@@ -178,7 +178,12 @@ def read_tokenizer(folder: Path) -> tuple[Tokenizer, int | None]:
             f"expected a tokenizer with a tokenizer.json in {folder}, found one in Python; save it again "
             "with transformers"
         )
-    tokenizer = Tokenizer.from_str(backend.to_str())
+    try:
+        tokenizer = Tokenizer.from_str(backend.to_str())
+    except Exception as error:  # tokenizers has no class of its own, for example for a merge of unknown tokens
+        raise InputError(
+            f"expected a whole tokenizer in {folder}, found one that cannot be read ({error}); download it again"
+        ) from None
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer, found.bos_token_id if found.bos_token_id is not None else found.eos_token_id

@@ -23,6 +23,7 @@ __all__ = ["FAMILIES", "make_architecture", "unknown_family"]
 FAMILIES: Mapping[str, Family] = {**CLASSIC, **MODERN, **LAYERED, **LINEAR_BIASES, **MIXTURES}
 
 _MOST_LAYERS = 10_000
+_SIZES = ("vocabulary", "width", "hidden", "heads", "kv_heads", "head_width", "context")
 
 # Why some well-known model types are no description of the one transformer.
 _REASONS: Mapping[str, tuple[str, ...]] = {
@@ -82,9 +83,16 @@ def make_architecture(config: Any) -> Architecture:
             f"expected at most {_MOST_LAYERS:,} layers in config.json, found {layers:,}; download the file again"
         )
     try:
-        return family.make(keys)
+        made = family.make(keys)
     except (TypeError, ValueError, KeyError, IndexError, ArithmeticError) as error:
         raise InputError(
             f"expected the values of a {config.model_type} model in config.json, found values that do not fit "
             f"({type(error).__name__}: {error}); download the file again"
         ) from None
+    for name in _SIZES:
+        if getattr(made, name) < 1:  # JAX would raise an error that names no file
+            raise InputError(
+                f"expected a positive {name.replace('_', ' ')} in config.json, found {getattr(made, name)}; download "
+                "the file again"
+            )
+    return made

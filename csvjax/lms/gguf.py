@@ -223,7 +223,10 @@ def _tokenizer(fields: Mapping[str, Any], path: Path) -> Tokenizer:
         )
     tokens = fields["tokenizer.ggml.tokens"]
     merges = [tuple(merge.split(" ")) for merge in fields["tokenizer.ggml.merges"]]
-    tokenizer = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=merges))
+    try:
+        tokenizer = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=merges))
+    except Exception as error:  # tokenizers has no class of its own for a merge of unknown tokens
+        raise ValueError(str(error)) from None
     tokenizer.pre_tokenizer = ways[kind[1]]
     tokenizer.decoder = decoders.ByteLevel()
     special = [t for t, type_ in zip(tokens, fields["tokenizer.ggml.token_type"], strict=True) if type_ == 3]

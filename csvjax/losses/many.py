@@ -1,4 +1,4 @@
-"""The losses of many models at once, each in a task of a cluster that writes to one store."""
+"""The losses of many models at once, in tasks of a cluster for blocks of the text, which write to one store."""
 
 from __future__ import annotations
 
@@ -41,11 +41,13 @@ def extract_many(
     where: Where,
     tell: Callable[[str, int, int], None] = lambda lm, done, total: None,
     say: Callable[[str], None] = lambda line: None,
+    blocks: int = 1,
 ) -> None:
-    """Do what `extract` does for each model in a job of its own.
+    """Do what `extract` does for each model and block of the text in a job of its own.
 
     A job opens the checkpoint and reads the text itself, so all machines must see these paths and the store. Models
-    join the store as their first chunks are done, so their order in it may change; their losses do not.
+    join the store as their first chunks are done, so their order in it may change; their losses do not. The blocks of a
+    model write different chunks of its row, each of which is a file or object of its own.
 
     Args:
         models: the models.
@@ -53,13 +55,18 @@ def extract_many(
         path: the store.
         options: settings of all models.
         where: where the jobs run; each asks for the devices that share a model, and for the memory of the options.
-        tell, say: as of `extract`, for all jobs.
+        tell, say: as of `extract`, for all jobs. With several blocks the name of a model ends with the block.
+        blocks: number of blocks that the text of each model is divided into.
 
-    Raises: InputError that names the models with errors after all models are done.
+    Raises: InputError for several blocks of a part of the text, and one that names the models with errors after all
+    models are done.
     """
     place = path if address(path) else path.absolute()
     given = tuple(map(_absolute_text, text))
-    jobs = [_Job(Model(_absolute(m.source), m.name), given, place, options) for m in models]
+    if blocks > 1 and options.part[1] > 1:
+        raise InputError("--blocks cannot be used with --part, which is a block of its own; leave out one of them")
+    parts = [replace(options, part=(block, blocks)) for block in range(blocks)] if blocks > 1 else [options]
+    jobs = [_Job(Model(_absolute(m.source), m.name), given, place, part) for m in models for part in parts]
 
     def hear(kind: str, *said: object) -> None:
         if kind == "tell":
@@ -73,8 +80,9 @@ def extract_many(
     for number, found in run_all(jobs, _work, where, hear):
         sentence = found.reason if isinstance(found, Lost) else found
         if sentence:
-            failed[models[number].name or models[number].source] = sentence
-            say(f"{models[number].name or models[number].source}: {sentence}; continuing with the other models")
+            model = models[number // len(parts)]
+            failed[model.name or model.source] = sentence
+            say(f"{model.name or model.source}: {sentence}; continuing with the other models")
     if failed:
         raise InputError(
             f"expected the losses of {len(models)} models, found errors for {some(failed)} "
@@ -83,7 +91,9 @@ def extract_many(
 
 
 def _work(job: _Job, tell: Tell) -> str:
-    """The losses of one model; the sentence of its error, or "" """
+    """The losses of one model in one block; the sentence of its error, or "" """
+    block, blocks = job.options.part
+    mark = f" {block + 1}/{blocks}" if blocks > 1 else ""
     try:
         lm = open_checkpoint(*job.model)
         extract(
@@ -91,7 +101,7 @@ def _work(job: _Job, tell: Tell) -> str:
             read_text(job.text),
             job.path,
             job.options,
-            lambda name, done, total: tell("tell", name, done, total),
+            lambda name, done, total: tell("tell", f"{name}{mark}", done, total),
             lambda line: tell("say", line),
         )
     except InputError as error:

@@ -23,6 +23,7 @@ from csvjax.law.evidence import Known, evidence_of
 from csvjax.law.links import Standard
 from csvjax.law.model import Law, Priors
 from csvjax.law.units import Units
+from csvjax.object_runs import local_run
 from csvjax.plain import plain, write_json
 from csvjax.result.draws import convergence, to_tree
 from csvjax.result.result import Result
@@ -88,13 +89,17 @@ def load(folder: str | os.PathLike[str]) -> Result:
     """Load a fit that `Result.save` or `csvjax fit` wrote.
 
     Args:
-        folder: the folder of the fit or of the run.
+        folder: the folder of the fit or of the run, or the address of a run (s3://bucket/run).
 
     Returns: the fit, as a `Result`.
 
     Raises: InputError for a folder without a fit, and for damaged files.
     """
-    place = Path(folder)
+    with local_run(Path(folder)) as place:
+        return _load(place)
+
+
+def _load(place: Path) -> Result:
     known = _known(place)
     try:
         with (place / "fit.npz").open("rb") as file, np.load(file, allow_pickle=False) as found:

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
     from csvjax.result.draws import LawDraws
 
-__all__ = ["Result", "finite_draws", "outlier_note"]
+__all__ = ["LEAST", "Result", "finite_draws", "outlier_note"]
+
+LEAST = 400
+"""Draws of scores, at least."""
 
 T = TypeVar("T")
 
@@ -94,7 +97,7 @@ class Result:
         """Names of the families, sorted."""
         return tuple(map(str, np.unique(self.dataset.lms["family"].to_numpy(str))))
 
-    def draws(self, least: int = 400) -> Float[np.ndarray, "draw n"]:
+    def draws(self, least: int = LEAST) -> Float[np.ndarray, "draw n"]:
         """Draws of the parameters, repeated if there are fewer than `least`; each gets new draws of everything else."""
         x = self.x.reshape(-1, self.x.shape[-1])
         return x if len(x) >= least else np.resize(x, (least, x.shape[1]))

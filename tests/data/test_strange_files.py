@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from csvjax.data.markup import read_html
 from csvjax.data.read_scores import Reading, read_tables
 from csvjax.data.rules import ReadingRules
 from csvjax.errors import InputError
@@ -212,3 +213,9 @@ def test_columns_and_benchmarks_can_be_ignored(tmp_path: Path) -> None:
     assert read(tmp_path / "long.csv", long, ignore=["y"]).scores.benchmarks == ("x",)
     with pytest.raises(InputError, match="found 'z'"):
         read(tmp_path / "long.csv", long, ignore=["z"])
+
+
+def test_a_page_that_would_take_minutes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("csvjax.data.markup._LONGEST", 30)
+    with pytest.raises(InputError, match=r"page.html: expected at most 30 characters of HTML, found \d+; save"):
+        read_html("page.html", "<table><tr><td>1</td></tr></table>")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 import time
 from pathlib import Path
@@ -27,14 +28,21 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("kind", "count"), [("safetensors", 60), ("gguf", 25), ("checkpoint", 8), ("zarr", 15), ("zip", 10)]
 )
 def test_damage_is_read_or_refused(kind: str, count: int, whole: Path) -> None:
-    before = signal.getsignal(signal.SIGALRM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGALRM, signal.SIGPROF)}
     try:
         found = fuzz.fuzz(fuzz.Block(kind, 0, count, whole), lambda *said: None)
     finally:
-        signal.signal(signal.SIGALRM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     assert found["failures"] == []
     assert found["read"] + found["refused"] == count
     assert found["refused"] > 0
+
+
+@pytest.mark.parametrize(("kind", "number"), [("checkpoint", 511), ("checkpoint", 1627), ("checkpoint", 4934)])
+def test_inputs_that_once_ended_in_a_traceback(kind: str, number: int, whole: Path, tmp_path: Path) -> None:
+    outcome, told = fuzz._KINDS[kind](whole, tmp_path, random.Random(f"{kind} {number}"))
+    assert outcome == "refused", told
 
 
 def test_a_bug_in_a_reader_would_be_seen(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,6 +88,33 @@ def test_a_model_of_impossible_size_is_refused_at_once(tmp_path: Path, key: str,
     (folder / "config.json").write_text(json.dumps(config | {key: 2_000_000_000}))
     with pytest.raises(InputError, match=says):
         open_checkpoint(str(folder))
+
+
+@pytest.mark.parametrize(
+    "key", ["hidden_size", "intermediate_size", "vocab_size", "num_attention_heads", "num_key_value_heads"]
+)
+@pytest.mark.parametrize("value", [-1, -4, 0])
+def test_a_model_without_a_positive_size_is_refused(key: str, value: int, tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "m")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {key: value}))
+    with pytest.raises(InputError):
+        open_checkpoint(str(folder))
+
+
+def test_the_whole_files_can_be_read(whole: Path) -> None:
+    """Otherwise what is damaged would be refused for another reason."""
+    assert open_checkpoint(str(whole / "model.gguf")).architecture.family == "qwen3"
+    assert open_checkpoint(str(whole / "checkpoint")).architecture.family == "llama"
+
+
+def test_a_gguf_file_whose_merges_name_unknown_tokens_is_refused(whole: Path, tmp_path: Path) -> None:
+    raw = (whole / "model.gguf").read_bytes()
+    word = "Ġthe".encode()
+    at = raw.index(len(word).to_bytes(8, "little") + word) + 8
+    (tmp_path / "m.gguf").write_bytes(raw[:at] + b"?" * len(word) + raw[at + len(word) :])
+    with pytest.raises(InputError, match=r"m.gguf, found others .*out of vocabulary"):
+        open_checkpoint(str(tmp_path / "m.gguf"))
 
 
 def test_deep_json_is_refused(tmp_path: Path) -> None:

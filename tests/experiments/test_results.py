@@ -125,3 +125,12 @@ def test_a_table_is_written_anew_and_nothing_else() -> None:
 def test_the_best_of_a_column_is_bold() -> None:
     assert tables.best([2.0, None, 1.0], ["2", "", "1"]) == ["2", "-", "**1**"]
     assert tables.best([2.0, 1.0], ["2", "1"], lower=False) == ["**2**", "1"]
+
+
+def test_sentences_about_drills_and_hostile_files() -> None:
+    page = " ".join((ROOT / "docs" / "scaling.md").read_text(encoding="utf-8").split())
+    found = results("drills")
+    figures = {name: sum(row[of] for row in found["drills"]) for name, of in (("drills", "times"), ("lost", "lost"))}
+    assert figures == {name: found["figures"][name] for name in figures}
+    assert "{drills:.0f} drills, {survived:.0f} survived, {lost:.0f} lost".format(**found["figures"]) in page
+    assert f"In all {results('fuzz')['figures']['inputs']:,.0f} inputs" in page
