@@ -194,6 +194,7 @@ TABLES: dict[str, Callable[[], Table]] = {
     "ladder, trained again": lambda: ladder("salience_ladder_fresh"),
     "ladder, tasks": ladder_tasks,
     "sloth": sloth,
+    "latent law": latent_law,
     "drills": drills,
     "hostile files": hostile_files,
     "leaderboard": lambda: headlines(results("leaderboard")),
