@@ -24,8 +24,8 @@ Asked were 0.043 and 85 to 95 %. The intervals are too narrow, and the training 
 models 86 % of the scores are inside, the errors of models that are 4 to 10 times larger than the next one of their
 family are 1.25 times those of the others, and a spread that grows with this ratio gains less than a standard error of
 the CRPS over the benchmarks. The test models are 4 to 10 times larger than theirs too, but of five of them (fine-tuned
-ones are families of their own) only one smaller sibling was fitted. FLOPs alone as covariate have a lower log density of the hidden models (1.47 nats
-against 1.63, K = 2).
+ones are families of their own) only one smaller sibling was fitted. FLOPs alone as covariate have a lower log density
+of the hidden models (1.47 nats against 1.63, K = 2).
 
 Last line: mae_latent, coverage90_latent, and mae of each competitor.
 """
