@@ -115,7 +115,7 @@ def default_method(
         return mean_field(1000, search), why
     if scores > _SMALL:
         return Laplace(map=search), f"NUTS is slow for more than {_SMALL} scores, and there are {scores:,}"
-    chains = Nuts(warmup=200, draws=250, target=0.9, rhat=1.1, ess=10, map=search)
+    chains = Nuts(warmup=200, draws=250, target=0.9, rhat=1.1, ess=10, longer=1, map=search)
     return chains, f"{scores:,} scores are few enough for NUTS, which makes no approximation"
 
 

@@ -32,7 +32,6 @@ Last line: mae_latent, coverage90_latent, and mae of each competitor.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,19 +39,24 @@ import jax
 import numpy as np
 import typer
 
-from csvjax import runs
 from csvjax.baselines import find_methods, hide
 from csvjax.baselines.law import LawMethod
 from csvjax.baselines.view import Need
 from csvjax.evaluate.protocols.latent_law import latent_law_problem
 from csvjax.evaluate.protocols.problem import Problem
 from csvjax.intervals import crps
-from experiments.running import begin, data_folder, intervals, once, start
+from experiments.running import begin, data_folder, finish, intervals, once, start
 
 COMPETITORS = ("latent-law", "flops-intercept")
 TAILS = (0.0, 0.25)
 AMOUNTS = ("params", "tokens", "params*tokens")
 COUNT = 400
+ROWS = {
+    "law": "the law",
+    "latent-law": "latent law, 4 capabilities, beta likelihood",
+    "flops-intercept": "family and FLOPs",
+}
+"""Names of rows in the committed result."""
 
 
 def judge(problem: Problem, drawn: np.ndarray, point: np.ndarray) -> dict[str, float]:
@@ -75,8 +79,8 @@ def law(problem: Problem, capabilities: tuple[int, ...], seed: int) -> dict[str,
     fitted = method.fit(view, fit_key)
     variants = {
         "law": fitted,
-        "as wide as the posterior": replace(fitted, growth=0.0),
-        "shares by evidence": replace(fitted, growth=0.0, inner=None),
+        "the law, as wide as the posterior": replace(fitted, growth=0.0),
+        "the law, shares by evidence": replace(fitted, growth=0.0, inner=None),
     }
     found = {}
     for name, fit in variants.items():
@@ -86,7 +90,8 @@ def law(problem: Problem, capabilities: tuple[int, ...], seed: int) -> dict[str,
     for member, share in zip(fitted.members, fitted.shares, strict=True):
         drawn = replace(fitted, growth=0.0).draws_of(member, test, key, COUNT)
         row = judge(problem, drawn, np.median(drawn, axis=0)) | {"share": float(share)}
-        found[f"K = {member.law.capabilities}, tail {member.law.tail:g}"] = row
+        residuals = "t" if member.law.tail else "normal"
+        found[f"the law, K = {member.law.capabilities}, {residuals} residuals"] = row
     return found
 
 
@@ -116,8 +121,7 @@ def main(out: Path = Path("runs/latent_law"), quick: bool = False, seed: int = 0
         "coverage90_latent": found["law"]["inside90"] / found["law"]["cells"],
         **{f"mae_{name}": found[name]["mae"] for name in COMPETITORS if name in found},
     }
-    runs.write_json(figures, folder / "figures.json")
-    typer.echo(json.dumps(figures))
+    finish(folder, figures, rows={ROWS.get(name, name): row for name, row in found.items()})
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 from collections.abc import Callable
@@ -69,6 +70,14 @@ def once(path: Path, make: Callable[[], T]) -> T:
             runs.write_json(value, part)
     found: T = json.loads(path.read_text(encoding="utf-8"))
     return found
+
+
+def finish(folder: Path, figures: dict[str, float], **parts: Any) -> None:
+    """Write the result as it is committed in experiments/results, and print the figures as the last line."""
+    name = json.loads((folder / "config.json").read_text(encoding="utf-8"))["command"]
+    made = {"command": f"python -m experiments.{name} --out runs/{name}", "date": datetime.date.today().isoformat()}
+    runs.write_json(made | {"figures": figures} | parts, folder / f"{name}.json")
+    typer.echo(json.dumps(figures))
 
 
 def start(main: Callable[..., Any]) -> None:

@@ -105,15 +105,14 @@ _TASKS = {"arithmetic": "arithmetic", "persian_qa": "Persian QA", "mmlu": "MMLU"
 
 
 def emergence() -> Table:
-    """Larger models without and with further columns of the task; bold: what was chosen inside the training rows."""
+    """Larger models, without and with finer scores of the smaller ones."""
     found = results("emergence")["tasks"]
     rows = []
     for task, label in _TASKS.items():
         row = [label]
         for figure in ("crps", "mse"):
             for kind in ("", "_columns"):
-                text = f"{found[task + kind][figure]:.3g}"
-                row.append(f"**{text}**" if found[task + kind]["chosen"] else text)
+                row.append(f"{found[task + kind][figure]:.3g}")
         inside = [f"{found[task + kind]['inside90'] / found[task + kind]['cells']:.0%}" for kind in ("", "_columns")]
         rows.append([*row, *inside, f"{found[task]['cells']:.0f}"])
     pair = ("without", "with columns")
@@ -195,6 +194,7 @@ TABLES: dict[str, Callable[[], Table]] = {
     "ladder, tasks": ladder_tasks,
     "sloth": sloth,
     "latent law": latent_law,
+    "emergence": emergence,
     "drills": drills,
     "hostile files": hostile_files,
     "leaderboard": lambda: headlines(results("leaderboard")),
