@@ -28,7 +28,7 @@ from csvjax.data.dataset import Dataset
 from csvjax.data.models import read_models
 from csvjax.data.registry import read_registry
 from csvjax.fitting import default_law
-from experiments.leaderboard import MARKS
+from experiments import tables
 from tests.notebook import NOTEBOOK, executed
 from tests.pages import PAGES, ROOT, blocks, commands
 from tests.result.conftest import written
@@ -109,14 +109,14 @@ def test_every_page_is_in_the_navigation() -> None:
 
 def test_the_page_of_methods_has_all_of_them_with_their_measured_coverage() -> None:
     """The shares inside 90 % intervals are those of the second table of the leaderboard."""
-    page, results = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("methods.md", "results.md"))
+    page = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
     named = {name for row in rows for name in re.findall(r"`([\w-]+)`", row[0])}
     assert named | {"pca-2", "pca-3"} == set(METHODS | BY_NAME)
-    table = results[results.index("observational: CRPS") : results.index(MARKS[1])]
+    table = tables.interval_table(tables.results("leaderboard"))
     measured = {
         cells[1].strip(): " / ".join(cell.strip().removesuffix("%") for cell in cells[3:8:2])
-        for cells in (line.split("|") for line in table.splitlines() if line.startswith("| "))
+        for cells in (line.split("|") for line in table if line.startswith("| "))
     }
     shown = {name: row[-1] for row in rows if (name := row[0].strip("`")) in measured}
     assert len(shown) >= 14

@@ -48,7 +48,7 @@ Cluster = Annotated[
         show_default=False,
         rich_help_panel="Devices and processes",
         help="Run the jobs as tasks of Ray: auto starts Ray on this machine, ADDRESS names a running cluster. Needs "
-        "pip install 'csvjax[cluster]'. Example: auto.",
+        "pip install 'csvjax\\[cluster]'. Example: auto.",
     ),
 ]
 Memory = Annotated[
@@ -57,9 +57,8 @@ Memory = Annotated[
         "--memory",
         metavar="SIZE",
         show_default=False,
-        rich_help_panel="Devices and processes",
-        help="Largest memory to use. Scores are drawn in pieces that keep it; the command ends at once if that is "
-        "impossible. Default: not limited. Example: 8GiB.",
+        rich_help_panel="Inference",
+        help="Largest memory to use; scores are drawn in pieces that keep it. Default: not limited. Example: 8GiB.",
     ),
 ]
 Seed = Annotated[
@@ -82,8 +81,7 @@ Out = Annotated[
         "--out",
         metavar="RUN",
         show_default=False,
-        help="Folder for the results; an older run there is replaced. An address works too: s3://bucket/run. Example: "
-        "runs/mine.",
+        help="Folder or address (s3://) for the results; an older run there is replaced. Example: runs/mine.",
     ),
 ]
 

@@ -90,7 +90,7 @@ Effects = Annotated[
 ]
 Own = Annotated[
     bool,
-    switch("--own", "Let each benchmark weigh the text in its own way, in addition to the shared capabilities.", MODEL),
+    switch("--own", "Let each benchmark also weigh the text in a way of its own.", MODEL),
 ]
 Tail = Annotated[
     float | None,
@@ -103,15 +103,13 @@ Tail = Annotated[
 ]
 Prior = Annotated[
     list[str] | None,
-    _option(
-        "--prior", "Change a prior, a setting of csvjax.Priors. Can be repeated. Example: family_sd=0.5.", "NAME=NUMBER"
-    ),
+    _option("--prior", "Change a prior of csvjax.Priors. Can be repeated. Example: family_sd=0.5.", "NAME=NUMBER"),
 ]
 KeepOutliers = Annotated[
     bool,
     switch(
         "--keep-outliers",
-        "Also fit models whose scores the law cannot explain. Default: leave them out and name them.",
+        "Also fit models whose scores the law cannot explain. Default: leave them out.",
         MODEL,
     ),
 ]
@@ -138,7 +136,7 @@ Draws = Annotated[
     int | None,
     _option(
         "--draws",
-        "Number of posterior draws; with nuts, in each chain. Default: 1000; --method nuts: 500.",
+        "Posterior draws; with nuts, in each chain. Default: 1000; --method nuts: 500.",
         "NUMBER",
         INFERENCE,
     ),
@@ -165,8 +163,8 @@ ChainsOnCluster = Annotated[
     str | None,
     _option(
         "--cluster",
-        "Only for nuts: run each chain as a task of Ray. auto starts Ray on this machine, ADDRESS names a running "
-        "cluster. Needs pip install 'csvjax[cluster]'. Example: auto.",
+        "Only for nuts: run each chain as a task of Ray. auto starts Ray on this machine; ADDRESS is that of a running "
+        "cluster. Example: auto.",
         "auto|ADDRESS",
         INFERENCE,
     ),

@@ -176,7 +176,7 @@ class Source:
         Path | None,
         _option(
             "--registry",
-            "TOML file with what you know of benchmarks (names, chance levels, items). Example: benchmarks.toml.",
+            "TOML file with facts about benchmarks (chance, items). Example: benchmarks.toml.",
             "FILE",
             _KNOWN_PANEL,
         ),
@@ -185,7 +185,7 @@ class Source:
         Path | None,
         _option(
             "--models",
-            "TOML file with what you know of models (sizes, tokens, families). Example: models.toml.",
+            "TOML file with facts about models (sizes, families). Example: models.toml.",
             "FILE",
             _KNOWN_PANEL,
         ),

@@ -41,8 +41,9 @@ def test_damage_is_read_or_refused(kind: str, count: int, whole: Path) -> None:
 
 @pytest.mark.parametrize(("kind", "number"), [("checkpoint", 511), ("checkpoint", 1627), ("checkpoint", 4934)])
 def test_inputs_that_once_ended_in_a_traceback(kind: str, number: int, whole: Path, tmp_path: Path) -> None:
+    """An error other than a refusal is raised here. The damage that a number makes depends on the files."""
     outcome, told = fuzz._KINDS[kind](whole, tmp_path, random.Random(f"{kind} {number}"))
-    assert outcome == "refused", told
+    assert outcome in ("read", "refused"), told
 
 
 def test_a_bug_in_a_reader_would_be_seen(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
