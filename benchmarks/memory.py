@@ -57,20 +57,22 @@ def _draw(lms: int, benchmarks: int, draws: int, piece: int) -> pd.DataFrame:
         return unseen(fit)
 
 
-def _data() -> int:
-    """Bytes of data that this process has, as RLIMIT_DATA counts them."""
-    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmData")]
+def _status(name: str) -> int:
+    """Bytes from /proc: VmData, as RLIMIT_DATA counts them, or VmHWM, the largest resident memory so far. The ru_maxrss
+    of a process includes what its parent had when it was started.
+    """
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name)]
     return int(line.split()[1]) * 1024
 
 
 def measure(lms: int, benchmarks: int, draws: int, piece: int, limit: int | None = None) -> dict[str, float]:
     """What one size needs, in this process. Raises: MemoryError, or an error of XLA, if the limit is too small."""
     _draw(30, 3, 400, piece)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    before = _status("VmHWM")
     if limit is not None:
-        resource.setrlimit(resource.RLIMIT_DATA, (_data() + limit, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_DATA, (_status("VmData") + limit, resource.RLIM_INFINITY))
     _draw(lms, benchmarks, draws, piece)
-    whole = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    whole = _status("VmHWM")
     cells = lms * benchmarks
     estimate = bytes_for(draws, cells, piece)
     sizes = {
