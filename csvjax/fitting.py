@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import jax
 import numpy as np
@@ -15,7 +18,8 @@ from csvjax.data.dataset import Dataset
 from csvjax.errors import FitWarning, InputError
 from csvjax.infer import Laplace, Map, Method, Nuts
 from csvjax.infer.align import in_one_order
-from csvjax.infer.outliers import fit_without_outliers
+from csvjax.infer.api import fit as fit_density
+from csvjax.infer.outliers import Cleaned, fit_without_outliers
 from csvjax.infer.svi import mean_field
 from csvjax.law.density import law_density
 from csvjax.law.evidence import FREE_UNITS, make_evidence
@@ -68,16 +72,26 @@ def fit(
     method = default_method(data, mask)[0] if method is None else method
     evidence, known = make_evidence(data, mask, law, seed)
     density = law_density(law)
-    with warnings.catch_warnings():
+    key = jax.random.key(seed)
+
+    def checked(cleaned: Cleaned) -> Result:
+        found, fitted = cleaned.fit, cleaned.evidence
+        if isinstance(method, Nuts) and law.capabilities > 1:
+            found = in_one_order(found, method, density, fitted)
+        left_out = np.asarray(evidence.seen) & ~np.asarray(fitted.seen)
+        result = Result(law, data, fitted, known, found.name, found.x, found.status, found.diagnostics, left_out, seed)
+        return result.with_status(check_fit(result))
+
+    with warnings.catch_warnings(), _place_of(method, chains) as folder:
         warnings.simplefilter("ignore", FitWarning)  # reported below, after the chains are brought into one order
-        cleaned = fit_without_outliers(density, evidence, method, jax.random.key(seed), chains, law, where)
-    found, fitted = cleaned.fit, cleaned.evidence
-    if isinstance(method, Nuts) and law.capabilities > 1:
-        found = in_one_order(found, method, density, fitted)
-    left_out = np.asarray(evidence.seen) & ~np.asarray(fitted.seen)
-    result = Result(law, data, fitted, known, found.name, found.x, found.status, found.diagnostics, left_out, seed)
-    result = result.with_status(check_fit(result))
-    if flat := _constant(fitted, result.benchmarks):
+        cleaned = fit_without_outliers(density, evidence, method, key, folder, law, where)
+        result = checked(cleaned)
+        if isinstance(method, Nuts) and method.longer and not result.status.ok:
+            more = replace(method, draws=method.draws * (1 + method.longer))
+            longer = fit_density(density, cleaned.evidence, more, key, folder, cleaned.fit.optimum, where)
+            cleaned = cleaned._replace(fit=longer)
+            result = checked(cleaned)
+    if flat := _constant(result.evidence, result.benchmarks):
         warnings.warn(
             f"all scores of {some(flat)} are equal, so the fit cannot say what would change them",
             FitWarning,
@@ -90,6 +104,16 @@ def fit(
     if result.outliers:
         warnings.warn(outlier_note(result.outliers), FitWarning, stacklevel=3)
     return result
+
+
+@contextmanager
+def _place_of(method: Method, chains: Path | None) -> Iterator[Path | None]:
+    """Where chains are kept that may be drawn longer."""
+    if chains is None and isinstance(method, Nuts) and method.longer:
+        with TemporaryDirectory() as folder:
+            yield Path(folder)
+    else:
+        yield chains
 
 
 def default_method(
@@ -115,7 +139,7 @@ def default_method(
         return mean_field(1000, search), why
     if scores > _SMALL:
         return Laplace(map=search), f"NUTS is slow for more than {_SMALL} scores, and there are {scores:,}"
-    chains = Nuts(warmup=200, draws=250, target=0.9, rhat=1.1, ess=10, longer=1, map=search)
+    chains = Nuts(warmup=200, draws=250, block=450, target=0.9, rhat=1.1, ess=10, longer=1, map=search)
     return chains, f"{scores:,} scores are few enough for NUTS, which makes no approximation"
 
 

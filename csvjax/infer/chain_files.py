@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,10 @@ def is_key(leaf: Any) -> bool:
 
 
 def _mark(settings: Any, mode: Any) -> str:
-    """A checksum of the settings and of the mode, which depends on the data, the density and the key."""
-    return hashlib.sha256(repr(settings).encode() + np.asarray(mode).tobytes()).hexdigest()
+    """A checksum of the settings and of the mode, which depends on the data, the density and the key. The number of
+    draws does not count, so that chains can be continued.
+    """
+    return hashlib.sha256(repr(replace(settings, draws=0, longer=0)).encode() + np.asarray(mode).tobytes()).hexdigest()
 
 
 def save_chains(folder: Path | None, settings: Any, mode: Any, states: Any, blocks: Blocks) -> None:

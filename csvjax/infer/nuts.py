@@ -34,8 +34,9 @@ class Nuts:
     of z that the warm-up learns. tree, warmup_tree: a trajectory has at most 2^tree steps (warm-up: 2^warmup_tree);
     before the step size is known, long trajectories are wasted (four of five of all steps with 18 models, 8 benchmarks
     and K = 2). block: the state is saved after this number of draws, if a folder is given. rhat, ess: the status is ok
-    if no parameter has a larger r-hat, or fewer effective draws per chain. longer: while the status is not ok, as many
-    draws again are added, up to this number of times; all draws are kept.
+    if no parameter has a larger r-hat, or fewer effective draws per chain. longer: how often as many draws are added if
+    the chains do not agree on parameters or predictions (by `csvjax.fit`). Chains in a folder can be continued with
+    more draws.
 
     diagnostics: `rhat`, `bulk_ess`, `tail_ess` [n]; `diverging`, `steps`, `potential` [chain, draw]; `step_size`
     [chain]; `mode_potential`.
@@ -75,28 +76,19 @@ class Nuts:
             advance = partial(as_tasks, where)
         total = self.warmup + self.draws
         block = total if folder is None else self.block
-        done = sum(len(b["diverging"][0]) for b in blocks)
         with connected(where):
-            for extra in range(self.longer + 1):
-                until = total + extra * self.draws
-                while done < until:
-                    states, kept = advance(density, self, (optimum, data), states, min(block, until - done))
-                    blocks.append(jax.device_get(kept))
-                    save_chains(folder, self, optimum.x, states, blocks)
-                    done += len(kept["diverging"][0])
-                if done > until:  # a run that resumes had gone on
-                    continue
-                joined = {n: np.concatenate([b[n] for b in blocks], axis=1)[:, self.warmup :] for n in blocks[0]}
-                fit = self.read(optimum, joined)
-                if fit.status.ok:
-                    break
-        return fit
+            for done in range(sum(len(b["diverging"][0]) for b in blocks), total, block):
+                states, kept = advance(density, self, (optimum, data), states, min(block, total - done))
+                blocks.append(jax.device_get(kept))
+                save_chains(folder, self, optimum.x, states, blocks)
+        joined = {name: np.concatenate([b[name] for b in blocks], axis=1)[:, self.warmup :] for name in blocks[0]}
+        return self.read(optimum, joined)
 
     def read(self, optimum: Optimum, found: dict[str, np.ndarray]) -> Fit:
         x = np.asarray(optimum.x) + found.pop("z") @ np.asarray(optimum.metric).T
         found |= {"rhat": rhat(x), "bulk_ess": bulk_ess(x), "tail_ess": tail_ess(x)}
         found |= {"step_size": found["step_size"][:, -1], "mode_potential": np.asarray(optimum.potential)}
-        return Fit(self, x, np.asarray(optimum.x), self.status(found), found)
+        return Fit(self, x, np.asarray(optimum.x), self.status(found), found, optimum)
 
     def status(self, found: dict[str, np.ndarray]) -> Status:
         """The status that follows from the diagnostics `rhat`, `bulk_ess`, `tail_ess`, `diverging` and `steps`."""

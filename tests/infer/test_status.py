@@ -1,8 +1,6 @@
 """Each way in which a fit can end has its sentence, with what to do; what is not well is a warning."""
 
 import re
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -54,23 +52,6 @@ def test_laplace_says_that_there_is_no_minimum() -> None:
     with pytest.warns(FitWarning, match=r"no minimum: in one direction the curvature at the mode is .*use NUTS"):
         found = fit(Density(_flat), np.zeros(1), Laplace(draws=10), KEY)
     assert float(found.diagnostics["curvature"]) == pytest.approx(0, abs=1e-9)
-
-
-@pytest.mark.slow
-def test_chains_that_do_not_agree_are_drawn_longer(tmp_path: Path) -> None:
-    few = Nuts(warmup=100, draws=20, chains=2, block=20, ess=50)
-    with pytest.warns(FitWarning, match="draw longer"):
-        short = fit(COIN, coin_data(), few, KEY)
-    longer = replace(few, longer=30)
-    found = fit(COIN, coin_data(), longer, KEY)
-    assert found.status.ok, found.status
-    draws = found.x.shape[1]
-    assert draws > 20
-    assert draws % 20 == 0
-    np.testing.assert_array_equal(found.x[:, :20], short.x)
-    # A call that resumes ends with the same draws.
-    for _ in range(2):
-        np.testing.assert_array_equal(fit(COIN, coin_data(), longer, KEY, tmp_path).x, found.x)
 
 
 def optimum() -> Optimum:

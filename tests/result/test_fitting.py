@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +18,7 @@ from csvjax.compiled import jit_by_size
 from csvjax.data.dataset import Dataset, align
 from csvjax.data.losses import LossTable
 from csvjax.data.scores import ScoreTable
-from csvjax.errors import InputError
+from csvjax.errors import FitWarning, InputError
 from csvjax.fitting import default_law, default_method
 from csvjax.infer import Laplace, Map
 from csvjax.infer.align import one_order
@@ -230,3 +232,18 @@ def test_the_default_method_follows_the_size_of_the_table(
     method, reason = default_method(data, np.isfinite(score))
     assert type(method).__name__ == expected
     assert why in reason
+
+
+@pytest.mark.slow
+def test_chains_that_do_not_agree_are_drawn_longer(dataset: Dataset, tmp_path: Path) -> None:
+    law = Law(1, covariates=(), effects=("family",))
+    few = csvjax.Nuts(warmup=100, draws=10, chains=2)
+    with pytest.warns(FitWarning, match="draw longer"):
+        short = csvjax.fit(dataset, law, method=few)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        found = csvjax.fit(dataset, law, method=replace(few, longer=15), chains=tmp_path)
+        again = csvjax.fit(dataset, law, method=replace(few, longer=15), chains=tmp_path)
+    assert found.x.shape[:2] == (2, 160)
+    np.testing.assert_array_equal(found.x[:, :10], short.x)
+    np.testing.assert_array_equal(again.x, found.x)
