@@ -12,14 +12,15 @@ bias ALS with its intervals (als_cpu_s). `leaderboard`: 6,811 models and 6 bench
 capabilities, mode and predictions (leaderboard_cpu_s). `gradient`: milliseconds of a gradient at three sizes
 (gradient_ms at 1,000 models, 50 benchmarks, 200 families), and the exponent of its growth with the cells.
 
-Measured (2 cores, each part on one, the other busy):
+Measured (2 cores, each part on one; `small` with the other idle, the others with it busy):
 
     figure          asked for   measured
-    cold_cpu_s      <= 20       30.3   (fit 22.7, predict 7.5; the fit alone took 32 before one program drew everything)
-    warm_cpu_s      <= 6        14.8   (fit 10.8, predict 4.0: two times 2 s of imports, loading programs, draws; 20.8
-                                       before lowered programs were kept: nothing is traced any more)
-    nuts_cpu_s      <= 60       49.6
-    help_s          <= 0.35     0.26
+    cold_cpu_s      <= 20       27.5   (fit 20.9, predict 6.7; the fit alone took 32 before one program drew everything)
+    warm_cpu_s      <= 6        13.3   (fit 10.1, predict 3.2: two times 2 s of imports, loading programs, draws; 20.8
+                                       before lowered programs were kept: nothing is traced any more; 14.8 before log
+                                       scores were compiled with more effort)
+    nuts_cpu_s      <= 60       48.2
+    help_s          <= 0.35     0.29
     gradient_ms     <= 30       137
     exponent        1           1.19
 
