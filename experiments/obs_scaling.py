@@ -59,7 +59,7 @@ import typer
 from csvjax import runs
 from csvjax.atomic import replacing
 from csvjax.baselines import find_methods, hide
-from csvjax.baselines.law import LawMethod
+from csvjax.baselines.law import LawFit, LawMethod, draw_counts
 from csvjax.baselines.least_squares import Solver
 from csvjax.baselines.observational import observational_pca
 from csvjax.evaluate.protocols.observational import AGENTS, EMERGENT, POST_TRAINING, agents, emergent, post_training
@@ -102,9 +102,8 @@ def answers(problem: Problem, method: LawMethod, seed: int) -> dict[str, dict[st
     drawn = [fitted.draws_of(m, view, key, method.count) for m, key in zip(fitted.members, keys, strict=True)]
     found = {"law": judge(problem, mixture(drawn, fitted.shares))}
     found["equal shares"] = judge(problem, mixture(drawn, np.full(len(drawn), 1 / len(drawn))))
-    # Draws are widened around the mode, which is their mean up to the luck of the draw.
-    as_they_are = [m._replace(x=m.x.mean(axis=0) + (m.x - m.x.mean(axis=0)) / method.widen) for m in fitted.members]
-    narrow = [fitted.draws_of(m, view, key, method.count) for m, key in zip(as_they_are, keys, strict=True)]
+    as_they_are = scaled(fitted, 1 / method.widen)
+    narrow = [fitted.draws_of(m, view, key, method.count) for m, key in zip(as_they_are.members, keys, strict=True)]
     found["not widened"] = judge(problem, mixture(narrow, fitted.shares))
     for k, alone, share in zip(method.capabilities, drawn, fitted.shares, strict=True):
         found[f"K = {k}"] = judge(problem, alone) | {"share": float(share)}
@@ -113,8 +112,14 @@ def answers(problem: Problem, method: LawMethod, seed: int) -> dict[str, dict[st
 
 def mixture(drawn: list[np.ndarray], shares: np.ndarray) -> np.ndarray:
     """As many draws as each has, of every method its share."""
-    ends = np.round(np.cumsum(shares) * len(drawn[0])).astype(int)
-    return np.concatenate([d[:n] for d, n in zip(drawn, np.diff(ends, prepend=0), strict=True)])
+    return np.concatenate([d[:n] for d, n in zip(drawn, draw_counts(shares, len(drawn[0])), strict=True)])
+
+
+def scaled(fitted: LawFit, factor: float) -> LawFit:
+    """The fit with this factor on the draws of the parameters, around their mean, which is about the mode."""
+    middle = [m.x.mean(axis=0) for m in fitted.members]
+    members = [m._replace(x=x + (m.x - x) * factor) for m, x in zip(fitted.members, middle, strict=True)]
+    return replace(fitted, members=members)
 
 
 def components(problem: Problem, seed: int) -> dict[str, dict[str, float]]:
@@ -149,10 +154,7 @@ def inner(problem: Problem, method: LawMethod, seed: int) -> dict[str, float]:
     larger = view.take(~view.train)
     y, found = problem.observed[rows & ~smaller, 0], {}
     for factor in FACTORS:
-        members = [
-            m._replace(x=m.x.mean(axis=0) + (m.x - m.x.mean(axis=0)) * factor / method.widen) for m in fitted.members
-        ]
-        draws = replace(fitted, members=members).draws(larger, draw_key, method.count)[:, :, 0]
+        draws = scaled(fitted, factor / method.widen).draws(larger, draw_key, method.count)[:, :, 0]
         found[f"{factor:g}"] = float(crps(y, draws).mean()) / problem.span
     return found
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -33,3 +36,19 @@ def public_data() -> Path:
             f"CSVJAX_DATA is {named!r}, which is no folder: it should name the folder of public benchmark tables"
         )
     return folder
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Where jobs run on a Ray that the tests of a module share, because its start takes seconds."""
+    from csvjax.cluster import Where
+
+    ray = pytest.importorskip("ray", reason="Ray is not installed, or does not exist for this Python")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("PYTHONWARNINGS", "ignore")
+        with warnings.catch_warnings():  # Ray forks to start its programs, and JAX warns of every fork
+            warnings.simplefilter("ignore", RuntimeWarning)
+            ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        yield Where(cluster="auto")
+        ray.shutdown()

@@ -7,8 +7,6 @@ import os
 import subprocess
 import sys
 import time
-import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,20 +27,6 @@ from tests.cluster_jobs import dies, dies_once, refuses, square, threads
 from tests.lms.small import write_checkpoint
 
 HERE = [pytest.param(Where(1), id="here"), pytest.param(Where(2), id="processes")]
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Where]:
-    """A Ray that the tests of this module share, because its start takes seconds."""
-    ray = pytest.importorskip("ray", reason="Ray is not installed, or does not exist for this Python")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("PYTHONWARNINGS", "ignore")
-        with warnings.catch_warnings():  # Ray forks to start its programs, and JAX warns of every fork
-            warnings.simplefilter("ignore", RuntimeWarning)
-            ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-        yield Where(cluster="auto")
-        ray.shutdown()
 
 
 @pytest.mark.parametrize("where", HERE)

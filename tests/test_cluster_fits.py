@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,30 +19,23 @@ from csvjax.evaluate.questions import SEEN, Question
 from csvjax.infer import Map
 from csvjax.law.model import Law
 from experiments.drill_tools import write_scores
-from tests.command_line import call
+from tests.command_line import Result, call
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Where]:
-    """A Ray that the tests of this module share, because its start takes seconds."""
-    ray = pytest.importorskip("ray", reason="Ray is not installed, or does not exist for this Python")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("PYTHONWARNINGS", "ignore")
-        with warnings.catch_warnings():  # Ray forks to start its programs, and JAX warns of every fork
-            warnings.simplefilter("ignore", RuntimeWarning)
-            ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-        yield Where(cluster="auto")
-        ray.shutdown()
+def here_and_there(folder: Path, command: str, *given: object) -> list[Result]:
+    """A command on a table of scores in this process, and with --cluster; their runs are in folders of these names."""
+    write_scores(folder / "scores.csv")
+    found = []
+    for name, more in (("here", []), ("there", ["--cluster", "auto"])):
+        done = call(command, "--scores", folder / "scores.csv", "--quick", *given, "--out", folder / name, *more)
+        assert done.exit_code == 0, done.output
+        found.append(done)
+    return found
 
 
 @pytest.mark.slow
 def test_chains_on_a_cluster_are_those_of_one_process(cluster: Where, tmp_path: Path) -> None:
-    write_scores(tmp_path / "scores.csv")
-    given = ["fit", "--scores", tmp_path / "scores.csv", "--quick", "--method", "nuts", "--capabilities", "1"]
-    for name, more in (("here", []), ("there", ["--cluster", "auto"])):
-        done = call(*given, "--out", tmp_path / name, *more)
-        assert done.exit_code == 0, done.output
+    here_and_there(tmp_path, "fit", "--method", "nuts", "--capabilities", "1")
     one, many = (np.load(tmp_path / name / "fit.npz", allow_pickle=False) for name in ("here", "there"))
     assert sorted(one) == sorted(many)
     for name in one:
@@ -53,11 +44,7 @@ def test_chains_on_a_cluster_are_those_of_one_process(cluster: Where, tmp_path: 
 
 @pytest.mark.slow
 def test_folds_on_a_cluster_are_those_of_one_process(cluster: Where, tmp_path: Path) -> None:
-    write_scores(tmp_path / "scores.csv")
-    given = ["evaluate", "--scores", tmp_path / "scores.csv", "--quick", "--split", "families:2", "--method", "map"]
-    for name, more in (("here", []), ("there", ["--cluster", "auto"])):
-        done = call(*given, "--out", tmp_path / name, *more)
-        assert done.exit_code == 0, done.output
+    for done in here_and_there(tmp_path, "evaluate", "--split", "families:2", "--method", "map"):
         assert "1/3 families:2: " in done.stderr
         assert "3/3 all models" in done.stderr
     one, many = (pd.read_parquet(tmp_path / name / "predictions.parquet") for name in ("here", "there"))

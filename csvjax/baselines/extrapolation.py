@@ -26,15 +26,15 @@ _GRID = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _EDGE = 1e-4
 
 
-def _size(view: View) -> Float[np.ndarray, " row"]:
-    """Training compute, or the number of parameters if compute is known of fewer models."""
-    known = [np.isfinite(amount).sum() for amount in (view.flops, view.params)]
-    return view.flops if known[0] >= known[1] else view.params
+def _sizes(fitted: View, view: View) -> tuple[Float[np.ndarray, " fitted"], Float[np.ndarray, " row"]]:
+    """Training compute of both, or the numbers of parameters if compute is known of fewer fitted models."""
+    flops = np.isfinite(fitted.flops).sum() >= np.isfinite(fitted.params).sum()
+    return (fitted.flops, view.flops) if flops else (fitted.params, view.params)
 
 
 def largest_of_families(view: View) -> Bool[np.ndarray, " row"]:
     """The largest training model of each family that has a smaller one; none if these are fewer than eight."""
-    found, size = np.zeros(len(view.family), bool), _size(view)
+    found, (size, _) = np.zeros(len(view.family), bool), _sizes(view, view)
     for name in set(view.family[view.train]):
         rows = np.flatnonzero((view.family == name) & view.train & np.isfinite(size))
         rows = rows[np.argsort(size[rows], kind="stable")]
@@ -47,8 +47,7 @@ def excess(fitted: View, view: View) -> Float[np.ndarray, " row"]:
     """r of each row of `view`: compared with the training rows of `fitted` of its family, or with all of them if it has
     none there; 0 where a size is unknown.
     """
-    flops = np.isfinite(fitted.flops).sum() >= np.isfinite(fitted.params).sum()
-    mine, its = (fitted.flops, view.flops) if flops else (fitted.params, view.params)
+    mine, its = _sizes(fitted, view)
     known = fitted.train & np.isfinite(mine)
     if not known.any():
         return np.zeros(len(its))

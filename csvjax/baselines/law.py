@@ -25,7 +25,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from csvjax.baselines.extrapolation import excess, growth, largest_of_families, widened
 from csvjax.baselines.method import NotApplicable
@@ -45,7 +45,7 @@ from csvjax.law.predictive import draw_pieces
 from csvjax.precision import float64
 from csvjax.result.result import finite_draws
 
-__all__ = ["LawFit", "LawMethod", "law", "law_of_compute", "law_of_losses", "law_of_scores"]
+__all__ = ["LawFit", "LawMethod", "draw_counts", "law", "law_of_compute", "law_of_losses", "law_of_scores"]
 
 _FEW_FAMILIES = 4
 _OTHER_TAIL = 50  # added to what the random keys of other tails are made from
@@ -58,7 +58,8 @@ class LawMethod:
     `covariates`: as in `Law`; those with fewer than two values in the training rows are left out. `tails`: as
     `Law.tail`; each number of capabilities is fitted with each. `family`: whether families have effects. `count`: draws
     of the parameters for each K. `widen`: as in `Laplace`. Scores of larger models deviate from a law fitted to smaller
-    ones by more than the likelihood predicts.
+    ones by more than the likelihood predicts. `extrapolates`: whether the largest training models decide the shares and
+    the growth of the spread.
     """
 
     name: str
@@ -150,13 +151,13 @@ def _by_target(log_p: np.ndarray, cells: np.ndarray) -> float:
 
 
 def _extrapolating(fitted: LawFit, data: Dataset, largest: np.ndarray, key: jax.Array) -> LawFit:
-    """The fit with shares and growth of the spread from the `largest` models, hidden in turn from every member."""
+    """The fit whose shares and growth of the spread are those with which the rest predicts the `largest` models."""
     seen, mask = fitted.seen, np.isfinite(_scores(data))
     cells = mask & largest[:, None]
     cells[:, seen.target.shape[1] :] = False
     found = [predict_hidden(data, mask, cells, member.law, key) for member in fitted.members]
     inner = replace(fitted, inner=np.array([_by_target(each.log_p, cells) for each in found]))
-    counts = np.diff(np.round(np.concatenate([[0.0], np.cumsum(inner.shares)]) * len(found[0].score)).astype(int))
+    counts = draw_counts(inner.shares, len(found[0].score))
     drawn = np.concatenate([each.score[:n] for each, n in zip(found, counts, strict=True)])
     row, target = np.nonzero(cells)
     smaller = replace(seen, target=np.where(largest[:, None], np.nan, seen.target))
@@ -228,6 +229,11 @@ def law_of_losses() -> LawMethod:
     return LawMethod("the law, of losses", frozenset({"losses"}), (0, 1, 2), (), family=False)
 
 
+def draw_counts(shares: Float[np.ndarray, " member"], count: int) -> Int[np.ndarray, " member"]:
+    """How many of `count` draws each member has."""
+    return np.diff(np.round(np.cumsum(shares) * count).astype(int), prepend=0)
+
+
 class Member(NamedTuple):
     """A fit with one number of capabilities: the law, its scales, draws [draw, n], log p(y | K), and the outliers, rows
     that it left out. An outlier is still predicted from all data that the view shows of it, its own scores included.
@@ -284,10 +290,9 @@ class LawFit:
         return widened(finite_draws(found, found), excess(self.seen, view)[:, None], self.growth)
 
     def _draw(self, view: View, key: jax.Array, count: int) -> np.ndarray:
-        edges = np.round(np.concatenate([[0.0], np.cumsum(self.shares)]) * count)
         parts = [
             self.draws_of(member, view, jax.random.fold_in(key, i), int(number))
-            for i, (number, member) in enumerate(zip(np.diff(edges), self.members, strict=True))
+            for i, (number, member) in enumerate(zip(draw_counts(self.shares, count), self.members, strict=True))
             if number
         ]
         return np.concatenate(parts)

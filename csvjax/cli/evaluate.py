@@ -107,13 +107,7 @@ def evaluate(
         "assumed": found.fit.assumed,
         "figures": found.figures,
     }
-    return {
-        **words,
-        "figures": found.figures,
-        "metrics": found.metrics,
-        "referee": found.referee,
-        "fits": found.choices,
-    }
+    return {**words, "metrics": found.metrics, "referee": found.referee, "fits": found.choices}
 
 
 def _kind(split: str) -> str:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from csvjax.data.dataset import Dataset
-    from csvjax.infer import Method
     from csvjax.infer.choose import Choice
     from csvjax.law.model import Law
     from csvjax.result.result import Result
@@ -101,6 +100,7 @@ def fit(
     from csvjax.memory import drawing
     from csvjax.objects import address, refuse_remote
     from csvjax.prediction import unseen
+    from csvjax.result.result import LEAST
     from csvjax.result.salient import with_losses
 
     how = options.MethodOptions(method, draws, warmup, starts, chains)
@@ -125,7 +125,8 @@ def fit(
             "--method"
         )
     limit = size_in_bytes(memory)
-    piece = None if limit is None else _piece(limit, dataset, by)
+    draws = max(getattr(by, "draws", 1) * getattr(by, "chains", 1), LEAST)
+    piece = inputs.draws_at_once(limit, draws, dataset)
     config = {
         "dataset": source.name,
         "command": "fit",
@@ -167,18 +168,6 @@ def fit(
     typer.echo(f"run: {place}")
     words = {"run": place, "law": options.law_words(law, named), "assumed": found.assumed, "status": str(found.status)}
     return {**words, "converged": found.status.ok, "predictions": predictions(cells)}
-
-
-def _piece(limit: int, dataset: Dataset, by: Method) -> int:
-    """The number of draws at once that keeps the memory. Raises: InputError if none does."""
-    from csvjax.memory import piece_for
-    from csvjax.result.result import LEAST
-
-    assert dataset.scores is not None
-    losses = 0 if dataset.losses is None else dataset.losses.loss.size
-    draws = getattr(by, "draws", 1) * getattr(by, "chains", 1)
-    lms, benchmarks = dataset.scores.score.shape
-    return piece_for(limit, max(draws, LEAST), lms, benchmarks, losses)
 
 
 def _told(found: Result) -> dict[str, object]:

@@ -30,6 +30,7 @@ __all__ = [
     "Quick",
     "Seed",
     "by_name",
+    "draws_at_once",
     "options_named",
     "read_described",
     "read_reading",
@@ -286,6 +287,21 @@ def _numbers_or_text(cells: list[str | None]) -> list[Any]:
         return [float("nan") if cell is None else float(cell) for cell in cells]
     except ValueError:
         return list(cells)
+
+
+def draws_at_once(limit: int | None, draws: int, dataset: Dataset) -> int | None:
+    """How many draws of all scores at once keep a limit of memory, in bytes; None without a limit.
+
+    Raises: InputError if one at a time needs more.
+    """
+    from csvjax.memory import piece_for
+
+    if limit is None:
+        return None
+    assert dataset.scores is not None
+    losses = 0 if dataset.losses is None else dataset.losses.loss.size
+    lms, benchmarks = dataset.scores.score.shape
+    return piece_for(limit, draws, lms, benchmarks, losses)
 
 
 def with_runs(dataset: Dataset, losses: Path | None) -> Dataset:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from csvjax.cli import show
-from csvjax.cli.inputs import Memory, Seed
+from csvjax.cli.inputs import Memory, Seed, draws_at_once
 from csvjax.cli.output import check_table_path, predictions, with_json, write_table
 from csvjax.cli.source import OUTPUT_PANEL
 from csvjax.cli.values import size_in_bytes
@@ -151,7 +151,7 @@ def predict(
     with local_run(run) as place:
         fit = load(place)
         answer: dict[str, Any] = {"interval": interval}
-        with drawing(None if limit is None else _piece(limit, fit)):
+        with drawing(draws_at_once(limit, len(fit.draws()), fit.dataset)):
             if reach:
                 answer["reach"] = [_say_reach(fit, text, question) for text in reach]
             found = _answer(fit, place, question)
@@ -159,14 +159,6 @@ def predict(
         _told(found, out, f"scores that the fit has not seen, {interval} intervals")
         answer["predictions"] = predictions(found)
     return answer
-
-
-def _piece(limit: int, fit: Result) -> int:
-    """The number of draws at once that keeps the memory. Raises: InputError if none does."""
-    from csvjax.memory import piece_for
-
-    losses = 0 if fit.dataset.losses is None else fit.dataset.losses.loss.size
-    return piece_for(limit, len(fit.draws()), len(fit.dataset.lms), len(fit.benchmarks), losses)
 
 
 def _answer(fit: Result, run: Path, question: _Question) -> pd.DataFrame | None:

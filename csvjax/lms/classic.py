@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from csvjax.errors import InputError
 from csvjax.lms.architecture import Architecture, Layer
@@ -11,20 +12,15 @@ from csvjax.lms.keys import Family, Keys, activation, layer_rope
 __all__ = ["CLASSIC"]
 
 
-def _gpt2(keys: Keys) -> Architecture:
-    head_width = keys.n_embd // keys.n_head
-    scale = head_width**-0.5 if keys.scale_attn_weights else 1.0
-    deeper = keys.scale_attn_by_inverse_layer_idx
+def _gpt(keys: Keys, scales: Sequence[float], **switches: Any) -> Architecture:
+    """GPT-2 and its siblings. scales: of the attention scores of each layer."""
     return Architecture(
-        family="gpt2",
         vocabulary=keys.vocab_size,
         width=keys.n_embd,
-        hidden=keys.n_inner or 4 * keys.n_embd,
         heads=keys.n_head,
-        kv_heads=keys.n_head,
-        head_width=head_width,
+        head_width=keys.n_embd // keys.n_head,
         context=keys.n_positions,
-        layers=tuple(Layer(None, None, scale / (i + 1) if deeper else scale) for i in range(keys.n_layer)),
+        layers=tuple(Layer(None, None, scale) for scale in scales),
         norm="layer",
         norm_eps=keys.layer_norm_epsilon,
         activation=activation(keys.activation_function),
@@ -34,31 +30,25 @@ def _gpt2(keys: Keys) -> Architecture:
         mlp_bias=True,
         learned_positions=keys.n_positions,
         tied=bool(keys.tie_word_embeddings),
+        **switches,
     )
+
+
+def _gpt_scale(keys: Keys) -> float:
+    return (keys.n_embd // keys.n_head) ** -0.5 if keys.scale_attn_weights else 1.0
+
+
+def _gpt2(keys: Keys) -> Architecture:
+    scale, deeper = _gpt_scale(keys), keys.scale_attn_by_inverse_layer_idx
+    scales = [scale / (i + 1) if deeper else scale for i in range(keys.n_layer)]
+    return _gpt(keys, scales, family="gpt2", hidden=keys.n_inner or 4 * keys.n_embd, kv_heads=keys.n_head)
 
 
 def _gpt_bigcode(keys: Keys) -> Architecture:
-    head_width = keys.n_embd // keys.n_head
-    return Architecture(
-        family="gpt_bigcode",
-        vocabulary=keys.vocab_size,
-        width=keys.n_embd,
-        hidden=4 * keys.n_embd if keys.n_inner is None else keys.n_inner,
-        heads=keys.n_head,
-        kv_heads=1 if keys.multi_query else keys.n_head,
-        head_width=head_width,
-        context=keys.n_positions,
-        layers=(Layer(None, None, head_width**-0.5 if keys.scale_attn_weights else 1.0),) * keys.n_layer,
-        norm="layer",
-        norm_eps=keys.layer_norm_epsilon,
-        activation=activation(keys.activation_function),
-        gated=False,
-        qkv_bias=True,
-        out_bias=True,
-        mlp_bias=True,
-        learned_positions=keys.n_positions,
-        tied=bool(keys.tie_word_embeddings),
-    )
+    hidden = 4 * keys.n_embd if keys.n_inner is None else keys.n_inner
+    kv_heads = 1 if keys.multi_query else keys.n_head
+    scales = [_gpt_scale(keys)] * keys.n_layer
+    return _gpt(keys, scales, family="gpt_bigcode", hidden=hidden, kv_heads=kv_heads)
 
 
 def _opt(keys: Keys) -> Architecture:
